@@ -1,0 +1,333 @@
+"""The one settings file. Every value that a deployment may change is read here, typed, from the environment."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlparse
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+JWT_SECRET_BYTES_MIN = 32
+
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+
+def _choice(name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = env.str(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name}={value!r} is not one of {', '.join(allowed)}")
+    return value
+
+
+def _port(name: str, default: int) -> int:
+    value = env.int(name, default)
+    if not 1 <= value <= 65535:
+        raise ImproperlyConfigured(f"{name}={value} is not a TCP port")
+    return value
+
+
+def _origins(name: str, default: list[str]) -> list[str]:
+    origins = env.list(name, default=default)
+    for origin in origins:
+        parsed = urlparse(origin)
+        if parsed.scheme not in ("http", "https") or not parsed.netloc or parsed.path not in ("", "/"):
+            raise ImproperlyConfigured(f"{name}: {origin!r} is not an origin such as https://till.example.com")
+    return [origin.rstrip("/") for origin in origins]
+
+
+ENVIRONMENT = _choice("ENVIRONMENT", ("development", "test", "production"), "development")
+PRODUCTION = ENVIRONMENT == "production"
+DEBUG = env.bool("DEBUG", False)
+PORT = _port("PORT", 3002)
+LOG_LEVEL = _choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
+LOG_FORMAT = _choice("LOG_FORMAT", ("json", "console"), "json")
+PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+
+if PRODUCTION and DEBUG:
+    raise ImproperlyConfigured("DEBUG must be off when ENVIRONMENT=production")
+
+# --- Secrets ------------------------------------------------------------------------------------------------
+
+JWT_SECRET = env.str("JWT_SECRET", "")
+if PRODUCTION and len(JWT_SECRET.encode()) < JWT_SECRET_BYTES_MIN:
+    raise ImproperlyConfigured(f"JWT_SECRET must be set to at least {JWT_SECRET_BYTES_MIN} bytes in production")
+if not PRODUCTION and not JWT_SECRET:
+    # Known to everybody who reads this file, hence refused above in production.
+    JWT_SECRET = "development-only-secret-that-production-refuses"
+SECRET_KEY = env.str("SECRET_KEY", JWT_SECRET)
+# Fernet keys derive from these; the first encrypts, all decrypt, so that a key can be rotated.
+ENCRYPTION_SECRETS = env.list("ENCRYPTION_SECRETS", default=[SECRET_KEY])
+
+# --- Engines ------------------------------------------------------------------------------------------------
+
+DATABASE_URL = env.str("DATABASE_URL", "")
+REDIS_URL = env.str("REDIS_URL", "")
+if PRODUCTION and not DATABASE_URL:
+    raise ImproperlyConfigured("DATABASE_URL must be set in production: the embedded engine is for development")
+if not PRODUCTION and (not DATABASE_URL or not REDIS_URL):
+    from cloudpos import embedded
+
+    DATABASE_URL = DATABASE_URL or embedded.database_url()
+    REDIS_URL = REDIS_URL or embedded.redis_url()
+if REDIS_URL == "none":
+    REDIS_URL = ""
+
+DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+_options = DATABASES["default"].setdefault("OPTIONS", {})
+_options["connect_timeout"] = 3
+_options["application_name"] = "cloudpos"
+# Bound everything: a statement that takes longer is a defect or an attack, and holds a till up.
+STATEMENT_TIMEOUT_MS = env.int("STATEMENT_TIMEOUT_MS", 5_000)
+_options["options"] = (
+    f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
+)
+DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", 10)
+if DATABASE_POOL_SIZE and ENVIRONMENT != "test":
+    _options["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 2.5, "max_idle": 300}
+DATABASES["default"]["CONN_MAX_AGE"] = 0
+DATABASES["default"]["ATOMIC_REQUESTS"] = False
+
+if REDIS_URL:
+    CACHES = {
+        "default": {
+            "BACKEND": "django_redis.cache.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": "cloudpos",
+            "OPTIONS": {
+                "SOCKET_CONNECT_TIMEOUT": 0.3,
+                "SOCKET_TIMEOUT": 0.5,
+                # The cache never holds the truth: without it the service is slower, not down.
+                "IGNORE_EXCEPTIONS": True,
+            },
+        }
+    }
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# --- Application --------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "cloudpos.api",
+    "cloudpos.tenancy",
+    "customers",
+    "loyalty",
+    "analytics",
+    "marketing",
+    "cloudpos",
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.postgres",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "django_filters",
+    "corsheaders",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "cloudpos.api.middleware.RequestMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "cloudpos.urls"
+WSGI_APPLICATION = "cloudpos.wsgi.application"
+APPEND_SLASH = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "tenancy.User"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_AUTOREFRESH = False
+
+# --- HTTP ---------------------------------------------------------------------------------------------------
+
+ALLOWED_ORIGINS = _origins("ALLOWED_ORIGINS", [] if PRODUCTION else ["http://localhost:3000"])
+CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
+CORS_URLS_REGEX = r"^/api/.*$"
+CORS_ALLOW_HEADERS = (
+    "accept",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "x-request-id",
+    "x-store-id",
+)
+CORS_EXPOSE_HEADERS = (
+    "ETag",
+    "Idempotent-Replayed",
+    "Location",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Retry-After",
+    "X-Request-ID",
+)
+CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+REQUEST_BODY_BYTES_MAX = 262_144
+BATCH_BODY_BYTES_MAX = 1_048_576
+JSON_DEPTH_MAX = 32
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+if PRODUCTION:
+    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
+    SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics$"]
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+# --- REST API -----------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["cloudpos.tenancy.authentication.JwtAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["cloudpos.tenancy.permissions.RolePermission"],
+    "DEFAULT_RENDERER_CLASSES": ["cloudpos.api.rendering.EnvelopeRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["cloudpos.api.parsing.StrictJsonParser"],
+    "DEFAULT_SCHEMA_CLASS": "cloudpos.api.schema.EnvelopeSchema",
+    "EXCEPTION_HANDLER": "cloudpos.api.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+JWT_ISSUER = env.str("JWT_ISSUER", "cloudpos")
+JWT_AUDIENCE = env.str("JWT_AUDIENCE", "cloudpos-customer-service")
+# Issuers of the other CloudPOS services that sign with the same secret.
+JWT_TRUSTED_ISSUERS = [JWT_ISSUER, *env.list("JWT_TRUSTED_ISSUERS", default=[])]
+ACCESS_TOKEN_MINUTES = 15
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": JWT_SECRET,
+    "ISSUER": JWT_ISSUER,
+    "AUDIENCE": JWT_AUDIENCE,
+    "USER_ID_CLAIM": "sub",
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=ACCESS_TOKEN_MINUTES),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=14),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "CHECK_REVOKE_TOKEN": False,
+}
+# How long a revoked membership may still be honoured by a process that cached it (at most 30 s by contract).
+ACCESS_CACHE_SECONDS = 15
+
+# Requests per minute. A machine that replays a day's sales needs more than a person at a till.
+RATE_LIMITS = {
+    "anonymous": env.int("RATE_LIMIT_ANONYMOUS", 300),
+    "login": env.int("RATE_LIMIT_LOGIN", 10),
+    "user": env.int("RATE_LIMIT_USER", 6_000),
+    "service": env.int("RATE_LIMIT_SERVICE", 60_000),
+}
+IDEMPOTENCY_KEPT_DAYS = 7
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "CloudPOS Customer Service",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Background work ----------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = REDIS_URL or None
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 4
+CELERY_TIMEZONE = "UTC"
+CELERY_TASK_ALWAYS_EAGER = False
+CELERY_BEAT_SCHEDULE = {
+    "relay-sweep": {"task": "cloudpos.tasks.sweep_events", "schedule": 3.0},
+    "compact-counts": {"task": "customers.tasks.compact_counts", "schedule": 60.0},
+    "forget-idempotency-keys": {"task": "cloudpos.api.tasks.forget_idempotency_keys", "schedule": 3600.0},
+    "refresh-segments": {"task": "analytics.tasks.refresh_segments", "schedule": 3600.0},
+}
+
+# --- Admin --------------------------------------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "CloudPOS Customer Service",
+    "SITE_HEADER": "CloudPOS",
+    "SITE_SUBHEADER": "Customer Service",
+    "SITE_SYMBOL": "storefront",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+# --- Logs ---------------------------------------------------------------------------------------------------
+
+RUNNING_TESTS = "pytest" in sys.modules
+LOGGING_CONFIG = "cloudpos.api.logs.configure"
+LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}

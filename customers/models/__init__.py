@@ -1,0 +1,22 @@
+from customers.models.consent import Channel, Consent, ConsentState, Preferences, Purpose
+from customers.models.customer import Address, Customer, CustomerCount, Erasure, Merge
+from customers.models.event import Event
+from customers.models.purchase import Purchase, PurchaseItem, PurchaseReturn, PurchaseReturnItem
+
+__all__ = [
+    "Address",
+    "Channel",
+    "Consent",
+    "ConsentState",
+    "Customer",
+    "CustomerCount",
+    "Erasure",
+    "Event",
+    "Merge",
+    "Preferences",
+    "Purchase",
+    "PurchaseItem",
+    "PurchaseReturn",
+    "PurchaseReturnItem",
+    "Purpose",
+]

@@ -1,0 +1,109 @@
+"""What a customer is found by: lexemes that carry the merchant, in one GIN index for all merchants.
+
+A lexeme is `<merchant search_key>:<kind><text>`; a query is a conjunction of prefixes of the same form, so that a
+small merchant reads only its own part of the index. Pure functions, no database.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+
+# Kinds of lexeme: w = word of a name, company, e-mail or number; d = run of digits to the end of a phone number.
+WORD = "w"
+DIGITS = "d"
+PHONE_DIGITS_MIN = 4
+WORD_CHARS_MAX = 40
+LEXEMES_MAX = 60
+QUERY_WORDS_MAX = 8
+
+_SPLIT = re.compile(r"[^\w@.+-]+", re.UNICODE)
+_PARTS = re.compile(r"[\W_]+", re.UNICODE)
+# Letters that do not decompose into a base letter and a mark.
+_FOLD = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ı": "i"})
+
+
+def fold(text: str) -> str:
+    """`text` without case and accents: É, e and E are one letter, ß is ss."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).translate(_FOLD)
+
+
+def words(text: str) -> list[str]:
+    """Folded words of `text`: whole ones (`o'neil-smith@x.org`) and their parts."""
+    found: dict[str, None] = {}
+    for whole in _SPLIT.split(fold(text)):
+        whole = whole.strip(".+-@")
+        if not whole:
+            continue
+        found[whole[:WORD_CHARS_MAX]] = None
+        for part in _PARTS.split(whole):
+            if part:
+                found[part[:WORD_CHARS_MAX]] = None
+    return list(found)
+
+
+def lexemes(*, search_key: str, texts: Iterable[str | None], phone: str | None) -> list[str]:
+    """The lexemes of one customer. `phone` is E.164; every end of it of at least 4 digits is one."""
+    found: dict[str, None] = {}
+    for text in texts:
+        for word in words(text or ""):
+            found[f"{search_key}:{WORD}{word}"] = None
+    digits = "".join(c for c in phone or "" if c.isdigit())
+    for start in range(max(0, len(digits) - PHONE_DIGITS_MIN + 1)):
+        found[f"{search_key}:{DIGITS}{digits[start:]}"] = None
+    return list(found)[:LEXEMES_MAX]
+
+
+def prefix_query(*, search_key: str, text: str) -> str | None:
+    """`text` as a tsquery literal: every word a prefix, all must match; None when nothing can be searched for.
+
+    Runs of digits match a customer number from its start and a phone number anywhere to its end.
+    """
+    terms = []
+    compact = re.sub(r"[\s().+/-]", "", text)
+    if compact.isdecimal() and compact.isascii():
+        groups = [compact]
+    else:
+        groups = [w.strip(".+-@") for w in _SPLIT.split(fold(text))]
+    for word in [w for w in groups if w][:QUERY_WORDS_MAX]:
+        word = word[:WORD_CHARS_MAX]
+        term = f"{_quoted(f'{search_key}:{WORD}{word}')}:*"
+        if word.isdecimal() and word.isascii() and len(word) >= PHONE_DIGITS_MIN:
+            # A national trunk zero is not part of E.164.
+            national = word.lstrip("0") or word
+            term = f"({term} | {_quoted(f'{search_key}:{DIGITS}{national}')}:*)"
+        terms.append(term)
+    return " & ".join(terms) or None
+
+
+def _quoted(lexeme: str) -> str:
+    escaped = lexeme.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"
+
+
+class LexemesField(SearchVectorField):
+    """A tsvector written from a list of lexemes, without positions and without a text search configuration."""
+
+    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
+        return "array_to_tsvector(%s::text[])"
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        return list(value) if value is not None else []
+
+
+class Matches(models.Lookup):
+    """`search__matches="'m7:wjoh':*"`: the tsquery literal that `prefix_query` makes."""
+
+    lookup_name = "matches"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        lhs, params = self.process_lhs(compiler, connection)
+        return f"{lhs} @@ %s::tsquery", [*params, self.rhs]
+
+
+LexemesField.register_lookup(Matches)

@@ -1,0 +1,207 @@
+"""The loyalty ledger: append-only entries, lots of points, and which debit took from which lot."""
+
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.timezone import now
+
+from cloudpos.tenancy.constraints import tenant_references, unique_in_merchant
+from cloudpos.tenancy.models import Store, TenantForeignKey, TenantModel
+from customers.models import Customer, Purchase, PurchaseReturn
+
+POINTS_PER_ENTRY_MAX = 1_000_000_000
+
+
+class Program(TenantModel):
+    """A merchant's loyalty program. One is active at a time."""
+
+    class Rounding(models.TextChoices):
+        DOWN = "down", "Down to whole points"
+        HALF_UP = "half_up", "To the nearest, half up"
+        UP = "up", "Up to whole points"
+
+    name = models.CharField(max_length=100, default="Loyalty")
+    point_name = models.CharField(max_length=30, default="point")
+    points_name = models.CharField(max_length=30, default="points")
+    points_per_unit = models.DecimalField(
+        max_digits=10, decimal_places=4, default=Decimal(1), help_text="Points per unit of the merchant's currency"
+    )
+    rounding = models.CharField(max_length=10, choices=Rounding.choices, default=Rounding.DOWN)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=now, editable=False)
+
+    class Meta:
+        db_table = "loyalty_programs"
+        constraints = [
+            unique_in_merchant("loyalty_programs"),
+            models.UniqueConstraint(fields=["merchant"], name="loyalty_programs_one_active", condition=Q(is_active=True)),
+            models.CheckConstraint(
+                condition=Q(points_per_unit__gte=0, points_per_unit__lte=10_000), name="loyalty_programs_rate_bounds"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tier(TenantModel):
+    """A step of the ladder: reached when net spend reaches `threshold`; multiplies what purchases earn."""
+
+    program = TenantForeignKey(Program, on_delete=models.CASCADE, related_name="tiers", db_index=False)
+    code = models.SlugField(max_length=20)
+    name = models.CharField(max_length=50)
+    threshold = models.DecimalField(max_digits=14, decimal_places=2)
+    multiplier = models.DecimalField(max_digits=6, decimal_places=3, default=Decimal(1))
+
+    class Meta:
+        db_table = "loyalty_tiers"
+        ordering = ["threshold"]
+        constraints = [
+            *tenant_references("loyalty_tiers", "program"),
+            models.UniqueConstraint(fields=["merchant", "program", "code"], name="loyalty_tiers_code_uniq"),
+            models.UniqueConstraint(fields=["merchant", "program", "threshold"], name="loyalty_tiers_threshold_uniq"),
+            models.CheckConstraint(condition=Q(threshold__gte=0), name="loyalty_tiers_threshold_positive"),
+            models.CheckConstraint(condition=Q(multiplier__gt=0, multiplier__lte=100), name="loyalty_tiers_multiplier_bounds"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Enrollment(TenantModel):
+    """A customer's account in the program. The row that every ledger entry of the customer locks."""
+
+    customer = TenantForeignKey(Customer, on_delete=models.PROTECT, related_name="enrollments", db_index=False)
+    program = TenantForeignKey(Program, on_delete=models.PROTECT, related_name="enrollments", db_index=False)
+    balance = models.BigIntegerField(default=0, help_text="Points: the sum of the entries and of the lots' remainders")
+    version = models.IntegerField(default=0, help_text="Number of the last ledger entry")
+    tier = models.CharField(max_length=20, blank=True)
+    qualifying_spend = models.DecimalField(
+        max_digits=14, decimal_places=2, default=Decimal(0), help_text="Net spend that counts towards tiers"
+    )
+    last_activity_at = models.DateTimeField(
+        null=True, blank=True, help_text="Time of the latest purchase or return; an earlier one arriving is late"
+    )
+    enrolled_at = models.DateTimeField(default=now)
+
+    class Meta:
+        db_table = "loyalty_enrollments"
+        constraints = [
+            unique_in_merchant("loyalty_enrollments"),
+            *tenant_references("loyalty_enrollments", "customer", "program"),
+            models.UniqueConstraint(fields=["merchant", "customer", "program"], name="loyalty_enrollments_uniq"),
+            models.CheckConstraint(condition=Q(balance__gte=0), name="loyalty_enrollments_balance_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.balance} points"
+
+
+class LedgerEntry(TenantModel):
+    """One change of a balance. A database trigger refuses UPDATE and DELETE: a mistake gets a counter-entry."""
+
+    class Type(models.TextChoices):
+        EARNED = "earned", "Earned"
+        REDEEMED = "redeemed", "Redeemed"
+        EXPIRED = "expired", "Expired"
+        ADJUSTED = "adjusted", "Adjusted"
+        REVERSED = "reversed", "Reversed"
+        BONUS = "bonus", "Bonus"
+        TRANSFERRED = "transferred", "Transferred"
+
+    enrollment = TenantForeignKey(Enrollment, on_delete=models.PROTECT, related_name="entries", db_index=False)
+    version = models.IntegerField(help_text="1, 2, 3 ... without gaps per enrollment")
+    type = models.CharField(max_length=12, choices=Type.choices)
+    points = models.BigIntegerField(help_text="Signed")
+    balance_before = models.BigIntegerField()
+    balance_after = models.BigIntegerField()
+    description = models.CharField(max_length=500, blank=True)
+    # What caused it: a sale or a return (references), a client's own transaction, a person with a reason.
+    purchase = TenantForeignKey(Purchase, on_delete=models.PROTECT, related_name="entries", null=True, blank=True, db_index=False)
+    purchase_return = TenantForeignKey(
+        PurchaseReturn, on_delete=models.PROTECT, related_name="entries", null=True, blank=True, db_index=False
+    )
+    transaction_id = models.CharField(max_length=100, blank=True)
+    actor_id = models.UUIDField(null=True, blank=True)
+    store = TenantForeignKey(Store, on_delete=models.PROTECT, related_name="+", null=True, blank=True, db_index=False)
+    content_hash = models.BinaryField(max_length=32, null=True, help_text="SHA-256 of what a client sent under transaction_id")
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(default=now, editable=False)
+
+    class Meta:
+        db_table = "loyalty_transactions"
+        verbose_name_plural = "ledger entries"
+        constraints = [
+            unique_in_merchant("loyalty_transactions"),
+            *tenant_references("loyalty_transactions", "enrollment", "purchase", "purchase_return", "store"),
+            models.UniqueConstraint(fields=["merchant", "enrollment", "version"], name="loyalty_transactions_version_uniq"),
+            models.UniqueConstraint(
+                fields=["merchant", "store", "type", "transaction_id"],
+                name="loyalty_transactions_effect_uniq",
+                condition=~Q(transaction_id=""),
+            ),
+            models.CheckConstraint(
+                condition=Q(balance_after=F("balance_before") + F("points")), name="loyalty_transactions_arithmetic"
+            ),
+            models.CheckConstraint(
+                condition=~Q(points=0)
+                & Q(points__gte=-POINTS_PER_ENTRY_MAX, points__lte=POINTS_PER_ENTRY_MAX),
+                name="loyalty_transactions_points_bounds",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["merchant", "purchase"], name="loyalty_transactions_sale_idx", condition=Q(purchase__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.points:+d} {self.get_type_display()}"
+
+
+class Lot(TenantModel):
+    """Points of one credit, used up by debits: earliest expiry first, then earliest earned, then id."""
+
+    enrollment = TenantForeignKey(Enrollment, on_delete=models.PROTECT, related_name="lots", db_index=False)
+    entry = TenantForeignKey(LedgerEntry, on_delete=models.PROTECT, related_name="lots", db_index=False)
+    purchase = TenantForeignKey(Purchase, on_delete=models.PROTECT, related_name="lots", null=True, blank=True, db_index=False)
+    points = models.BigIntegerField()
+    remaining = models.BigIntegerField()
+    earned_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never")
+
+    class Meta:
+        db_table = "loyalty_lots"
+        constraints = [
+            unique_in_merchant("loyalty_lots"),
+            *tenant_references("loyalty_lots", "enrollment", "entry", "purchase"),
+            models.CheckConstraint(
+                condition=Q(points__gt=0, remaining__gte=0, remaining__lte=F("points")), name="loyalty_lots_remaining_bounds"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["merchant", "enrollment", "expires_at", "earned_at", "id"],
+                name="loyalty_lots_open_idx",
+                condition=Q(remaining__gt=0),
+            ),
+            models.Index(fields=["merchant", "purchase"], name="loyalty_lots_purchase_idx", condition=Q(purchase__isnull=False)),
+        ]
+
+
+class Allocation(TenantModel):
+    """How many points a debit took from a lot. Append-only like the entries."""
+
+    entry = TenantForeignKey(LedgerEntry, on_delete=models.PROTECT, related_name="allocations", db_index=False)
+    lot = TenantForeignKey(Lot, on_delete=models.PROTECT, related_name="allocations", db_index=False)
+    points = models.BigIntegerField()
+
+    class Meta:
+        db_table = "loyalty_allocations"
+        constraints = [
+            *tenant_references("loyalty_allocations", "entry", "lot"),
+            models.UniqueConstraint(fields=["merchant", "entry", "lot"], name="loyalty_allocations_uniq"),
+            models.CheckConstraint(condition=Q(points__gt=0), name="loyalty_allocations_points_positive"),
+        ]
+        indexes = [models.Index(fields=["merchant", "lot"], name="loyalty_allocations_lot_idx")]
