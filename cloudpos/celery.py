@@ -95,7 +95,12 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     # One retry: the pooled connection may be a leftover of a broker that has been restarted since.
-    task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1},
+    task_publish_retry_policy={
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.1,
+        "interval_max": 0.1,
+    },
     task_reject_on_worker_lost=True,
     task_time_limit=TASK_SECONDS_MAX,
     task_soft_time_limit=TASK_SECONDS_MAX - 60,
@@ -128,7 +133,9 @@ class Heartbeat(bootsteps.StartStopStep):
         super().__init__(parent, **options)
 
     def start(self, parent: Any) -> None:
-        self.timer_entry = parent.timer.call_repeatedly(heartbeat.HEARTBEAT_SECONDS, heartbeat.beat, ("worker",))
+        self.timer_entry = parent.timer.call_repeatedly(
+            heartbeat.HEARTBEAT_SECONDS, heartbeat.beat, ("worker",)
+        )
 
     def stop(self, parent: Any) -> None:
         if self.timer_entry is not None:

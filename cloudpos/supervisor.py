@@ -114,7 +114,10 @@ def _run(environment: dict[str, str], *arguments: str) -> None:
 def _code_fingerprint() -> str:
     """Changes whenever a migration or the demonstration data do."""
     digest = hashlib.sha256()
-    paths = [*embedded.BASE_DIR.glob("*/migrations/*.py"), *embedded.BASE_DIR.glob("cloudpos/*/migrations/*.py")]
+    paths = [
+        *embedded.BASE_DIR.glob("*/migrations/*.py"),
+        *embedded.BASE_DIR.glob("cloudpos/*/migrations/*.py"),
+    ]
     for path in sorted(paths):
         digest.update(str(path.relative_to(embedded.BASE_DIR)).encode())
         digest.update(path.read_bytes())
@@ -158,7 +161,9 @@ def _refuse_taken_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise SystemExit(f"server: port {port} is not free ({error.strerror}); choose another with PORT=...") from error
+            raise SystemExit(
+                f"server: port {port} is not free ({error.strerror}); choose another with PORT=..."
+            ) from error
 
 
 def _stop_on_signals() -> None:
@@ -194,9 +199,24 @@ def serve() -> None:
         _wait_until_healthy(web, settings.PORT)
         if settings.REDIS_URL:
             celery = [str(scripts / "celery"), "-A", "cloudpos.celery", "--quiet"]
-            worker = [*celery, "worker", "--concurrency", os.environ.get("WORKER_CONCURRENCY", "2"), "-l", "warning"]
+            worker = [
+                *celery,
+                "worker",
+                "--concurrency",
+                os.environ.get("WORKER_CONCURRENCY", "2"),
+                "-l",
+                "warning",
+            ]
             worker += ["--without-gossip", "--without-mingle"]
-            beat = [*celery, "beat", "-l", "warning", "-s", str(embedded.data_folder() / "celerybeat-schedule"), "--pidfile="]
+            beat = [
+                *celery,
+                "beat",
+                "-l",
+                "warning",
+                "-s",
+                str(embedded.data_folder() / "celerybeat-schedule"),
+                "--pidfile=",
+            ]
             services += [Service("worker", worker, environment), Service("beat", beat, environment)]
         else:
             services.append(Service("sweep", _manage("sweep"), environment))
