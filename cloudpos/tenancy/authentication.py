@@ -7,25 +7,22 @@ from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from cloudpos.api.errors import ApiError, FieldError
+from cloudpos.api.errors import BadRequest, FieldError, Forbidden, Unauthenticated
 from cloudpos.tenancy.access import Access, access_for
-from cloudpos.tenancy.tokens import InvalidToken, read_access_token
+from cloudpos.tenancy.tokens import read_access_token
 
 
-class NotAuthenticated(InvalidToken):
-    code = "not_authenticated"
+class NotAuthenticated(Unauthenticated):
     message = "Send an access token: Authorization: Bearer <token>"
 
 
-class StoreHeaderInvalid(ApiError):
+class StoreHeaderInvalid(BadRequest):
     code = "invalid_store_id"
-    status = 400
     message = "The x-store-id header must be the id of a store (a UUID)"
 
 
-class StoreForbidden(ApiError):
+class StoreForbidden(Forbidden):
     code = "store_forbidden"
-    status = 403
     message = "You have no access to this store"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 from django.conf import settings
 
-from cloudpos.api.errors import ApiError
+from cloudpos.api.errors import Unauthenticated
 
 ALGORITHM = "HS256"
 REQUIRED_CLAIMS = ["exp", "iat", "sub", "aud", "iss"]
@@ -18,9 +18,8 @@ TOKEN_CHARS_MAX = 4096
 FORBIDDEN_HEADERS = frozenset({"jku", "jwk", "x5u", "x5c", "crit"})
 
 
-class InvalidToken(ApiError):
+class InvalidToken(Unauthenticated):
     code = "invalid_token"
-    status = 401
     message = "The access token is not valid. Log in again."
 
 
