@@ -1,4 +1,4 @@
-"""Parts from which people, companies and streets are made up. Family names are composed, so they are nobody's."""
+"""Parts from which people, companies and streets are made up. Family names are composed."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def _parts(female: str, male: str, family_first: str, family_last: str) -> NameP
 
 NAMES: dict[str, NameParts] = {
     "en": _parts(
-        "Abigail Aisha Alice Amelia Amina Anna Beatrice Bethan Bridget Caroline Catherine Charlotte Chloë Claire "
-        "Daisy Deborah Eleanor Elizabeth Emily Esther Fatima Fiona Florence Frances Gemma Georgia Grace Hannah "
-        "Harriet Helen Imogen Isla Ivy Jasmine Jessica Joan Judith Kate Kirsty Laura Leila Lucy Mabel Maeve Maria "
-        "Martha Matilda Megan Mei Nadia Niamh Olivia Patricia Phoebe Priya Rachel Rosalind Rose Ruth Samira Sarah "
-        "Siân Sofia Susan Tamsin Victoria Violet Yasmin Zara Zoë",
-        "Adam Adeel Aidan Alan Albert Alexander Andrew Anthony Arjun Arthur Benjamin Callum Charles Christopher "
-        "Daniel David Duncan Edmund Edward Ethan Ewan Felix Finlay Frank Frederick Gareth George Gordon Graham "
-        "Harry Henry Hugh Ibrahim Isaac Jack James Jonah Joseph Karim Kenneth Kwame Leo Lewis Malcolm Martin "
-        "Matthew Michael Nathan Neil Noah Oliver Omar Oscar Owen Patrick Peter Philip Rajesh Rhys Robert Rory "
-        "Samuel Simon Stephen Theo Thomas Toby Tomasz Victor William",
-        "Amber Apple Ash Barley Birch Bramble Briar Brook Clover Copper Cotton Dapple Elder Feather Fern Fiddle "
-        "Finch Gable Hazel Heather Holly Honey Juniper Kettle Lark Lavender Maple Marsh Meadow Merry Mill Moss "
-        "Nettle Oat Otter Pepper Plum Primrose Quill Raven Rowan Rush Saffron Sorrel Sparrow Swan Tansy Teasel "
-        "Thimble Thistle Thorn Timber Velvet Willow Winter Wren Yarrow",
-        "beck bourne bridge bury by combe cote croft dale den field ford gate ham hurst lea ley mere more shaw "
-        "stead ton well wick wood worth",
+        "Abigail Aisha Alice Amelia Amina Anna Beatrice Bethan Bridget Caroline Catherine Charlotte Chloë "
+        "Claire Daisy Deborah Eleanor Elizabeth Emily Esther Fatima Fiona Florence Frances Gemma Georgia "
+        "Grace Hannah Harriet Helen Imogen Isla Ivy Jasmine Jessica Joan Judith Kate Kirsty Laura Leila "
+        "Lucy Mabel Maeve Maria Martha Matilda Megan Mei Nadia Niamh Olivia Patricia Phoebe Priya Rachel "
+        "Rosalind Rose Ruth Samira Sarah Siân Sofia Susan Tamsin Victoria Violet Yasmin Zara Zoë",
+        "Adam Adeel Aidan Alan Albert Alexander Andrew Anthony Arjun Arthur Benjamin Callum Charles "
+        "Christopher Daniel David Duncan Edmund Edward Ethan Ewan Felix Finlay Frank Frederick Gareth "
+        "George Gordon Graham Harry Henry Hugh Ibrahim Isaac Jack James Jonah Joseph Karim Kenneth Kwame "
+        "Leo Lewis Malcolm Martin Matthew Michael Nathan Neil Noah Oliver Omar Oscar Owen Patrick Peter "
+        "Philip Rajesh Rhys Robert Rory Samuel Simon Stephen Theo Thomas Toby Tomasz Victor William",
+        "Amber Apple Ash Barley Birch Bramble Briar Brook Clover Copper Cotton Dapple Elder Feather Fern "
+        "Fiddle Finch Gable Hazel Heather Holly Honey Juniper Kettle Lark Lavender Maple Marsh Meadow Merry "
+        "Mill Moss Nettle Oat Otter Pepper Plum Primrose Quill Raven Rowan Rush Saffron Sorrel Sparrow Swan "
+        "Tansy Teasel Thimble Thistle Thorn Timber Velvet Willow Winter Wren Yarrow",
+        "beck bourne bridge bury by combe cote croft dale den field ford gate ham hurst lea ley mere more "
+        "shaw stead ton well wick wood worth",
     ),
     "de": _parts(
         "Anja Birgit Claudia Heike Ingrid Johanna Katrin Lena Marlene Petra Sabine Ursula",
@@ -58,7 +58,7 @@ NAMES: dict[str, NameParts] = {
         "Alessia Bianca Chiara Elisa Francesca Giulia Lucia Paola Silvia",
         "Alberto Davide Enrico Fabio Giorgio Luca Marco Niccolò Paolo",
         "Acqua Bella Casa Fior Monte Ponte Torre Valle",
-        "chiara d'oro luna mare monte rosa sole verde",
+        "chiara fiore luna mare monte rosa sole verde",
     ),
     "pt": _parts(
         "Ana Beatriz Catarina Inês Joana Mafalda Sofia Teresa",
@@ -79,33 +79,42 @@ NAMES: dict[str, NameParts] = {
         "dal gren kvist lund mark stjerne ström vik",
     ),
     "fi": _parts(
-        "Aino Helmi Kaisa Päivi Riikka Sanna", "Antti Juhani Mikko Pekka Teemu Väinö",
-        "Järvi Kivi Koivu Lumi Meri Tähti", "kallio lahti mäki niemi ranta salo",
+        "Aino Helmi Kaisa Päivi Riikka Sanna",
+        "Antti Juhani Mikko Pekka Teemu Väinö",
+        "Järvi Kivi Koivu Lumi Meri Tähti",
+        "kallio lahti mäki niemi ranta salo",
     ),
     "pl": _parts(
-        "Agnieszka Ewa Hanna Katarzyna Małgorzata Zofia", "Jakub Łukasz Marek Paweł Stanisław Wojciech",
-        "Gwiazdo Jasno Klono Kwiato Lipo Wierzbo", "wicz",
+        "Agnieszka Ewa Hanna Katarzyna Małgorzata Zofia",
+        "Jakub Łukasz Marek Paweł Stanisław Wojciech",
+        "Gwiazdo Jasno Klono Kwiato Lipo Wierzbo",
+        "wicz",
     ),
     "el": _parts(
-        "Anna Dimitra Eleni Katerina Sofia", "Andreas Giorgos Kostas Nikos Yannis",
-        "Anemo Asteri Chryso Petro Thalasso", "nidis pakis poulos",
+        "Anna Dimitra Eleni Katerina Sofia",
+        "Andreas Giorgos Kostas Nikos Yannis",
+        "Anemo Asteri Chryso Petro Thalasso",
+        "nidis pakis poulos",
     ),
     "ja": _parts(
-        "Aiko Emi Hana Keiko Yuki", "Daichi Haruto Kenji Ren Takumi",
-        "Aozora Haru Hoshi Kaze Tsuki Yuki", "hara mine no saki zawa",
+        "Aiko Emi Hana Keiko Yuki",
+        "Daichi Haruto Kenji Ren Takumi",
+        "Aozora Haru Hoshi Kaze Tsuki Yuki",
+        "hara mine no saki zawa",
     ),
 }
 
 LANGUAGES = {
-    "DE": "de", "AT": "de", "CH": "de", "FR": "fr", "BE": "fr", "ES": "es", "IT": "it", "PT": "pt", "BR": "pt",
-    "NL": "nl", "SE": "sv", "FI": "fi", "PL": "pl", "GR": "el", "CY": "el", "JP": "ja",
+    "DE": "de", "AT": "de", "CH": "de", "FR": "fr", "BE": "fr", "ES": "es", "IT": "it",
+    "PT": "pt", "BR": "pt", "NL": "nl",
+    "SE": "sv", "FI": "fi", "PL": "pl", "GR": "el", "CY": "el", "JP": "ja",
 }  # fmt: skip
 # Norwegian, Danish and Icelandic customers have names from the Swedish list but are written to in English.
 NAME_LANGUAGES = LANGUAGES | {"NO": "sv", "DK": "sv", "IS": "sv"}
 
 COMPANY_KINDS = (
-    "Gifts", "Emporium", "Interiors", "& Daughters", "Home", "Trading", "Tearooms", "Garden Centre", "Cards & Gifts",
-    "Keepsakes", "Country Store", "Farm Shop",
+    "Gifts", "Emporium", "Interiors", "& Daughters", "Home", "Trading", "Tearooms", "Garden Centre",
+    "Cards & Gifts", "Keepsakes", "Country Store", "Farm Shop",
 )  # fmt: skip
 STREET_ENDINGS: dict[str, tuple[str, ...]] = {
     "en": ("Street", "Road", "Lane", "Avenue", "Close", "Terrace", "Gardens", "Row"),

@@ -18,10 +18,10 @@ class Store:
 
 @dataclass(frozen=True)
 class City:
-    """`country` is ISO 3166-1 alpha-2; `postcodes` are districts (UK) or whole codes, empty where none is used.
+    """`country` is ISO 3166-1 alpha-2; `postcodes` are districts (UK) or whole codes, empty where unused.
 
-    `weight` is how many thousand people live there, roughly: it decides how many customers do. `phones` names a
-    range of PHONE_RANGES, or is empty where no range for fiction is known.
+    `weight` is how many thousand people live there, roughly: it decides how many customers do. `phones`
+    names a range of PHONE_RANGES, or is empty where no range for fiction is known.
     """
 
     name: str
@@ -40,9 +40,9 @@ STORES = (
 )
 MAIN_STORE = STORES[0].code
 
-# Ranges set aside for films and books: (E.164 prefix, first and last number behind it, digits of that number).
-# UK: Ofcom; 07700 900 000-999 (mobile) and 0115 496 0xxx are not used because the `phonenumbers` library takes
-# them for invalid. Germany: Bundesnetzagentur, communication 148/2021. France: ARCEP. Sweden: PTS.
+# Ranges set aside for films and books: (E.164 prefix, first and last number behind it, its digits).
+# UK: Ofcom; 07700 900 000-999 (mobile) and 0115 496 0xxx are not used because the `phonenumbers` library
+# takes them for invalid. Germany: Bundesnetzagentur, communication 148/2021. France: ARCEP. Sweden: PTS.
 # Australia: ACMA. North America: 555-0100 to 555-0199.
 PHONE_RANGES: dict[str, tuple[str, int, int, int]] = {
     "London": ("+442079460", 0, 999, 3),
@@ -125,7 +125,7 @@ UK_TOWNS = (
     City("Belfast", "GB", ("BT1", "BT9"), 54.597, -5.930, 345, "Belfast"),
 )
 
-# By the country's name in the source. Where the source names no country an address could be in ("Unspecified",
+# By the country's name in the source. Where that is no country an address could be in ("Unspecified",
 # "European Community", "West Indies"), its customers are not chosen.
 CITIES: dict[str, tuple[City, ...]] = {
     "United Kingdom": UK_TOWNS,
@@ -221,7 +221,5 @@ def home_store(city: City) -> str:
     """The nearest store of a UK town. Everybody else is served from the main store, which ships abroad."""
     if city.country != "GB":
         return MAIN_STORE
-    nearest = min(
-        STORES, key=lambda s: distance_km(city.latitude, city.longitude, s.latitude, s.longitude)
-    )
+    nearest = min(STORES, key=lambda s: distance_km(city.latitude, city.longitude, s.latitude, s.longitude))
     return nearest.code

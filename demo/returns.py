@@ -1,7 +1,8 @@
 """Which purchase each line of a return invoice gives back.
 
-The source does not say; it only knows the customer, the code, the quantity and the price. A line is matched to
-earlier purchases of the same customer with the same code at the same price, as far as those still have pieces left.
+The source does not say; it only knows the customer, the code, the quantity and the price. A line is matched
+to earlier purchases of the same customer with the same code at the same price, as far as those still have
+pieces left.
 """
 
 from __future__ import annotations
@@ -79,10 +80,10 @@ class Matching:
 def match_returns(invoices: Iterable[Invoice], *, services: frozenset[str]) -> Matching:
     """Match the return invoices among one customer's `invoices`, given in the order they happened.
 
-    Within one return invoice the purchase that covers most of its lines is taken first (the later one when two
-    cover as many), because goods usually come back from one parcel; what no purchase covers alone is spread over
-    the latest ones. A return of several purchases becomes several returns, numbered C1-1, C1-2, ...
-    `services` are codes that are not goods; they only decide under which heading an unmatched line is counted.
+    Within one return invoice the purchase that covers most of its lines is taken first (the later one when
+    two cover as many), because goods usually come back from one parcel; what no purchase covers alone is
+    spread over the latest ones. A return of several purchases becomes several returns, numbered C1-1, C1-2.
+    `services` are codes that are not goods; they only decide under which heading an unmatched line counts.
     """
     result = Matching()
     purchases: list[Sold] = []

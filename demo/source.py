@@ -53,6 +53,8 @@ def read_invoices(folder: Path) -> list[Invoice]:
 
     Eighteen lines of the source cost 0.001; a till has no tenth of a penny, so prices are rounded to the
     cent. The source's own sums per invoice are rounded likewise, which is checked here for every invoice.
+
+    Raises ValueError when the lines of an invoice do not add up to its amount.
     """
     lines: dict[str, list[Line]] = defaultdict(list)
     for row in rows(folder, "lines"):
