@@ -53,7 +53,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print("waiting for another test run to end", flush=True)
+        os.write(2, b"waiting for another test run to end\n")
         fcntl.flock(lock, fcntl.LOCK_EX)
     session.config.add_cleanup(lock.close)
 
