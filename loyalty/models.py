@@ -29,6 +29,10 @@ class Program(TenantModel):
     )
     rounding = models.CharField(max_length=10, choices=Rounding.choices, default=Rounding.DOWN)
     is_active = models.BooleanField(default=True)
+    revision = models.IntegerField(default=1, editable=False, help_text="Number of the newest of its versions")
+    tiers_revision = models.IntegerField(
+        default=1, editable=False, help_text="The revision that every member's tier has been brought up to"
+    )
     created_at = models.DateTimeField(default=now, editable=False)
 
     class Meta:
@@ -67,6 +71,24 @@ class Tier(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ProgramVersion(TenantModel):
+    """The rules of a program from `effective_from` on. Append-only: purchases keep the rules of their own time."""
+
+    program = TenantForeignKey(Program, on_delete=models.PROTECT, related_name="versions", db_index=False)
+    number = models.IntegerField(help_text="1, 2, 3 ...")
+    effective_from = models.DateTimeField(null=True, blank=True, help_text="Empty: since ever")
+    rules = models.JSONField(help_text="See loyalty.rules.Rules.as_json")
+    actor_id = models.UUIDField(null=True, blank=True)
+    recorded_at = models.DateTimeField(default=now, editable=False)
+
+    class Meta:
+        db_table = "loyalty_program_versions"
+        constraints = [
+            *tenant_references("loyalty_program_versions", "program"),
+            models.UniqueConstraint(fields=["merchant", "program", "number"], name="loyalty_program_versions_uniq"),
+        ]
 
 
 class Enrollment(TenantModel):
@@ -122,6 +144,9 @@ class LedgerEntry(TenantModel):
     purchase_return = TenantForeignKey(
         PurchaseReturn, on_delete=models.PROTECT, related_name="entries", null=True, blank=True, db_index=False
     )
+    reverses = TenantForeignKey(
+        "self", on_delete=models.PROTECT, related_name="reversals", null=True, blank=True, db_index=False
+    )
     transaction_id = models.CharField(max_length=100, blank=True)
     actor_id = models.UUIDField(null=True, blank=True)
     store = TenantForeignKey(Store, on_delete=models.PROTECT, related_name="+", null=True, blank=True, db_index=False)
@@ -134,12 +159,17 @@ class LedgerEntry(TenantModel):
         verbose_name_plural = "ledger entries"
         constraints = [
             unique_in_merchant("loyalty_transactions"),
-            *tenant_references("loyalty_transactions", "enrollment", "purchase", "purchase_return", "store"),
+            *tenant_references("loyalty_transactions", "enrollment", "purchase", "purchase_return", "reverses", "store"),
             models.UniqueConstraint(fields=["merchant", "enrollment", "version"], name="loyalty_transactions_version_uniq"),
             models.UniqueConstraint(
                 fields=["merchant", "store", "type", "transaction_id"],
                 name="loyalty_transactions_effect_uniq",
                 condition=~Q(transaction_id=""),
+            ),
+            models.UniqueConstraint(
+                fields=["merchant", "purchase"],
+                name="loyalty_transactions_sale_earns_once",
+                condition=Q(type="earned", purchase__isnull=False),
             ),
             models.CheckConstraint(
                 condition=Q(balance_after=F("balance_before") + F("points")), name="loyalty_transactions_arithmetic"
@@ -153,6 +183,9 @@ class LedgerEntry(TenantModel):
         indexes = [
             models.Index(
                 fields=["merchant", "purchase"], name="loyalty_transactions_sale_idx", condition=Q(purchase__isnull=False)
+            ),
+            models.Index(
+                fields=["merchant", "reverses"], name="loyalty_transactions_rev_idx", condition=Q(reverses__isnull=False)
             ),
         ]
 
@@ -205,3 +238,28 @@ class Allocation(TenantModel):
             models.CheckConstraint(condition=Q(points__gt=0), name="loyalty_allocations_points_positive"),
         ]
         indexes = [models.Index(fields=["merchant", "lot"], name="loyalty_allocations_lot_idx")]
+
+
+class Shortfall(TenantModel):
+    """Points that a return or a correction should have taken back and could not, because they were spent.
+
+    The balance never goes below zero (`within_balance`): the program bears the difference, and this says so. Negative
+    `points` make good an earlier shortfall of the same purchase out of points it turned out to have earned.
+    Append-only like the entries. For each purchase: sum of its entries - sum of its shortfalls = what the rules say.
+    """
+
+    enrollment = TenantForeignKey(Enrollment, on_delete=models.PROTECT, related_name="shortfalls", db_index=False)
+    purchase = TenantForeignKey(Purchase, on_delete=models.PROTECT, related_name="shortfalls", db_index=False)
+    purchase_return = TenantForeignKey(
+        PurchaseReturn, on_delete=models.PROTECT, related_name="shortfalls", null=True, blank=True, db_index=False
+    )
+    points = models.BigIntegerField()
+    recorded_at = models.DateTimeField(default=now, editable=False)
+
+    class Meta:
+        db_table = "loyalty_shortfalls"
+        constraints = [
+            *tenant_references("loyalty_shortfalls", "enrollment", "purchase", "purchase_return"),
+            models.CheckConstraint(condition=~Q(points=0), name="loyalty_shortfalls_points_not_zero"),
+        ]
+        indexes = [models.Index(fields=["merchant", "purchase"], name="loyalty_shortfalls_sale_idx")]
