@@ -14,8 +14,7 @@ from celery.schedules import maybe_schedule
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections
 
-from cloudpos import heartbeat
-from cloudpos.celery import app
+from cloudpos.celery import app, beat_heart
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ class Command(BaseCommand):
             return
         due_at = dict.fromkeys(entries, 0.0)
         while not stopping.is_set():
-            heartbeat.beat("worker")
+            beat_heart()
             for name, entry in entries.items():
                 if time.monotonic() < due_at[name] or stopping.is_set():
                     continue
