@@ -34,7 +34,9 @@ def _origins(name: str, default: list[str]) -> list[str]:
     for origin in origins:
         parsed = urlparse(origin)
         if parsed.scheme not in ("http", "https") or not parsed.netloc or parsed.path not in ("", "/"):
-            raise ImproperlyConfigured(f"{name}: {origin!r} is not an origin such as https://till.example.com")
+            raise ImproperlyConfigured(
+                f"{name}: {origin!r} is not an origin such as https://till.example.com"
+            )
     return [origin.rstrip("/") for origin in origins]
 
 
@@ -53,7 +55,9 @@ if PRODUCTION and DEBUG:
 
 JWT_SECRET = env.str("JWT_SECRET", "")
 if PRODUCTION and len(JWT_SECRET.encode()) < JWT_SECRET_BYTES_MIN:
-    raise ImproperlyConfigured(f"JWT_SECRET must be set to at least {JWT_SECRET_BYTES_MIN} bytes in production")
+    raise ImproperlyConfigured(
+        f"JWT_SECRET must be set to at least {JWT_SECRET_BYTES_MIN} bytes in production"
+    )
 if not PRODUCTION and not JWT_SECRET:
     # Known to everybody who reads this file, hence refused above in production.
     JWT_SECRET = "development-only-secret-that-production-refuses"
@@ -66,7 +70,9 @@ ENCRYPTION_SECRETS = env.list("ENCRYPTION_SECRETS", default=[SECRET_KEY])
 DATABASE_URL = env.str("DATABASE_URL", "")
 REDIS_URL = env.str("REDIS_URL", "")
 if PRODUCTION and not DATABASE_URL:
-    raise ImproperlyConfigured("DATABASE_URL must be set in production: the embedded engine is for development")
+    raise ImproperlyConfigured(
+        "DATABASE_URL must be set in production: the embedded engine is for development"
+    )
 if not PRODUCTION and (not DATABASE_URL or not REDIS_URL):
     from cloudpos import embedded
 
@@ -117,10 +123,10 @@ INSTALLED_APPS = [
     "analytics",
     "marketing",
     "cloudpos",
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "django.contrib.postgres",
-    "django.contrib.admin",
+    "cloudpos.tenancy.backoffice.apps.BackofficeConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -139,12 +145,13 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "django.middleware.gzip.GZipMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    # Those of cloudpos.api.pages step aside for API paths.
+    "cloudpos.api.pages.GZipMiddleware",
+    "cloudpos.api.pages.SessionMiddleware",
+    "cloudpos.api.pages.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "cloudpos.api.pages.AuthenticationMiddleware",
+    "cloudpos.api.pages.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -253,6 +260,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "cloudpos.api.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "LIST_SERIALIZER_ERRORS_AS_DICT": True,
 }
 
 JWT_ISSUER = env.str("JWT_ISSUER", "cloudpos")
@@ -283,6 +291,10 @@ RATE_LIMITS = {
     "service": env.int("RATE_LIMIT_SERVICE", 60_000),
 }
 IDEMPOTENCY_KEPT_DAYS = 7
+# How many proxies in front of this service append to X-Forwarded-For; 0: callers connect to it directly.
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+# Empty: /metrics is open to whoever can reach the port.
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "CloudPOS Customer Service",
@@ -295,6 +307,8 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": ["cloudpos.api.schema.finish"],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
 # --- Background work ----------------------------------------------------------------------------------------
@@ -312,18 +326,44 @@ CELERY_BEAT_SCHEDULE = {
     "relay-sweep": {"task": "cloudpos.tasks.sweep_events", "schedule": 3.0},
     "compact-counts": {"task": "customers.tasks.compact_counts", "schedule": 60.0},
     "forget-idempotency-keys": {"task": "cloudpos.api.tasks.forget_idempotency_keys", "schedule": 3600.0},
+    "forget-expired-tokens": {"task": "cloudpos.tenancy.tasks.forget_expired_tokens", "schedule": 86400.0},
     "refresh-segments": {"task": "analytics.tasks.refresh_segments", "schedule": 3600.0},
 }
 
 # --- Admin --------------------------------------------------------------------------------------------------
 
 UNFOLD = {
-    "SITE_TITLE": "CloudPOS Customer Service",
+    "SITE_TITLE": "CloudPOS",
     "SITE_HEADER": "CloudPOS",
-    "SITE_SUBHEADER": "Customer Service",
+    "SITE_SUBHEADER": "cloudpos.admin.navigation.merchant_name",
     "SITE_SYMBOL": "storefront",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "cloudpos.admin.navigation.favicon"},
+    ],
+    "STYLES": ["cloudpos.admin.navigation.stylesheet"],
+    "SCRIPTS": ["cloudpos.admin.navigation.script"],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": False,
+    "BORDER_RADIUS": "6px",
+    "DASHBOARD_CALLBACK": "cloudpos.admin.dashboard.fill",
+    "SIDEBAR": {"navigation": "cloudpos.admin.navigation.sidebar", "show_search": False},
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.1% .014 180)",
+            "100": "oklch(94.6% .032 180)",
+            "200": "oklch(89.6% .062 181)",
+            "300": "oklch(82.3% .095 181)",
+            "400": "oklch(74.2% .112 182)",
+            "500": "oklch(63.6% .107 183)",
+            "600": "oklch(52.4% .091 184)",
+            "700": "oklch(44.9% .077 185)",
+            "800": "oklch(38.3% .063 186)",
+            "900": "oklch(33.2% .053 187)",
+            "950": "oklch(23.5% .039 188)",
+        },
+    },
 }
 
 # --- Logs ---------------------------------------------------------------------------------------------------

@@ -1,23 +1,29 @@
 """What a customer is found by: lexemes that carry the merchant, in one GIN index for all merchants.
 
-A lexeme is `<merchant search_key>:<kind><text>`; a query is a conjunction of prefixes of the same form, so that a
-small merchant reads only its own part of the index. Pure functions, no database.
+A lexeme is `<merchant search_key>:<kind><text>`; a query is a conjunction of lexemes and prefixes of the same form,
+so that a small merchant reads only its own part of the index. Pure functions, no database. Why: ADR 0004.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any
 
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 
-# Kinds of lexeme: w = word of a name, company, e-mail or number; d = run of digits to the end of a phone number.
+# Kinds of lexeme: word of a name, company, e-mail or number; run of digits to the end of a phone number; and facts
+# that a list is filtered by, which would else each need an index that every sale pays for.
 WORD = "w"
 DIGITS = "d"
+TAG = "g"
+BIRTH_MONTH = "m"
+HOME_STORE = "s"
 PHONE_DIGITS_MIN = 4
 WORD_CHARS_MAX = 40
-LEXEMES_MAX = 60
+WORDS_MAX = 40
 QUERY_WORDS_MAX = 8
 
 _SPLIT = re.compile(r"[^\w@.+-]+", re.UNICODE)
@@ -28,6 +34,8 @@ _FOLD = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", 
 
 def fold(text: str) -> str:
     """`text` without case and accents: É, e and E are one letter, ß is ss."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(c for c in decomposed if not unicodedata.combining(c)).translate(_FOLD)
 
@@ -46,16 +54,45 @@ def words(text: str) -> list[str]:
     return list(found)
 
 
-def lexemes(*, search_key: str, texts: Iterable[str | None], phone: str | None) -> list[str]:
+def lexemes(
+    *,
+    search_key: str,
+    texts: Iterable[str | None],
+    phone: str | None,
+    tags: Iterable[str] = (),
+    birth: date | None = None,
+    home_store_id: uuid.UUID | None = None,
+) -> list[str]:
     """The lexemes of one customer. `phone` is E.164; every end of it of at least 4 digits is one."""
     found: dict[str, None] = {}
     for text in texts:
         for word in words(text or ""):
-            found[f"{search_key}:{WORD}{word}"] = None
+            found[word] = None
+    listed = [f"{search_key}:{WORD}{word}" for word in list(found)[:WORDS_MAX]]
     digits = "".join(c for c in phone or "" if c.isdigit())
     for start in range(max(0, len(digits) - PHONE_DIGITS_MIN + 1)):
-        found[f"{search_key}:{DIGITS}{digits[start:]}"] = None
-    return list(found)[:LEXEMES_MAX]
+        listed.append(f"{search_key}:{DIGITS}{digits[start:]}")
+    listed.extend(f"{search_key}:{TAG}{tag}" for tag in tags)
+    if birth is not None:
+        listed.append(f"{search_key}:{BIRTH_MONTH}{birth.month:02}")
+    if home_store_id is not None:
+        listed.append(f"{search_key}:{HOME_STORE}{home_store_id.hex}")
+    return listed
+
+
+def tags_query(*, search_key: str, tags: Sequence[str], any_of: bool) -> str:
+    """Customers with all (or any) of the normalised `tags`, as a tsquery literal."""
+    return (" | " if any_of else " & ").join(_quoted(f"{search_key}:{TAG}{tag}") for tag in tags)
+
+
+def birth_month_query(*, search_key: str, month: int) -> str:
+    """Customers born in `month` (1-12), as a tsquery literal."""
+    return _quoted(f"{search_key}:{BIRTH_MONTH}{month:02}")
+
+
+def home_store_query(*, search_key: str, store_id: uuid.UUID) -> str:
+    """Customers of a home store, as a tsquery literal."""
+    return _quoted(f"{search_key}:{HOME_STORE}{store_id.hex}")
 
 
 def prefix_query(*, search_key: str, text: str) -> str | None:

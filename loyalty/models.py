@@ -25,11 +25,16 @@ class Program(TenantModel):
     point_name = models.CharField(max_length=30, default="point")
     points_name = models.CharField(max_length=30, default="points")
     points_per_unit = models.DecimalField(
-        max_digits=10, decimal_places=4, default=Decimal(1), help_text="Points per unit of the merchant's currency"
+        max_digits=10,
+        decimal_places=4,
+        default=Decimal(1),
+        help_text="Points per unit of the merchant's currency",
     )
     rounding = models.CharField(max_length=10, choices=Rounding.choices, default=Rounding.DOWN)
     is_active = models.BooleanField(default=True)
-    revision = models.IntegerField(default=1, editable=False, help_text="Number of the newest of its versions")
+    revision = models.IntegerField(
+        default=1, editable=False, help_text="Number of the newest of its versions"
+    )
     tiers_revision = models.IntegerField(
         default=1, editable=False, help_text="The revision that every member's tier has been brought up to"
     )
@@ -39,9 +44,12 @@ class Program(TenantModel):
         db_table = "loyalty_programs"
         constraints = [
             unique_in_merchant("loyalty_programs"),
-            models.UniqueConstraint(fields=["merchant"], name="loyalty_programs_one_active", condition=Q(is_active=True)),
+            models.UniqueConstraint(
+                fields=["merchant"], name="loyalty_programs_one_active", condition=Q(is_active=True)
+            ),
             models.CheckConstraint(
-                condition=Q(points_per_unit__gte=0, points_per_unit__lte=10_000), name="loyalty_programs_rate_bounds"
+                condition=Q(points_per_unit__gte=0, points_per_unit__lte=10_000),
+                name="loyalty_programs_rate_bounds",
             ),
         ]
 
@@ -64,9 +72,13 @@ class Tier(TenantModel):
         constraints = [
             *tenant_references("loyalty_tiers", "program"),
             models.UniqueConstraint(fields=["merchant", "program", "code"], name="loyalty_tiers_code_uniq"),
-            models.UniqueConstraint(fields=["merchant", "program", "threshold"], name="loyalty_tiers_threshold_uniq"),
+            models.UniqueConstraint(
+                fields=["merchant", "program", "threshold"], name="loyalty_tiers_threshold_uniq"
+            ),
             models.CheckConstraint(condition=Q(threshold__gte=0), name="loyalty_tiers_threshold_positive"),
-            models.CheckConstraint(condition=Q(multiplier__gt=0, multiplier__lte=100), name="loyalty_tiers_multiplier_bounds"),
+            models.CheckConstraint(
+                condition=Q(multiplier__gt=0, multiplier__lte=100), name="loyalty_tiers_multiplier_bounds"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -87,23 +99,31 @@ class ProgramVersion(TenantModel):
         db_table = "loyalty_program_versions"
         constraints = [
             *tenant_references("loyalty_program_versions", "program"),
-            models.UniqueConstraint(fields=["merchant", "program", "number"], name="loyalty_program_versions_uniq"),
+            models.UniqueConstraint(
+                fields=["merchant", "program", "number"], name="loyalty_program_versions_uniq"
+            ),
         ]
 
 
 class Enrollment(TenantModel):
     """A customer's account in the program. The row that every ledger entry of the customer locks."""
 
-    customer = TenantForeignKey(Customer, on_delete=models.PROTECT, related_name="enrollments", db_index=False)
+    customer = TenantForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="enrollments", db_index=False
+    )
     program = TenantForeignKey(Program, on_delete=models.PROTECT, related_name="enrollments", db_index=False)
-    balance = models.BigIntegerField(default=0, help_text="Points: the sum of the entries and of the lots' remainders")
+    balance = models.BigIntegerField(
+        default=0, help_text="Points: the sum of the entries and of the lots' remainders"
+    )
     version = models.IntegerField(default=0, help_text="Number of the last ledger entry")
     tier = models.CharField(max_length=20, blank=True)
     qualifying_spend = models.DecimalField(
         max_digits=14, decimal_places=2, default=Decimal(0), help_text="Net spend that counts towards tiers"
     )
     last_activity_at = models.DateTimeField(
-        null=True, blank=True, help_text="Time of the latest purchase or return; an earlier one arriving is late"
+        null=True,
+        blank=True,
+        help_text="Time of the latest purchase or return; an earlier one arriving is late",
     )
     enrolled_at = models.DateTimeField(default=now)
 
@@ -112,7 +132,9 @@ class Enrollment(TenantModel):
         constraints = [
             unique_in_merchant("loyalty_enrollments"),
             *tenant_references("loyalty_enrollments", "customer", "program"),
-            models.UniqueConstraint(fields=["merchant", "customer", "program"], name="loyalty_enrollments_uniq"),
+            models.UniqueConstraint(
+                fields=["merchant", "customer", "program"], name="loyalty_enrollments_uniq"
+            ),
             models.CheckConstraint(condition=Q(balance__gte=0), name="loyalty_enrollments_balance_positive"),
         ]
 
@@ -132,7 +154,9 @@ class LedgerEntry(TenantModel):
         BONUS = "bonus", "Bonus"
         TRANSFERRED = "transferred", "Transferred"
 
-    enrollment = TenantForeignKey(Enrollment, on_delete=models.PROTECT, related_name="entries", db_index=False)
+    enrollment = TenantForeignKey(
+        Enrollment, on_delete=models.PROTECT, related_name="entries", db_index=False
+    )
     version = models.IntegerField(help_text="1, 2, 3 ... without gaps per enrollment")
     type = models.CharField(max_length=12, choices=Type.choices)
     points = models.BigIntegerField(help_text="Signed")
@@ -140,17 +164,28 @@ class LedgerEntry(TenantModel):
     balance_after = models.BigIntegerField()
     description = models.CharField(max_length=500, blank=True)
     # What caused it: a sale or a return (references), a client's own transaction, a person with a reason.
-    purchase = TenantForeignKey(Purchase, on_delete=models.PROTECT, related_name="entries", null=True, blank=True, db_index=False)
+    purchase = TenantForeignKey(
+        Purchase, on_delete=models.PROTECT, related_name="entries", null=True, blank=True, db_index=False
+    )
     purchase_return = TenantForeignKey(
-        PurchaseReturn, on_delete=models.PROTECT, related_name="entries", null=True, blank=True, db_index=False
+        PurchaseReturn,
+        on_delete=models.PROTECT,
+        related_name="entries",
+        null=True,
+        blank=True,
+        db_index=False,
     )
     reverses = TenantForeignKey(
         "self", on_delete=models.PROTECT, related_name="reversals", null=True, blank=True, db_index=False
     )
     transaction_id = models.CharField(max_length=100, blank=True)
     actor_id = models.UUIDField(null=True, blank=True)
-    store = TenantForeignKey(Store, on_delete=models.PROTECT, related_name="+", null=True, blank=True, db_index=False)
-    content_hash = models.BinaryField(max_length=32, null=True, help_text="SHA-256 of what a client sent under transaction_id")
+    store = TenantForeignKey(
+        Store, on_delete=models.PROTECT, related_name="+", null=True, blank=True, db_index=False
+    )
+    content_hash = models.BinaryField(
+        max_length=32, null=True, help_text="SHA-256 of what a client sent under transaction_id"
+    )
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=now, editable=False)
 
@@ -159,8 +194,12 @@ class LedgerEntry(TenantModel):
         verbose_name_plural = "ledger entries"
         constraints = [
             unique_in_merchant("loyalty_transactions"),
-            *tenant_references("loyalty_transactions", "enrollment", "purchase", "purchase_return", "reverses", "store"),
-            models.UniqueConstraint(fields=["merchant", "enrollment", "version"], name="loyalty_transactions_version_uniq"),
+            *tenant_references(
+                "loyalty_transactions", "enrollment", "purchase", "purchase_return", "reverses", "store"
+            ),
+            models.UniqueConstraint(
+                fields=["merchant", "enrollment", "version"], name="loyalty_transactions_version_uniq"
+            ),
             models.UniqueConstraint(
                 fields=["merchant", "store", "type", "transaction_id"],
                 name="loyalty_transactions_effect_uniq",
@@ -172,7 +211,8 @@ class LedgerEntry(TenantModel):
                 condition=Q(type="earned", purchase__isnull=False),
             ),
             models.CheckConstraint(
-                condition=Q(balance_after=F("balance_before") + F("points")), name="loyalty_transactions_arithmetic"
+                condition=Q(balance_after=F("balance_before") + F("points")),
+                name="loyalty_transactions_arithmetic",
             ),
             models.CheckConstraint(
                 condition=~Q(points=0)
@@ -182,10 +222,14 @@ class LedgerEntry(TenantModel):
         ]
         indexes = [
             models.Index(
-                fields=["merchant", "purchase"], name="loyalty_transactions_sale_idx", condition=Q(purchase__isnull=False)
+                fields=["merchant", "purchase"],
+                name="loyalty_transactions_sale_idx",
+                condition=Q(purchase__isnull=False),
             ),
             models.Index(
-                fields=["merchant", "reverses"], name="loyalty_transactions_rev_idx", condition=Q(reverses__isnull=False)
+                fields=["merchant", "reverses"],
+                name="loyalty_transactions_rev_idx",
+                condition=Q(reverses__isnull=False),
             ),
         ]
 
@@ -198,7 +242,9 @@ class Lot(TenantModel):
 
     enrollment = TenantForeignKey(Enrollment, on_delete=models.PROTECT, related_name="lots", db_index=False)
     entry = TenantForeignKey(LedgerEntry, on_delete=models.PROTECT, related_name="lots", db_index=False)
-    purchase = TenantForeignKey(Purchase, on_delete=models.PROTECT, related_name="lots", null=True, blank=True, db_index=False)
+    purchase = TenantForeignKey(
+        Purchase, on_delete=models.PROTECT, related_name="lots", null=True, blank=True, db_index=False
+    )
     points = models.BigIntegerField()
     remaining = models.BigIntegerField()
     earned_at = models.DateTimeField()
@@ -210,7 +256,8 @@ class Lot(TenantModel):
             unique_in_merchant("loyalty_lots"),
             *tenant_references("loyalty_lots", "enrollment", "entry", "purchase"),
             models.CheckConstraint(
-                condition=Q(points__gt=0, remaining__gte=0, remaining__lte=F("points")), name="loyalty_lots_remaining_bounds"
+                condition=Q(points__gt=0, remaining__gte=0, remaining__lte=F("points")),
+                name="loyalty_lots_remaining_bounds",
             ),
         ]
         indexes = [
@@ -219,14 +266,20 @@ class Lot(TenantModel):
                 name="loyalty_lots_open_idx",
                 condition=Q(remaining__gt=0),
             ),
-            models.Index(fields=["merchant", "purchase"], name="loyalty_lots_purchase_idx", condition=Q(purchase__isnull=False)),
+            models.Index(
+                fields=["merchant", "purchase"],
+                name="loyalty_lots_purchase_idx",
+                condition=Q(purchase__isnull=False),
+            ),
         ]
 
 
 class Allocation(TenantModel):
     """How many points a debit took from a lot. Append-only like the entries."""
 
-    entry = TenantForeignKey(LedgerEntry, on_delete=models.PROTECT, related_name="allocations", db_index=False)
+    entry = TenantForeignKey(
+        LedgerEntry, on_delete=models.PROTECT, related_name="allocations", db_index=False
+    )
     lot = TenantForeignKey(Lot, on_delete=models.PROTECT, related_name="allocations", db_index=False)
     points = models.BigIntegerField()
 
@@ -248,10 +301,17 @@ class Shortfall(TenantModel):
     Append-only like the entries. For each purchase: sum of its entries - sum of its shortfalls = what the rules say.
     """
 
-    enrollment = TenantForeignKey(Enrollment, on_delete=models.PROTECT, related_name="shortfalls", db_index=False)
+    enrollment = TenantForeignKey(
+        Enrollment, on_delete=models.PROTECT, related_name="shortfalls", db_index=False
+    )
     purchase = TenantForeignKey(Purchase, on_delete=models.PROTECT, related_name="shortfalls", db_index=False)
     purchase_return = TenantForeignKey(
-        PurchaseReturn, on_delete=models.PROTECT, related_name="shortfalls", null=True, blank=True, db_index=False
+        PurchaseReturn,
+        on_delete=models.PROTECT,
+        related_name="shortfalls",
+        null=True,
+        blank=True,
+        db_index=False,
     )
     points = models.BigIntegerField()
     recorded_at = models.DateTimeField(default=now, editable=False)

@@ -61,12 +61,17 @@ class WebhookDelivery(TenantModel):
             *tenant_references("webhook_deliveries", "webhook", "event"),
             models.UniqueConstraint(fields=["merchant", "webhook", "event"], name="webhook_deliveries_uniq"),
             models.CheckConstraint(
-                condition=Q(state__in=["pending", "sending", "delivered", "failed"]), name="webhook_deliveries_state_known"
+                condition=Q(state__in=["pending", "sending", "delivered", "failed"]),
+                name="webhook_deliveries_state_known",
             ),
         ]
         indexes = [
             models.Index(fields=["merchant", "webhook", "-created_at"], name="webhook_deliveries_log_idx"),
+            # By endpoint: each gets its few places, however much another one has waiting.
             models.Index(
-                fields=["next_attempt_at"], name="webhook_deliveries_due_idx", condition=Q(state__in=["pending", "sending"])
+                fields=["merchant", "webhook", "next_attempt_at"],
+                name="webhook_deliveries_due_idx",
+                condition=Q(state__in=["pending", "sending"]),
             ),
+            models.Index(fields=["state"], name="webhook_deliveries_open_idx", condition=Q(state="sending")),
         ]

@@ -17,13 +17,18 @@ class ApiClient(Client):
 
     def __init__(self, *, user_id: uuid.UUID, store_id: uuid.UUID) -> None:
         super().__init__(
-            headers={"authorization": f"Bearer {mint_access_token(user_id=user_id)}", "x-store-id": str(store_id)}
+            headers={
+                "authorization": f"Bearer {mint_access_token(user_id=user_id)}",
+                "x-store-id": str(store_id),
+            }
         )
         self.user_id = user_id
         self.store_id = store_id
 
     def generic(self, method: str, path: str, *args: Any, **kwargs: Any) -> Any:
-        if path.startswith("/") and not path.startswith(("/api/", "/health", "/metrics", "/admin", "/static")):
+        if path.startswith("/") and not path.startswith(
+            ("/api/", "/health", "/metrics", "/admin", "/static")
+        ):
             path = f"/api/v1{path}"
         return super().generic(method, path, *args, **kwargs)
 
@@ -53,9 +58,13 @@ class Shop:
         return self.manager.access
 
 
-def make_shop(name: str, *, timezone: str = "Europe/London", currency: str = "GBP", country: str = "GB") -> Shop:
+def make_shop(
+    name: str, *, timezone: str = "Europe/London", currency: str = "GBP", country: str = "GB"
+) -> Shop:
     slug = name.lower().replace(" ", "-")
-    merchant = Merchant.objects.create(name=name, slug=slug, timezone=timezone, currency=currency, country=country)
+    merchant = Merchant.objects.create(
+        name=name, slug=slug, timezone=timezone, currency=currency, country=country
+    )
     store = Store.objects.create(merchant=merchant, name=f"{name} High Street", code="HIGH")
     clients = {}
     for role in Role:

@@ -1,6 +1,7 @@
 """What a caller may do at a store: one cached look-up per process, forgotten after seconds."""
 
 import threading
+import time
 import uuid
 import zoneinfo
 from dataclasses import dataclass
@@ -37,8 +38,13 @@ class Access:
         return at_least(self.role, least)
 
 
+def _seconds() -> float:
+    """Never set back, unlike the time of day."""
+    return time.monotonic()
+
+
 _cache: TTLCache[tuple[uuid.UUID, uuid.UUID], Access] = TTLCache(
-    maxsize=ACCESS_CACHE_ENTRIES_MAX, ttl=settings.ACCESS_CACHE_SECONDS
+    maxsize=ACCESS_CACHE_ENTRIES_MAX, ttl=settings.ACCESS_CACHE_SECONDS, timer=lambda: _seconds()
 )
 _lock = threading.Lock()
 

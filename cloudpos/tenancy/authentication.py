@@ -82,5 +82,7 @@ def store_header(request: Request) -> uuid.UUID:
         return uuid.UUID(raw)
     except ValueError:
         raise StoreHeaderInvalid(
-            errors=[FieldError("x-store-id", "Required: the UUID of a store", "invalid" if raw else "required")]
+            errors=[
+                FieldError("x-store-id", "Required: the UUID of a store", "invalid" if raw else "required")
+            ]
         ) from None

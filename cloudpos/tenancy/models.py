@@ -16,7 +16,16 @@ from cloudpos.tenancy.constraints import tenant_references, unique_in_merchant
 from cloudpos.tenancy.fields import TenantForeignKey
 from cloudpos.tenancy.roles import Role
 
-__all__ = ["Membership", "Merchant", "Role", "Store", "TenantForeignKey", "TenantModel", "TenantQuerySet", "User"]
+__all__ = [
+    "Membership",
+    "Merchant",
+    "Role",
+    "Store",
+    "TenantForeignKey",
+    "TenantModel",
+    "TenantQuerySet",
+    "User",
+]
 
 
 def validate_timezone(value: str) -> None:
@@ -24,7 +33,9 @@ def validate_timezone(value: str) -> None:
     try:
         zoneinfo.ZoneInfo(value)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValidationError(f"{value!r} is not a time zone such as Europe/London", code="timezone") from None
+        raise ValidationError(
+            f"{value!r} is not a time zone such as Europe/London", code="timezone"
+        ) from None
 
 
 def new_search_key() -> str:
@@ -87,7 +98,9 @@ class TenantModel(models.Model):
 
 class Store(TenantModel):
     name = models.CharField(max_length=200)
-    code = models.CharField(max_length=40, help_text="Short name on receipts and in reports, unique per merchant")
+    code = models.CharField(
+        max_length=40, help_text="Short name on receipts and in reports, unique per merchant"
+    )
     timezone = models.CharField(max_length=64, blank=True, validators=[validate_timezone])
     street1 = models.CharField(max_length=200, blank=True)
     city = models.CharField(max_length=100, blank=True)
@@ -163,7 +176,12 @@ class Membership(TenantModel):
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     store = TenantForeignKey(
-        Store, on_delete=models.CASCADE, related_name="memberships", null=True, blank=True, help_text="Empty: all stores"
+        Store,
+        on_delete=models.CASCADE,
+        related_name="memberships",
+        null=True,
+        blank=True,
+        help_text="Empty: all stores",
     )
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.CASHIER)
     created_at = models.DateTimeField(default=now, editable=False)

@@ -6,6 +6,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from cloudpos.api.errors import Forbidden
+from cloudpos.api.roles import PUBLIC
 from cloudpos.tenancy.roles import at_least
 
 
@@ -15,20 +16,13 @@ class RoleTooLow(Forbidden):
 
 
 class RolePermission(BasePermission):
-    """The view's `roles` maps its action (or HTTP method) to the least role."""
+    """The view's `roles` maps its operation (action or lower-case method) to the least role, or to PUBLIC."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        if request.method not in view.allowed_methods:
-            return True  # the view answers 405 itself
-        least = least_role(view, request.method or "")
+        least = view.least_role
+        if least == PUBLIC:
+            return True
         access = getattr(request, "access", None)
         if least is None or access is None or not at_least(access.role, least):
             raise RoleTooLow()
         return True
-
-
-def least_role(view: Any, method: str) -> str | None:
-    """The role that `view` declares for its current action or `method`, or None: nobody."""
-    roles: dict[str, str] = getattr(view, "roles", {})
-    action = getattr(view, "action", None)
-    return roles.get(action) if action else roles.get(method.lower())

@@ -96,7 +96,8 @@ def stores_of(user: User) -> list[dict[str, Any]]:
         )
         found[place] = max(found.get(place, membership.role), membership.role, key=rank)
     stores = (
-        Store.objects.filter(is_active=True, merchant_id__in=merchant_roles) | Store.objects.filter(is_active=True, pk__in=roles)
+        Store.objects.filter(is_active=True, merchant_id__in=merchant_roles)
+        | Store.objects.filter(is_active=True, pk__in=roles)
     ).select_related("merchant")
     return [
         {
@@ -105,16 +106,21 @@ def stores_of(user: User) -> list[dict[str, Any]]:
             "code": store.code,
             "merchantId": store.merchant_id,
             "merchantName": store.merchant.name,
-            "role": max(
-                filter(None, (roles.get(store.pk), merchant_roles.get(store.merchant_id))), key=rank
-            ),
+            "role": max(filter(None, (roles.get(store.pk), merchant_roles.get(store.merchant_id))), key=rank),
         }
         for store in stores.order_by("merchant__name", "name")[:STORES_LISTED_MAX]
     ]
 
 
 def open_merchant(
-    *, name: str, slug: str, store_name: str, owner: User, timezone: str = "UTC", currency: str = "USD", country: str = "US"
+    *,
+    name: str,
+    slug: str,
+    store_name: str,
+    owner: User,
+    timezone: str = "UTC",
+    currency: str = "USD",
+    country: str = "US",
 ) -> Store:
     """A merchant with its first store and its owner; returns the store. Raises ValidationError."""
     with transaction.atomic():

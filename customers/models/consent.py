@@ -35,7 +35,9 @@ class Consent(TenantModel):
     channel = models.CharField(max_length=10, choices=Channel.choices)
     purpose = models.CharField(max_length=15, choices=Purpose.choices)
     state = models.CharField(max_length=10, choices=ConsentState.choices)
-    source = models.CharField(max_length=50, help_text="Where it was said: till, web, import, unsubscribe link ...")
+    source = models.CharField(
+        max_length=50, help_text="Where it was said: till, web, import, unsubscribe link ..."
+    )
     wording_version = models.CharField(max_length=50, blank=True)
     actor_id = models.UUIDField(null=True, blank=True)
     ip = models.GenericIPAddressField(null=True, blank=True)
@@ -46,11 +48,19 @@ class Consent(TenantModel):
         db_table = "customer_consents"
         constraints = [
             *tenant_references("customer_consents", "customer"),
-            models.CheckConstraint(condition=Q(channel__in=Channel.values), name="customer_consents_channel_known"),
-            models.CheckConstraint(condition=Q(purpose__in=Purpose.values), name="customer_consents_purpose_known"),
-            models.CheckConstraint(condition=Q(state__in=ConsentState.values), name="customer_consents_state_known"),
+            models.CheckConstraint(
+                condition=Q(channel__in=Channel.values), name="customer_consents_channel_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(purpose__in=Purpose.values), name="customer_consents_purpose_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=ConsentState.values), name="customer_consents_state_known"
+            ),
         ]
-        indexes = [models.Index(fields=["merchant", "customer", "-occurred_at"], name="customer_consents_idx")]
+        indexes = [
+            models.Index(fields=["merchant", "customer", "-occurred_at"], name="customer_consents_idx")
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_channel_display()} {self.get_purpose_display()}: {self.get_state_display()}"
@@ -59,7 +69,9 @@ class Consent(TenantModel):
 class Preferences(TenantModel):
     """How a customer wants to be spoken to. Absent row: the defaults, with marketing off."""
 
-    customer = TenantForeignKey(Customer, on_delete=models.CASCADE, related_name="preferences_rows", db_index=False)
+    customer = TenantForeignKey(
+        Customer, on_delete=models.CASCADE, related_name="preferences_rows", db_index=False
+    )
     # {"email": {"marketing": true, ...}, ...}: the fold of the consent log, only for pairs that were ever said.
     consents = models.JSONField(default=dict)
     language = models.CharField(max_length=10, blank=True)

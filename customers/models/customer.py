@@ -55,7 +55,9 @@ class Customer(TenantModel):
     company_name = models.CharField(max_length=200, blank=True)
     tax_id = models.CharField(max_length=40, blank=True)
     email = models.CharField(max_length=254, blank=True)
-    email_key = models.CharField(max_length=254, blank=True, editable=False, help_text="Case-folded, IDNA: one person, one key")
+    email_key = models.CharField(
+        max_length=254, blank=True, editable=False, help_text="Case-folded, IDNA: one person, one key"
+    )
     phone = models.CharField(max_length=16, blank=True, help_text="E.164, e.g. +442071838750")
     date_of_birth = models.DateField(null=True, blank=True)
     gender = models.CharField(max_length=10, choices=Gender.choices, blank=True, default="")
@@ -63,7 +65,9 @@ class Customer(TenantModel):
     notes = models.TextField(blank=True, max_length=5000)
     tags = ArrayField(models.CharField(max_length=TAG_CHARS_MAX), default=list, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
-    home_store = TenantForeignKey(Store, on_delete=models.PROTECT, related_name="+", null=True, blank=True, db_index=False)
+    home_store = TenantForeignKey(
+        Store, on_delete=models.PROTECT, related_name="+", null=True, blank=True, db_index=False
+    )
 
     # Standing. Writers: loyalty (tier, points), analytics (segment), recording a purchase or return (the rest).
     tier = models.CharField(max_length=20, blank=True, default="", editable=False)
@@ -75,14 +79,24 @@ class Customer(TenantModel):
     last_visit_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     search = LexemesField(editable=False, default=list)
-    sort_name = models.CharField(max_length=200, blank=True, editable=False, help_text="Folded last, first or company name")
-    version = models.IntegerField(default=1, editable=False, help_text="Counts changes of anything the customer's JSON shows")
+    sort_name = models.CharField(
+        max_length=200, blank=True, editable=False, help_text="Folded last, first or company name"
+    )
+    version = models.IntegerField(
+        default=1, editable=False, help_text="Counts changes of anything the customer's JSON shows"
+    )
     created_at = models.DateTimeField(default=now, editable=False)
     updated_at = models.DateTimeField(default=now, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
     erased_at = models.DateTimeField(null=True, blank=True, editable=False)
     merged_into = TenantForeignKey(
-        "self", on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="merged_from", db_index=False
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="merged_from",
+        db_index=False,
     )
 
     objects = CustomerQuerySet.as_manager()
@@ -94,15 +108,24 @@ class Customer(TenantModel):
             *tenant_references("customers", "home_store", "merged_into"),
             models.UniqueConstraint(fields=["merchant", "customer_number"], name="customers_number_uniq"),
             models.UniqueConstraint(
-                fields=["merchant", "email_key"], name="customers_email_uniq", condition=Q(deleted_at=None) & ~Q(email_key="")
+                fields=["merchant", "email_key"],
+                name="customers_email_uniq",
+                condition=Q(deleted_at=None) & ~Q(email_key=""),
             ),
             models.UniqueConstraint(
-                fields=["merchant", "phone"], name="customers_phone_uniq", condition=Q(deleted_at=None) & ~Q(phone="")
+                fields=["merchant", "phone"],
+                name="customers_phone_uniq",
+                condition=Q(deleted_at=None) & ~Q(phone=""),
             ),
-            models.CheckConstraint(condition=Q(type__in=["individual", "business"]), name="customers_type_known"),
-            models.CheckConstraint(condition=Q(status__in=["active", "inactive", "suspended"]), name="customers_status_known"),
             models.CheckConstraint(
-                condition=Q(segment__in=["new", "regular", "vip", "at_risk", "churned"]), name="customers_segment_known"
+                condition=Q(type__in=["individual", "business"]), name="customers_type_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["active", "inactive", "suspended"]), name="customers_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(segment__in=["new", "regular", "vip", "at_risk", "churned"]),
+                name="customers_segment_known",
             ),
             models.CheckConstraint(condition=Q(visit_count__gte=0), name="customers_visit_count_positive"),
             models.CheckConstraint(
@@ -111,13 +134,31 @@ class Customer(TenantModel):
         ]
         indexes = [
             # One per sort order of the list; the id makes the order total, for cursors.
-            models.Index(fields=["merchant", "-created_at", "-id"], name="customers_created_idx", condition=Q(deleted_at=None)),
-            models.Index(fields=["merchant", "sort_name", "id"], name="customers_name_idx", condition=Q(deleted_at=None)),
-            models.Index(fields=["merchant", "email_key", "id"], name="customers_email_idx", condition=Q(deleted_at=None)),
             models.Index(
-                fields=["merchant", "last_visit_at", "id"], name="customers_last_visit_idx", condition=Q(deleted_at=None)
+                fields=["merchant", "-created_at", "-id"],
+                name="customers_created_idx",
+                condition=Q(deleted_at=None),
             ),
-            models.Index(fields=["merchant", "total_spent", "id"], name="customers_spent_idx", condition=Q(deleted_at=None)),
+            models.Index(
+                fields=["merchant", "sort_name", "id"],
+                name="customers_name_idx",
+                condition=Q(deleted_at=None),
+            ),
+            models.Index(
+                fields=["merchant", "email_key", "id"],
+                name="customers_email_idx",
+                condition=Q(deleted_at=None),
+            ),
+            models.Index(
+                fields=["merchant", "last_visit_at", "id"],
+                name="customers_last_visit_idx",
+                condition=Q(deleted_at=None),
+            ),
+            models.Index(
+                fields=["merchant", "total_spent", "id"],
+                name="customers_spent_idx",
+                condition=Q(deleted_at=None),
+            ),
             GinIndex(fields=["search"], name="customers_search_idx", fastupdate=False),
         ]
 
@@ -154,7 +195,13 @@ class CustomerCount(models.Model):
 
     class Meta:
         db_table = "customer_counts"
-        indexes = [models.Index(fields=["merchant_id"], include=["status", "type", "segment", "tier", "n"], name="customer_counts_idx")]
+        indexes = [
+            models.Index(
+                fields=["merchant_id"],
+                include=["status", "type", "segment", "tier", "n"],
+                name="customer_counts_idx",
+            )
+        ]
 
 
 class Address(TenantModel):
@@ -187,10 +234,13 @@ class Address(TenantModel):
         constraints = [
             *tenant_references("customer_addresses", "customer"),
             models.UniqueConstraint(
-                fields=["merchant", "customer"], name="customer_addresses_one_default", condition=Q(is_default=True)
+                fields=["merchant", "customer"],
+                name="customer_addresses_one_default",
+                condition=Q(is_default=True),
             ),
             models.CheckConstraint(
-                condition=Q(latitude=None, longitude=None) | Q(latitude__range=(-90, 90), longitude__range=(-180, 180)),
+                condition=Q(latitude=None, longitude=None)
+                | Q(latitude__range=(-90, 90), longitude__range=(-180, 180)),
                 name="customer_addresses_coordinates",
             ),
         ]
@@ -221,7 +271,9 @@ class Merge(TenantModel):
     class Meta:
         db_table = "customer_merges"
         constraints = [*tenant_references("customer_merges", "source", "target")]
-        indexes = [models.Index(fields=["merchant", "target", "-merged_at"], name="customer_merges_target_idx")]
+        indexes = [
+            models.Index(fields=["merchant", "target", "-merged_at"], name="customer_merges_target_idx")
+        ]
 
 
 class Erasure(TenantModel):

@@ -22,7 +22,9 @@ class Purchase(TenantModel):
     customer = TenantForeignKey(Customer, on_delete=models.PROTECT, related_name="purchases", db_index=False)
     store = TenantForeignKey(Store, on_delete=models.PROTECT, related_name="+", db_index=False)
     transaction_id = models.CharField(max_length=100)
-    amount = models.DecimalField(max_digits=12, decimal_places=2, help_text="What the customer paid, tax included")
+    amount = models.DecimalField(
+        max_digits=12, decimal_places=2, help_text="What the customer paid, tax included"
+    )
     tax = models.DecimalField(max_digits=12, decimal_places=2, default=Decimal(0))
     discount = models.DecimalField(max_digits=12, decimal_places=2, default=Decimal(0))
     currency = models.CharField(max_length=3)
@@ -30,20 +32,30 @@ class Purchase(TenantModel):
     channel = models.CharField(max_length=20, default="store")
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=now, editable=False)
-    content_hash = models.BinaryField(max_length=32, help_text="SHA-256 of what was sent: the same id with other content is refused")
-    receipt = models.JSONField(help_text="The answer as first given; given again when the till repeats itself")
+    content_hash = models.BinaryField(
+        max_length=32, help_text="SHA-256 of what was sent: the same id with other content is refused"
+    )
+    receipt = models.JSONField(
+        help_text="The answer as first given; given again when the till repeats itself"
+    )
 
     class Meta:
         db_table = "purchases"
         constraints = [
             unique_in_merchant("purchases"),
             *tenant_references("purchases", "customer", "store"),
-            models.UniqueConstraint(fields=["merchant", "store", "transaction_id"], name="purchases_transaction_uniq"),
+            models.UniqueConstraint(
+                fields=["merchant", "store", "transaction_id"], name="purchases_transaction_uniq"
+            ),
             models.CheckConstraint(condition=Q(amount__gte=0), name="purchases_amount_positive"),
         ]
         indexes = [
             models.Index(fields=["merchant", "customer", "occurred_at", "id"], name="purchases_customer_idx"),
-            models.Index(fields=["merchant", "occurred_at"], include=["store", "customer", "amount"], name="purchases_time_idx"),
+            models.Index(
+                fields=["merchant", "occurred_at"],
+                include=["store", "customer", "amount"],
+                name="purchases_time_idx",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -96,12 +108,18 @@ class PurchaseReturn(TenantModel):
         indexes = [
             models.Index(fields=["merchant", "purchase"], name="purchase_returns_purchase_idx"),
             models.Index(fields=["merchant", "customer", "occurred_at"], name="purchase_returns_cust_idx"),
-            models.Index(fields=["merchant", "occurred_at"], include=["store", "customer", "amount"], name="purchase_returns_time_idx"),
+            models.Index(
+                fields=["merchant", "occurred_at"],
+                include=["store", "customer", "amount"],
+                name="purchase_returns_time_idx",
+            ),
         ]
 
 
 class PurchaseReturnItem(TenantModel):
-    purchase_return = TenantForeignKey(PurchaseReturn, on_delete=models.PROTECT, related_name="items", db_index=False)
+    purchase_return = TenantForeignKey(
+        PurchaseReturn, on_delete=models.PROTECT, related_name="items", db_index=False
+    )
     line = models.PositiveSmallIntegerField(help_text="The line of the purchase that came back")
     quantity = models.DecimalField(max_digits=12, decimal_places=3)
 
@@ -109,6 +127,8 @@ class PurchaseReturnItem(TenantModel):
         db_table = "purchase_return_items"
         constraints = [
             *tenant_references("purchase_return_items", "purchase_return"),
-            models.UniqueConstraint(fields=["merchant", "purchase_return", "line"], name="purchase_return_items_uniq"),
+            models.UniqueConstraint(
+                fields=["merchant", "purchase_return", "line"], name="purchase_return_items_uniq"
+            ),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="purchase_return_items_positive"),
         ]

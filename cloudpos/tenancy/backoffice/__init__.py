@@ -1,0 +1,1 @@
+"""The admin's ground: who may see which merchant, and the base classes of every admin page."""

@@ -1,0 +1,9 @@
+from django.urls import path
+
+from cloudpos.tenancy.views import LogoutView, RefreshView, TokenView
+
+urlpatterns = [
+    path("auth/token", TokenView.as_view(), name="auth-token"),
+    path("auth/refresh", RefreshView.as_view(), name="auth-refresh"),
+    path("auth/logout", LogoutView.as_view(), name="auth-logout"),
+]
