@@ -1,0 +1,127 @@
+"""How a customer is told apart: e-mail keys, E.164 phone numbers, customer numbers, tags, the name to sort by.
+
+Pure functions, no database.
+"""
+
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterable
+
+import email_validator
+import phonenumbers
+
+from customers.search import fold
+
+EMAIL_CHARS_MAX = 254
+NUMBER_DIGITS = 10
+SORT_NAME_CHARS_MAX = 200
+
+# Everyday addresses: what the library would say of them is known, and takes 0.5 us instead of 40 us.
+_PLAIN_EMAIL = re.compile(
+    r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}"
+)
+_SPECIAL_DOMAINS = tuple(f".{name}" for name in email_validator.SPECIAL_USE_DOMAIN_NAMES if name != "test")
+_LOCAL_CHARS_MAX = 64
+
+
+class NotAnEmail(ValueError):
+    """Not an address that mail could be sent to."""
+
+
+class NotAPhone(ValueError):
+    """Not a telephone number of the country."""
+
+
+def normal_email(raw: str) -> tuple[str, str]:
+    """(the address as people see it, its key). The key is what makes two spellings one person.
+
+    The domain is normalised (NFKC, IDNA 2008, lower case), in the key in its ASCII form; the key's local part is
+    NFKC and case-folded. "" gives ("", ""). Raises NotAnEmail.
+    """
+    text = raw.strip()
+    if not text:
+        return "", ""
+    if len(text) > EMAIL_CHARS_MAX:
+        raise NotAnEmail(f"An e-mail address has at most {EMAIL_CHARS_MAX} characters.")
+    if _PLAIN_EMAIL.fullmatch(text) and "--" not in text:
+        local, _, domain = text.rpartition("@")
+        domain = domain.lower()
+        if len(local) <= _LOCAL_CHARS_MAX and not domain.endswith(_SPECIAL_DOMAINS):
+            return f"{local}@{domain}", f"{local.lower()}@{domain}"
+    try:
+        # .test is nobody's, and what test tills send.
+        valid = email_validator.validate_email(text, check_deliverability=False, test_environment=True)
+    except email_validator.EmailNotValidError as exc:
+        raise NotAnEmail(str(exc)) from None
+    local = unicodedata.normalize("NFKC", valid.local_part).casefold()
+    key = f"{local}@{valid.ascii_domain.lower()}"
+    if len(key) > EMAIL_CHARS_MAX or len(valid.normalized) > EMAIL_CHARS_MAX:
+        raise NotAnEmail(f"An e-mail address has at most {EMAIL_CHARS_MAX} characters.")
+    return valid.normalized, key
+
+
+def normal_phone(raw: str, *, country: str) -> str:
+    """`raw` in E.164 (+442071838750). `country` (ISO 3166-1 alpha-2) is where a number without + was written.
+
+    "" gives "". Raises NotAPhone for what is no number, has an extension or the wrong length. Whether a range is in
+    use is not checked: numbering plans change faster than libraries, and a till must not refuse a new range.
+    """
+    text = unicodedata.normalize("NFKC", raw).strip()
+    if not text:
+        return ""
+    try:
+        number = phonenumbers.parse(text, country.upper() or None)
+    except phonenumbers.NumberParseException:
+        raise NotAPhone(
+            "This is not a telephone number. Give it as +442071838750, or with its country."
+        ) from None
+    if number.extension:
+        raise NotAPhone("Give the number without an extension.")
+    if not phonenumbers.is_possible_number(number):
+        raise NotAPhone("This telephone number is too short or too long for its country.")
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def luhn_digit(digits: str) -> str:
+    """The check digit of `digits` (ISO/IEC 7812-1 annex B): catches every single wrong or swapped digit but 09/90."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit)
+        if place % 2 == 0:
+            value = value * 2 - 9 if value > 4 else value * 2
+        total += value
+    return str(-total % 10)
+
+
+def is_customer_number(text: str) -> bool:
+    """Whether `text` has the form of a customer number, its check digit included."""
+    return (
+        len(text) == NUMBER_DIGITS
+        and text.isascii()
+        and text.isdecimal()
+        and text[0] != "0"
+        and luhn_digit(text[:-1]) == text[-1]
+    )
+
+
+def new_customer_number() -> str:
+    """A random number with a check digit. Random, so that no counter row is fought over and none can be guessed."""
+    digits = str(secrets.randbelow(9 * 10 ** (NUMBER_DIGITS - 2)) + 10 ** (NUMBER_DIGITS - 2))
+    return digits + luhn_digit(digits)
+
+
+def normal_tags(tags: Iterable[str]) -> list[str]:
+    """Tags in lower case, NFC, single spaces, each once, in alphabetical order."""
+    found = {" ".join(unicodedata.normalize("NFC", tag).casefold().split()) for tag in tags}
+    found.discard("")
+    return sorted(found)
+
+
+def name_to_sort_by(
+    *, is_business: bool, first_name: str, last_name: str, company_name: str, email: str, phone: str
+) -> str:
+    """Last name first, folded; a business stands under its company, a nameless customer under e-mail or phone."""
+    person = f"{last_name} {first_name}".strip()
+    name = (company_name or person if is_business else person or company_name) or email or phone
+    return fold(name)[:SORT_NAME_CHARS_MAX]

@@ -1,0 +1,70 @@
+"""Everything that writes customers, and the look-ups that a till needs. One verb per function, keyword-only.
+
+Functions marked as use cases own their transaction; the others run inside their caller's.
+"""
+
+from customers.services.addresses import (
+    AddressNotFound,
+    TooManyAddresses,
+    add_address,
+    change_address,
+    delete_address,
+    keep_one_default,
+)
+from customers.services.consents import (
+    ConsentFromTheFuture,
+    append_consents,
+    change_preferences,
+    record_consent,
+    refold_consents,
+)
+from customers.services.customers import (
+    create_customer,
+    create_customers,
+    delete_customer,
+    hide_customer,
+    update_customer,
+)
+from customers.services.finding import (
+    CustomerNotFound,
+    find_customer,
+    lock_customer,
+    lock_customers,
+    visible_customer_id,
+)
+from customers.services.profile import (
+    EmailTaken,
+    InvalidCustomer,
+    PhoneTaken,
+    index_customer,
+)
+from customers.services.standing import write_standing
+
+__all__ = [
+    "AddressNotFound",
+    "ConsentFromTheFuture",
+    "CustomerNotFound",
+    "EmailTaken",
+    "InvalidCustomer",
+    "PhoneTaken",
+    "TooManyAddresses",
+    "add_address",
+    "append_consents",
+    "change_address",
+    "change_preferences",
+    "create_customer",
+    "create_customers",
+    "delete_address",
+    "delete_customer",
+    "find_customer",
+    "hide_customer",
+    "index_customer",
+    "keep_one_default",
+    "lock_customer",
+    "lock_customers",
+    "record_consent",
+    "refold_consents",
+    "update_customer",
+    "visible_customer_id",
+    "write_standing",
+]

@@ -1,0 +1,33 @@
+"""The computed columns of a customer. Each has one writer; this is how it writes."""
+
+from typing import Any
+
+from django.db.models import F
+from django.utils.timezone import now
+
+from customers.models import Customer
+
+STANDING = frozenset(
+    {"tier", "points", "segment", "total_spent", "visit_count", "first_visit_at", "last_visit_at"}
+)
+
+
+def write_standing(customer: Customer, **changed: Any) -> None:
+    """Write standing columns of a locked customer, in its holder's transaction: one UPDATE, none when nothing changes.
+
+    The instance is brought up to date. Raises TypeError for any other column.
+    """
+    unknown = changed.keys() - STANDING
+    if unknown:
+        raise TypeError(f"not standing columns: {', '.join(sorted(unknown))}")
+    changed = {name: value for name, value in changed.items() if getattr(customer, name) != value}
+    if not changed:
+        return
+    at = now()
+    Customer.objects.for_merchant(customer.merchant_id).filter(pk=customer.pk).update(
+        **changed, version=F("version") + 1, updated_at=at
+    )
+    for name, value in changed.items():
+        setattr(customer, name, value)
+    customer.version += 1
+    customer.updated_at = at
