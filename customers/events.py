@@ -3,12 +3,21 @@
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.utils.timezone import now
 
 from customers.models import Event
+
+
+class EventRef(NamedTuple):
+    """An event by its key, as the outbox hands it on."""
+
+    merchant_id: uuid.UUID
+    id: uuid.UUID
+    type: str
+
 
 # Rung after a commit that wrote events; `cloudpos.apps` hangs the relay's task on it. Losing a ring loses
 # nothing: a sweep finds pending rows within seconds.
@@ -56,8 +65,37 @@ def emit_all(events: Sequence[Event]) -> None:
     if not events:
         return
     if not transaction.get_connection().in_atomic_block:
-        raise transaction.TransactionManagementError("events are emitted inside the transaction that they report")
+        raise transaction.TransactionManagementError(
+            "events are emitted inside the transaction that they report"
+        )
     Event.objects.bulk_create(events)
+    _ring_after_commit()
+
+
+def emit_once(events: Sequence[Event]) -> list[Event]:
+    """`emit` for events of one merchant that carry an `external_id`: those whose id is taken are left out.
+
+    Returns, in the given order, the rows that now stand in the log under these ids: ours or the earlier ones.
+    """
+    if not events:
+        return []
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError(
+            "events are emitted inside the transaction that they report"
+        )
+    # Sorted: two batches with the same ids in another order wait for each other, never for ever.
+    Event.objects.bulk_create(sorted(events, key=lambda each: each.external_id), ignore_conflicts=True)
+    stored = {
+        found.external_id: found
+        for found in Event.objects.for_merchant(events[0].merchant_id).filter(
+            external_id__in=[each.external_id for each in events]
+        )
+    }
+    _ring_after_commit()
+    return [stored[each.external_id] for each in events]
+
+
+def _ring_after_commit() -> None:
     for ring in _doorbells:
         # robust: a broker that is down must not fail the till's request.
         transaction.on_commit(ring, robust=True)
