@@ -58,7 +58,9 @@ def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
                 yield path, key
                 pending.append((f"{path}.{key}" if path else key, child))
         elif isinstance(found, list):
-            pending.extend((f"{path}.{index}" if path else str(index), child) for index, child in enumerate(found))
+            pending.extend(
+                (f"{path}.{index}" if path else str(index), child) for index, child in enumerate(found)
+            )
         else:
             yield path, found
 
@@ -91,13 +93,17 @@ def _refuse_huge_integers(body: bytes) -> None:
     # orjson reads integers beyond 64 bits as floats, and so would change them silently.
     for path, found in _leaves(json.loads(body, parse_int=_bounded_int)):
         if isinstance(found, int) and not -(2 ** (JSON_INTEGER_BITS - 1)) <= found < 2**JSON_INTEGER_BITS:
-            raise BadRequest(errors=[FieldError(path or None, "This number is too large.", "number_too_large")])
+            raise BadRequest(
+                errors=[FieldError(path or None, "This number is too large.", "number_too_large")]
+            )
 
 
 def parse_json(body: bytes) -> Any:
     """The value of a JSON text. Raises MalformedJson or BadRequest, naming the path where there is one."""
     if too_deep(body, settings.JSON_DEPTH_MAX):
-        raise BadRequest(f"JSON may nest {settings.JSON_DEPTH_MAX} levels deep at most.", code="json_too_deep")
+        raise BadRequest(
+            f"JSON may nest {settings.JSON_DEPTH_MAX} levels deep at most.", code="json_too_deep"
+        )
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as exc:

@@ -24,7 +24,10 @@ class EnvelopeRenderer(BaseRenderer):
     charset = None
 
     def render(
-        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         if isinstance(data, dict) and "success" in data:
             return encode(data)
@@ -57,7 +60,9 @@ class Column:
     @classmethod
     def json(cls, path: str, name: str = "", schema: Schema | None = None) -> Column:
         """A jsonb column embedded as it is stored."""
-        return cls(path, name, JsonText(path), embedded, schema or {"type": "object", "additionalProperties": True})
+        return cls(
+            path, name, JsonText(path), embedded, schema or {"type": "object", "additionalProperties": True}
+        )
 
 
 class RowShape:
@@ -107,11 +112,11 @@ class RowShape:
         """Every key of the rendered object: what a write may send back and have ignored."""
         return frozenset(self.names) | frozenset(self.extra)
 
-    def values(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The queryset reduced to this shape's tuples: still lazy, can be sliced."""
+    def values(self, queryset: QuerySet[Any], also: Sequence[str] = ()) -> QuerySet[Any]:
+        """The queryset reduced to this shape's tuples, followed by the columns in `also`: lazy, can be sliced."""
         if self._annotations:
             queryset = queryset.annotate(**self._annotations)
-        return queryset.values_list(*self.paths)
+        return queryset.values_list(*self.paths, *also)
 
     def render(self, rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
         """Tuples in the order of `paths` (from `values` or from SQL of one's own) as dicts ready for the encoder."""

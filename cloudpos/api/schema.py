@@ -1,0 +1,390 @@
+"""OpenAPI 3.1 that is true to the envelope: what a generated client decodes is what the service sends.
+
+A view documents its operations by the keys of `roles` (action, or lower-case method):
+
+    inputs  = {"create": CustomerInput}                     # a CamelSerializer class: the request body
+    outputs = {
+        "list": Paged("customers", CUSTOMER),               # one page
+        "create": Output(CUSTOMER, status=201),             # 201 with Location
+        "retrieve": CUSTOMER,                               # a RowShape, a serializer class, an OpenAPI schema, or None
+        "sell": [Output(RECEIPT, status=201), Output(RECEIPT, status=200)],
+    }
+    filters = {"list": CustomerFilters}                     # query parameters
+    summaries = {"list": "Search customers"}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
+from rest_framework import serializers
+
+from cloudpos.api.naming import camel
+from cloudpos.api.parameters import Parameter
+from cloudpos.api.rendering import RowShape, Schema
+from cloudpos.api.shape_schema import shape_schema
+
+JSON = "application/json"
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_INSIDE_NAME = re.compile(r"[^A-Za-z0-9]+")
+
+Described = RowShape | type[serializers.BaseSerializer[Any]] | serializers.BaseSerializer[Any] | Schema | None
+
+
+@dataclass(frozen=True)
+class Output:
+    """One successful answer of an operation."""
+
+    data: Any = None
+    status: int = 200
+    description: str = ""
+    etag: bool = False
+
+
+@dataclass(frozen=True)
+class Paged:
+    """One page of a list: `key` is the plural noun that holds the rows."""
+
+    key: str
+    row: Any
+    extra: Mapping[str, Schema] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Many:
+    """A JSON array of `row`, without pages."""
+
+    row: Any
+
+
+@dataclass(frozen=True)
+class Fields:
+    """An object of named parts, each described like an output: `Fields("Receipt", {"purchase": PURCHASE, ...})`."""
+
+    name: str
+    parts: Mapping[str, Any]
+    optional: frozenset[str] = frozenset()
+
+
+_ERRORS = {
+    400: "The request is not valid; `errors` names each field.",
+    401: "No token, or one that is not valid.",
+    403: "No access to this store, or a role that is too low.",
+    404: "Absent, or another merchant's.",
+    406: "The service answers in JSON only.",
+    409: "Conflicts with the current state, or the same Idempotency-Key is still running.",
+    412: "`If-Match` names a version that is not the current one.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    422: "The Idempotency-Key was used before with another request.",
+    429: "Too many requests; see `Retry-After`.",
+    500: "A defect on our side; it has been logged under `requestId`.",
+    503: "Busy or unavailable for a moment; see `Retry-After`.",
+}
+_RATE_HEADERS = {
+    "RateLimit-Limit": {"schema": {"type": "integer"}, "description": "Requests allowed per minute."},
+    "RateLimit-Remaining": {"schema": {"type": "integer"}, "description": "Requests left in this minute."},
+    "RateLimit-Reset": {"schema": {"type": "integer"}, "description": "Seconds until the minute ends."},
+}
+_RETRY_HEADER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
+
+COMPONENTS: dict[str, dict[str, Schema]] = {
+    "securitySchemes": {
+        "bearerAuth": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        "storeId": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "x-store-id",
+            "description": "The store at which the caller works (a UUID).",
+        },
+    },
+    "schemas": {
+        "FieldError": {
+            "type": "object",
+            "properties": {
+                "field": {
+                    "type": ["string", "null"],
+                    "description": "Path of the field, such as items.3.quantity.",
+                },
+                "message": {"type": "string"},
+                "code": {"type": "string"},
+            },
+            "required": ["field", "message", "code"],
+        },
+        "ErrorResponse": {
+            "type": "object",
+            "description": "Every error, of any status. Some codes add facts of their own beside these.",
+            "properties": {
+                "success": {"type": "boolean", "enum": [False]},
+                "message": {"type": "string"},
+                "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}},
+                "code": {"type": "string"},
+                "requestId": {"type": "string"},
+            },
+            "required": ["success", "message", "errors", "code", "requestId"],
+            "additionalProperties": True,
+        },
+    },
+}
+
+
+class EnvelopeSchema(AutoSchema):
+    """Reads the declarations of ApiView; other views keep drf-spectacular's own reading."""
+
+    def _declared(self, table: str) -> Any:
+        return getattr(self.view, table, {}).get(self._operation())
+
+    def _operation(self) -> str:
+        return getattr(self.view, "action", None) or self.method.lower()
+
+    def _public(self) -> bool:
+        return getattr(self.view, "roles", {}).get(self._operation()) == "public"
+
+    def is_excluded(self) -> bool:
+        return not hasattr(self.view, "roles")
+
+    def get_operation_id(self) -> str:
+        tokens = [token for token in self._tokenize_path() if token]
+        verb = self._operation()
+        if verb in ("get", "post", "put", "patch", "delete"):
+            verb = {"get": "retrieve", "post": "create", "put": "update", "patch": "partial_update"}.get(
+                verb, "destroy"
+            )
+        elif tokens and tokens[-1].replace("-", "_") == verb:
+            # A named action already says what it does; its name usually ends the path as well.
+            tokens = tokens[:-1]
+        name = "_".join([*tokens, verb])
+        return camel(_INSIDE_NAME.sub("_", name).strip("_").lower())
+
+    def get_summary(self) -> str | None:
+        summary: str | None = self._declared("summaries")
+        return summary
+
+    def get_auth(self) -> list[Schema]:
+        return [] if self._public() else [{"bearerAuth": [], "storeId": []}]
+
+    def get_request_serializer(self) -> Any:
+        return self._declared("inputs")
+
+    def get_response_serializers(self) -> Any:
+        return None
+
+    def _get_parameters(self) -> list[Schema]:
+        variables = re.findall(r"{(\w+)}", self.path)
+        parameters = [
+            {**parameter, "name": camel(parameter["name"])}
+            for parameter in self._resolve_path_parameters(variables)
+        ]
+        filters = self._declared("filters")
+        if filters is not None:
+            parameters += query_parameters(filters)
+        if self.method in WRITES and getattr(self.view, "idempotent", False) and not self._public():
+            parameters.append(
+                {
+                    "name": "Idempotency-Key",
+                    "in": "header",
+                    "description": "Send it again with the same key: done once, answered twice.",
+                    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+                }
+            )
+        return parameters
+
+    def _get_response_bodies(self, direction: str = "response") -> Schema:
+        responses: Schema = {}
+        declared = self._declared("outputs")
+        answers = declared if isinstance(declared, list | tuple) else [declared]
+        for answer in answers:
+            output = answer if isinstance(answer, Output) else Output(answer)
+            responses[str(output.status)] = self._success(output)
+        for status in self._error_statuses():
+            headers = dict(_RETRY_HEADER) if status in (429, 503) else {}
+            responses[str(status)] = {
+                "description": _ERRORS[status],
+                "content": {JSON: {"schema": {"$ref": "#/components/schemas/ErrorResponse"}}},
+                **({"headers": headers} if headers else {}),
+            }
+        return responses
+
+    def _error_statuses(self) -> list[int]:
+        statuses = [400, 406, 429, 500, 503]
+        if not self._public() or getattr(self.view, "throttle_scope", None) == "login":
+            statuses.append(401)
+        if not self._public():
+            statuses.append(403)
+        if "{" in self.path or self._declared("inputs") is not None:
+            statuses.append(404)
+        if self.method in WRITES:
+            statuses += [409, 413, 415, 422]
+            if self.method != "POST":
+                statuses.append(412)
+        return sorted(statuses)
+
+    def _success(self, output: Output) -> Schema:
+        data = self._describe(output.data)
+        name = self._response_name(output.data)
+        envelope: Schema = {
+            "type": "object",
+            "properties": {
+                "success": {"type": "boolean", "enum": [True]},
+                "data": data,
+                "message": {"type": "string"},
+            },
+            "required": ["success", "data", "message"],
+        }
+        headers = dict(_RATE_HEADERS)
+        if output.status in (201, 202):
+            headers["Location"] = {"schema": {"type": "string"}, "description": "Path of what was made."}
+        if output.etag:
+            headers["ETag"] = {"schema": {"type": "string"}, "description": "The row's version."}
+        descriptions = {200: "Done.", 201: "Created.", 202: "Accepted; `Location` tells the progress."}
+        return {
+            "description": output.description or descriptions.get(output.status, "Done."),
+            "headers": headers,
+            "content": {JSON: {"schema": self._component(name, envelope)}},
+        }
+
+    def _response_name(self, data: Any) -> str:
+        name = self._name(data)
+        return f"{name}Response" if name else f"{self._camel_operation()}Response"
+
+    def _camel_operation(self) -> str:
+        operation = self.get_operation_id()
+        return operation[:1].upper() + operation[1:]
+
+    def _name(self, data: Any) -> str:
+        if isinstance(data, RowShape | Fields):
+            return data.name
+        if isinstance(data, Paged):
+            row = self._name(data.row) or self._camel_operation()
+            # The same rows under another key, or with more beside them, are another component.
+            plain = data.key.lower().startswith(row.lower()[:4]) and not data.extra
+            return f"{row}Page" if plain else f"{self._camel_operation()}Page"
+        if isinstance(data, Many):
+            return f"{self._name(data.row) or self._camel_operation()}List"
+        if isinstance(data, type) and issubclass(data, serializers.BaseSerializer):
+            return data.__name__.removesuffix("Serializer")
+        if data is None:
+            return "Empty"
+        return ""
+
+    def _component(self, name: str, schema: Schema) -> Schema:
+        component = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, object=name, schema=schema)
+        # Names are the identity: two shapes of one name would overwrite each other silently.
+        found = self.registry._components.get(component.key)
+        if found is None:
+            self.registry._components[component.key] = component
+        elif found.schema != schema:
+            raise ValueError(f"OpenAPI: two different components are called {name}")
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def _describe(self, data: Any) -> Schema:
+        """An OpenAPI schema, or a reference to the component that holds it."""
+        if data is None:
+            return {"type": "null"}
+        if isinstance(data, RowShape):
+            extra = {name: self._describe(part) for name, part in data.extra.items()}
+            return self._component(data.name, shape_schema(data, extra))
+        if isinstance(data, Fields):
+            properties = {name: self._describe(part) for name, part in data.parts.items()}
+            required = [name for name in properties if name not in data.optional]
+            return self._component(
+                data.name, {"type": "object", "properties": properties, "required": required}
+            )
+        if isinstance(data, Many):
+            return {"type": "array", "items": self._describe(data.row)}
+        if isinstance(data, Paged):
+            return self._component(self._name(data), self._page(data))
+        if isinstance(data, dict):
+            return self._resolve(data)
+        component = self.resolve_serializer(data, "response")
+        reference: Schema = component.ref
+        return reference
+
+    def _resolve(self, schema: Schema) -> Schema:
+        """A schema whose parts may be shapes."""
+        resolved: Schema = {}
+        for key, part in schema.items():
+            if isinstance(part, RowShape | Fields | Many | Paged):
+                resolved[key] = self._describe(part)
+            elif isinstance(part, dict):
+                resolved[key] = self._resolve(part)
+            else:
+                resolved[key] = part
+        return resolved
+
+    def _page(self, page: Paged) -> Schema:
+        properties: Schema = {
+            page.key: {"type": "array", "items": self._describe(page.row)},
+            "total": {"type": "integer"},
+            "page": {"type": "integer"},
+            "limit": {"type": "integer"},
+            "totalPages": {"type": "integer"},
+            "totalIsExact": {
+                "type": "boolean",
+                "description": "False when `total` is a bound or an estimate.",
+            },
+            "nextCursor": {
+                "type": ["string", "null"],
+                "description": "Give it as `cursor` for the next page.",
+            },
+        }
+        properties |= {name: self._describe(part) for name, part in page.extra.items()}
+        return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def query_parameters(filters: Any) -> list[Schema]:
+    """The query parameters of a StrictFilterSet class."""
+    found = []
+    for outside, (_, filter_) in filters.parameters().items():
+        schema = filter_.schema if isinstance(filter_, Parameter) else {"type": "string"}
+        parameter: Schema = {"name": outside, "in": "query", "schema": schema}
+        if isinstance(filter_, Parameter):
+            if filter_.description:
+                parameter["description"] = filter_.description
+            if filter_.many:
+                parameter |= {"style": "form", "explode": False}
+        found.append(parameter)
+    if filters.paged:
+        limit = {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": filters.limit_max,
+            "default": filters.limit_default,
+        }
+        found.append(
+            {"name": "page", "in": "query", "schema": {"type": "integer", "minimum": 1, "default": 1}}
+        )
+        found.append({"name": "limit", "in": "query", "schema": limit})
+        if filters.cursors:
+            description = "`nextCursor` of the page before; instead of `page`."
+            found.append(
+                {"name": "cursor", "in": "query", "description": description, "schema": {"type": "string"}}
+            )
+    if filters.sortable:
+        sort = {"type": "string", "enum": list(filters.sortable)}
+        order = {"type": "string", "enum": ["asc", "desc"]}
+        if filters.default_sort:
+            sort["default"] = filters.default_sort
+            order["default"] = "desc" if filters.default_descending else "asc"
+        found.append({"name": "sortBy", "in": "query", "schema": sort})
+        found.append({"name": "sortOrder", "in": "query", "schema": order})
+    return found
+
+
+def finish(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """Postprocessing: camelCase path variables, the components every operation shares, the server."""
+    result["paths"] = {
+        re.sub(r"{(\w+)}", lambda match: "{" + camel(match.group(1)) + "}", path): item
+        for path, item in result["paths"].items()
+    }
+    components = result.setdefault("components", {})
+    for kind, named in COMPONENTS.items():
+        components.setdefault(kind, {}).update(named)
+    result["servers"] = [{"url": settings.PUBLIC_URL}]
+    return result

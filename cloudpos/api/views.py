@@ -1,0 +1,195 @@
+"""Base classes of every API view."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.http import HttpResponse
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSetMixin
+
+from cloudpos.api import idempotency, throttling
+from cloudpos.api.errors import ApiError, NotAcceptable, UnsupportedMediaType, exception_handler
+from cloudpos.api.parsing import StrictJsonParser
+from cloudpos.api.query import StrictFilterSet
+from cloudpos.api.rendering import EnvelopeRenderer, RowShape
+from cloudpos.api.roles import PUBLIC
+from cloudpos.api.serializers import CamelSerializer
+
+NO_TENANT = uuid.UUID(int=0)
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_PARSER = StrictJsonParser()
+_RENDERER = EnvelopeRenderer()
+
+
+class ApiRequest(Request):
+    """DRF's request with one parser and nothing negotiated."""
+
+    def _parse(self) -> tuple[Any, dict[str, Any]]:
+        content_type = self._request.META.get("CONTENT_TYPE", "")
+        has_body = self._request.META.get("CONTENT_LENGTH") not in (None, "", "0")
+        if not has_body and not self._request.META.get("HTTP_TRANSFER_ENCODING"):
+            return {}, {}
+        if content_type.partition(";")[0].strip().lower() != "application/json":
+            raise UnsupportedMediaType()
+        return _PARSER.parse(self._request, content_type, self.parser_context), {}
+
+    def _load_data_and_files(self) -> None:
+        if "_full_data" not in self.__dict__ or not isinstance(self._full_data, dict | list):
+            self._data, self._files = self._parse()
+            self._full_data = self._data
+
+
+class ApiView(APIView):
+    """A view of this API.
+
+    `roles` maps each action (of a viewset) or lower-case method (of a view) to its least role, or PUBLIC; what is
+    not listed is denied. `inputs`, `outputs`, `filters` and `summaries`, by the same keys, document the operation
+    in OpenAPI; see cloudpos.api.schema.
+    """
+
+    roles: ClassVar[Mapping[str, Any]] = {}
+    inputs: ClassVar[Mapping[str, type[CamelSerializer]]] = {}
+    outputs: ClassVar[Mapping[str, Any]] = {}
+    filters: ClassVar[Mapping[str, type[StrictFilterSet]]] = {}
+    summaries: ClassVar[Mapping[str, str]] = {}
+    # Batch views raise it to settings.BATCH_BODY_BYTES_MAX.
+    body_bytes_max: ClassVar[int | None] = None
+    # Off for routes whose answers hold secrets, such as tokens: those must not be stored.
+    idempotent: ClassVar[bool] = True
+    throttle_scope: ClassVar[str | None] = None
+    metadata_class = None
+    renderer_classes = (EnvelopeRenderer,)
+    parser_classes = (StrictJsonParser,)
+
+    request: Request
+
+    @property
+    def operation(self) -> str:
+        """The key into `roles`: the viewset's action, else the method in lower case (HEAD counts as GET)."""
+        action = getattr(self, "action", None)
+        if action:
+            return str(action)
+        method = (self.request.method or "").lower()
+        return "get" if method == "head" else method
+
+    @property
+    def least_role(self) -> Any:
+        """The least role of this request's operation; None denies it to everybody."""
+        return self.roles.get(self.operation)
+
+    def get_authenticators(self) -> list[Any]:
+        return [] if self.least_role == PUBLIC else super().get_authenticators()
+
+    def get_permissions(self) -> list[Any]:
+        return [] if self.least_role == PUBLIC else super().get_permissions()
+
+    def dispatch(self, http_request: Any, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+        self.args = args
+        self.kwargs = kwargs
+        self.headers = {}
+        request = ApiRequest(
+            http_request,
+            parsers=(_PARSER,),
+            authenticators=self.get_authenticators(),
+            negotiator=self,
+            parser_context={"view": self, "request": http_request, "args": args, "kwargs": kwargs},
+        )
+        request.accepted_renderer = _RENDERER
+        request.accepted_media_type = _RENDERER.media_type
+        self.request = request
+        try:
+            handler = self._handler(http_request.method)
+            self.initial(request)
+            response = self._answer(handler)
+        except Exception as exc:
+            response = self.handle_exception(exc)
+        if isinstance(response, Response):
+            response.accepted_renderer = _RENDERER
+            response.accepted_media_type = _RENDERER.media_type
+            response.renderer_context = {"view": self, "request": request}
+        for name, value in self.headers.items():
+            response.headers[name] = value
+        self.response = response
+        return response
+
+    def _handler(self, method: str) -> Callable[..., HttpResponse]:
+        name = method.lower()
+        handler = getattr(self, name, None) if name in self.http_method_names else None
+        if handler is None or (name == "options" and self.metadata_class is None):
+            raise exceptions.MethodNotAllowed(method)
+        found: Callable[..., HttpResponse] = handler
+        return found
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        accept = request._request.META.get("HTTP_ACCEPT")
+        if accept and "json" not in accept and "*/*" not in accept and "application/*" not in accept:
+            raise NotAcceptable()
+        try:
+            self.perform_authentication(request)
+        except (exceptions.APIException, ApiError) as exc:
+            # Guessing tokens is limited too; who has used up the limit learns that instead of why it failed.
+            if getattr(exc, "status_code", None) == 401 or getattr(exc, "status", None) == 401:
+                self.headers = throttling.throttle(request._request)
+            raise
+        access = getattr(request, "access", None)
+        if access is not None:
+            request._request.access = access
+        self.headers = throttling.throttle(request, scope=self.throttle_scope)
+        self.check_permissions(request)
+
+    def _answer(self, handler: Callable[..., HttpResponse]) -> HttpResponse:
+        request = self.request
+        if request.method in SAFE_METHODS or not self.idempotent:
+            return handler(request, *self.args, **self.kwargs)
+        key = idempotency.read_key(request._request.META)
+        access = getattr(request, "access", None)
+        if key is None or access is None:
+            return handler(request, *self.args, **self.kwargs)
+        return idempotency.perform(
+            merchant_id=access.merchant_id,
+            subject=str(access.user_id),
+            method=request.method,
+            path=request._request.path,
+            key=key,
+            body_hash=idempotency.content_hash(request._request.META.get("QUERY_STRING", ""), request.data),
+            work=lambda: handler(request, *self.args, **self.kwargs),
+        )
+
+    def handle_exception(self, exc: Exception) -> HttpResponse:
+        response = exception_handler(exc, {"view": self, "request": self.request})
+        if isinstance(exc, exceptions.MethodNotAllowed):
+            response.headers["Allow"] = ", ".join(self.allowed_methods)
+        return response
+
+    @property
+    def allowed_methods(self) -> list[str]:
+        return [method for method in super().allowed_methods if method != "OPTIONS"]
+
+    def input(
+        self,
+        serializer: type[CamelSerializer],
+        *,
+        partial: bool = False,
+        context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The body's validated values by their Python names. Raises ValidationError."""
+        return serializer.parse(self.request.data, partial=partial, context=context)
+
+
+class ApiViewSet(ViewSetMixin, ApiView):
+    """A viewset of this API: `roles` by action."""
+
+
+def batch_body_bytes_max() -> int:
+    return int(settings.BATCH_BODY_BYTES_MAX)
+
+
+__all__ = ["PUBLIC", "ApiRequest", "ApiView", "ApiViewSet", "RowShape", "batch_body_bytes_max"]

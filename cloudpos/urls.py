@@ -1,0 +1,29 @@
+"""Every route of the service. No path ends with a slash: one that does answers 404."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path(
+        "api/v1/",
+        include(
+            [
+                # Tills first: patterns are tried in this order.
+                path("", include("cloudpos.checkout.urls")),
+                # Before customers, whose /customers/{id} must not shadow /customers/loyalty.
+                path("", include("loyalty.urls")),
+                path("", include("customers.urls")),
+                path("", include("cloudpos.tenancy.urls")),
+                path("", include("analytics.urls")),
+                path("", include("marketing.urls")),
+            ]
+        ),
+    ),
+    path("", include("cloudpos.api.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "cloudpos.api.error_pages.bad_request"
+handler403 = "cloudpos.api.error_pages.permission_denied"
+handler404 = "cloudpos.api.error_pages.page_not_found"
+handler500 = "cloudpos.api.error_pages.server_error"
