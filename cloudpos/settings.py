@@ -53,14 +53,17 @@ if PRODUCTION and DEBUG:
 
 # --- Secrets ------------------------------------------------------------------------------------------------
 
+# Known to everybody who reads this file, hence refused in production.
+DEVELOPMENT_SECRET = "development-only-secret-that-production-refuses"  # noqa: S105  # not a secret
 JWT_SECRET = env.str("JWT_SECRET", "")
+if PRODUCTION and JWT_SECRET == DEVELOPMENT_SECRET:
+    raise ImproperlyConfigured("JWT_SECRET must not be the published development secret in production")
 if PRODUCTION and len(JWT_SECRET.encode()) < JWT_SECRET_BYTES_MIN:
     raise ImproperlyConfigured(
         f"JWT_SECRET must be set to at least {JWT_SECRET_BYTES_MIN} bytes in production"
     )
 if not PRODUCTION and not JWT_SECRET:
-    # Known to everybody who reads this file, hence refused above in production.
-    JWT_SECRET = "development-only-secret-that-production-refuses"
+    JWT_SECRET = DEVELOPMENT_SECRET
 SECRET_KEY = env.str("SECRET_KEY", JWT_SECRET)
 # Fernet keys derive from these; the first encrypts, all decrypt, so that a key can be rotated.
 ENCRYPTION_SECRETS = env.list("ENCRYPTION_SECRETS", default=[SECRET_KEY])
@@ -311,6 +314,11 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
+# --- Webhooks -----------------------------------------------------------------------------------------------
+
+# Whether webhooks may go to http://, to any port and to addresses inside our own network: for a development machine.
+WEBHOOKS_ALLOW_PRIVATE = env.bool("WEBHOOKS_ALLOW_PRIVATE", not PRODUCTION)
+
 # --- Background work ----------------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = REDIS_URL or None
@@ -323,7 +331,13 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_ALWAYS_EAGER = False
 CELERY_BEAT_SCHEDULE = {
-    "relay-sweep": {"task": "cloudpos.tasks.sweep_events", "schedule": 3.0},
+    # Sweeps that a busy worker did not get to before the next ones are due are dropped, not piled up.
+    "relay-sweep": {"task": "cloudpos.tasks.sweep_events", "schedule": 3.0, "options": {"expires": 3.0}},
+    "send-webhooks": {
+        "task": "marketing.tasks.send_due_deliveries",
+        "schedule": 5.0,
+        "options": {"expires": 5.0},
+    },
     "compact-counts": {"task": "customers.tasks.compact_counts", "schedule": 60.0},
     "forget-idempotency-keys": {"task": "cloudpos.api.tasks.forget_idempotency_keys", "schedule": 3600.0},
     "forget-expired-tokens": {"task": "cloudpos.tenancy.tasks.forget_expired_tokens", "schedule": 86400.0},
