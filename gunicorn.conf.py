@@ -49,6 +49,10 @@ def on_starting(server):
 def when_ready(server):
     import gc
 
+    from django.urls import get_resolver
+
+    # Loads every view: a broken one stops the start, not the first request.
+    _ = get_resolver().url_patterns
     # What is loaded by now stays: the collector need not look at it again, and its pages stay shared with the workers.
     gc.collect()
     gc.freeze()

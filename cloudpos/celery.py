@@ -4,17 +4,23 @@ Every message may be lost or come twice: pending work is rows in PostgreSQL whic
 So publishing gives up at once when the broker is gone, and after one failure doesn't even try for a few seconds.
 """
 
+import logging
 import os
 import threading
 import time
+import warnings
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from celery import Celery, bootsteps, signals
+from celery.platforms import SecurityWarning
 from celery.result import AsyncResult
 from kombu.exceptions import OperationalError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cloudpos.settings")
+
+# It warns of running as root because pickled messages could do anything; only JSON is accepted here.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 CIRCUIT_OPEN_SECONDS = 5.0
 BROKER_CONNECT_SECONDS_MAX = 0.3
@@ -118,8 +124,9 @@ def enqueue(task_name: str, *args: Any) -> bool:
 
 
 @signals.setup_logging.connect
-def _keep_logging(**_: Any) -> None:
-    """Django has configured the logs already; connecting here keeps Celery from doing it over."""
+def _keep_logging(loglevel: int | str = logging.WARNING, **_: Any) -> None:
+    """Django has configured the logs already; connecting here keeps Celery from doing it over, but for its own level."""
+    logging.getLogger("celery").setLevel(loglevel)
 
 
 def beat_heart() -> None:

@@ -131,7 +131,8 @@ def _prepare(environment: dict[str, str], *, stamp: Path | None) -> None:
     if stamp is not None and stamp.exists() and stamp.read_text() == fingerprint:
         return
     _run(environment, "migrate_locked")
-    _run(environment, "load_demo", "--if-empty")
+    if environment.get("LOAD_DEMO", "").lower() not in ("0", "false", "no"):
+        _run(environment, "load_demo", "--if-absent")
     if stamp is not None:
         stamp.write_text(fingerprint)
 
@@ -183,6 +184,8 @@ def serve() -> None:
     from cloudpos import settings
 
     _refuse_taken_port(settings.PORT)
+    # Files come from the packages in development; WhiteNoise wants the folder all the same.
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ)
     environment["DATABASE_URL"] = settings.DATABASE_URL
     environment["REDIS_URL"] = settings.REDIS_URL or "none"
