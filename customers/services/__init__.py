@@ -38,7 +38,7 @@ from customers.services.profile import (
     PhoneTaken,
     index_customer,
 )
-from customers.services.standing import write_standing
+from customers.services.standing import write_segments, write_standing
 
 __all__ = [
     "AddressNotFound",
@@ -66,5 +66,6 @@ __all__ = [
     "refold_consents",
     "update_customer",
     "visible_customer_id",
+    "write_segments",
     "write_standing",
 ]

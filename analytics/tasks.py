@@ -1,0 +1,38 @@
+"""Segments in the background."""
+
+import uuid
+
+from celery import shared_task
+from django.utils.timezone import now
+
+from analytics import refresh
+from cloudpos.celery import enqueue
+
+REFRESH_MERCHANT_TASK = "analytics.tasks.refresh_merchant_segments"
+
+
+@shared_task(name="analytics.tasks.refresh_segments_of")
+def refresh_segments_of(merchant_id: str, event_ids: list[str]) -> int:
+    """After purchases, returns and merges: the segments of the customers of these events."""
+    return refresh.refresh_after_events(
+        merchant_id=uuid.UUID(merchant_id),
+        event_ids=[uuid.UUID(event_id) for event_id in event_ids],
+        at=now(),
+    )
+
+
+@shared_task(name=REFRESH_MERCHANT_TASK)
+def refresh_merchant_segments(merchant_id: str) -> int:
+    """One merchant's daily pass."""
+    return refresh.refresh_merchant(merchant_id=uuid.UUID(merchant_id), at=now())
+
+
+@shared_task(name="analytics.tasks.refresh_segments")
+def refresh_segments() -> int:
+    """Start the passes of the merchants whose day has begun. Returns how many."""
+    due = refresh.merchants_due(at=now())
+    for merchant_id in due:
+        if not enqueue(REFRESH_MERCHANT_TASK, str(merchant_id)):
+            # No broker: this process is all there is.
+            refresh_merchant_segments(str(merchant_id))
+    return len(due)

@@ -1,0 +1,25 @@
+"""The outbox's tasks: doorbells for rows that are in the database already."""
+
+import uuid
+
+from celery import shared_task
+
+from cloudpos import outbox
+
+
+@shared_task(name=outbox.RELAY_TASK)
+def relay_events() -> int:
+    """Hand new events on to their handlers."""
+    return outbox.relay()
+
+
+@shared_task(name=outbox.RUN_TASK)
+def run_event_tasks(merchant_id: str, handler: str) -> int:
+    """Run what is due of one merchant for one handler."""
+    return outbox.run_tasks(merchant_id=uuid.UUID(merchant_id), handler=handler)
+
+
+@shared_task(name="cloudpos.tasks.sweep_events")
+def sweep_events() -> int:
+    """Find what no message spoke of."""
+    return outbox.sweep()

@@ -1,0 +1,50 @@
+"""The one table "which event wakes which task". What the till waits for is not here: see cloudpos.checkout."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from customers.events import EventRef
+from marketing.deliveries import queue_deliveries
+
+REFRESH_SEGMENTS = "analytics.tasks.refresh_segments_of"
+
+# Event type, "noun.*" or "*" -> Celery tasks. A handler is called as `task(merchant_id, [event_id, ...])` with events
+# of one merchant, derives everything from the current state, and is harmless when run twice or out of order.
+ROUTES: dict[str, tuple[str, ...]] = {
+    "purchase.recorded": (REFRESH_SEGMENTS,),
+    "purchase.returned": (REFRESH_SEGMENTS,),
+    "customer.merged": (REFRESH_SEGMENTS,),
+    "customer.unmerged": (REFRESH_SEGMENTS,),
+}
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Work that has rows of its own: they are written in the relay's transaction, and `task` only works them off.
+
+    When `record` fails for an event, the event goes to `fallback`, a handler as in ROUTES, which is tried again later.
+    """
+
+    record: Callable[[Sequence[EventRef]], int]
+    task: str
+    fallback: str
+
+
+RECORDERS: tuple[Recorder, ...] = (
+    Recorder(
+        record=queue_deliveries,
+        task="marketing.tasks.send_due_deliveries",
+        fallback="marketing.tasks.queue_deliveries_of",
+    ),
+)
+
+
+@lru_cache(maxsize=1024)
+def handlers_of(type: str) -> tuple[str, ...]:
+    """The tasks that an event of this type wakes, each once, in the order of ROUTES."""
+    noun = type.partition(".")[0]
+    found = dict.fromkeys(
+        task for pattern, tasks in ROUTES.items() if pattern in (type, f"{noun}.*", "*") for task in tasks
+    )
+    return tuple(found)
