@@ -206,7 +206,7 @@ class LedgerEntry(TenantModel):
                 condition=~Q(transaction_id=""),
             ),
             models.UniqueConstraint(
-                fields=["merchant", "purchase"],
+                fields=["merchant", "enrollment", "purchase"],
                 name="loyalty_transactions_sale_earns_once",
                 condition=Q(type="earned", purchase__isnull=False),
             ),

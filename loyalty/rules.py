@@ -6,7 +6,8 @@ the currency calls them), rates and multipliers scaled by powers of ten.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -104,7 +105,9 @@ class Rules:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Rules:
         tiers = [
-            TierRule(row["code"], row["name"], to_cents(Decimal(row["threshold"])), Decimal(row["multiplier"]))
+            TierRule(
+                row["code"], row["name"], to_cents(Decimal(row["threshold"])), Decimal(row["multiplier"])
+            )
             for row in stored["tiers"]
         ]
         tiers.sort(key=lambda tier: tier.threshold_cents)
@@ -139,21 +142,21 @@ class RuleBook:
 class Sale:
     """A purchase as the rules see it. `reference` orders sales of one instant: (transaction id, store id)."""
 
-    id: Hashable
+    id: uuid.UUID
     cents: int
     at: datetime
-    reference: tuple[str, str]
+    reference: tuple[str, uuid.UUID]
 
 
 @dataclass(frozen=True, slots=True)
 class TakeBack:
     """A return as the rules see it."""
 
-    id: Hashable
-    sale_id: Hashable
+    id: uuid.UUID
+    sale_id: uuid.UUID
     cents: int
     at: datetime
-    reference: tuple[str, str]
+    reference: tuple[str, uuid.UUID]
 
 
 @dataclass(slots=True)
@@ -164,7 +167,7 @@ class SalePoints:
     gross: int
     tier: TierRule | None
     returned_cents: int = 0
-    taken: dict[Hashable, int] = field(default_factory=dict)
+    taken: dict[uuid.UUID, int] = field(default_factory=dict)
 
     @property
     def net(self) -> int:
@@ -175,7 +178,7 @@ class SalePoints:
 class Outcome:
     """The state after a history. `points` is in the order of the fold."""
 
-    points: dict[Hashable, SalePoints]
+    points: dict[uuid.UUID, SalePoints]
     spend_cents: int
     last_at: datetime | None
     visits: int
@@ -209,7 +212,7 @@ def replay(
     are not in `sales` (earlier ones, when `opening_cents` stands for them) lower the spend only.
     """
     sold = {sale.id: sale for sale in sales}
-    steps: list[tuple[datetime, int, tuple[str, str], Sale | TakeBack]] = [
+    steps: list[tuple[datetime, int, tuple[str, uuid.UUID], Sale | TakeBack]] = [
         (sale.at, 0, sale.reference, sale) for sale in sold.values()
     ]
     for back in returns:
@@ -218,7 +221,7 @@ def replay(
         steps.append((at, 1, back.reference, back))
     steps.sort(key=lambda step: step[:3])
 
-    points: dict[Hashable, SalePoints] = {}
+    points: dict[uuid.UUID, SalePoints] = {}
     spend = opening_cents
     for at, _, _, step in steps:
         if isinstance(step, Sale):
@@ -238,9 +241,7 @@ def replay(
     return Outcome(points, spend, steps[-1][0] if steps else None, len(sold))
 
 
-def explain(
-    rules: Rules | None, sale: Sale, earned: SalePoints, *, currency: str
-) -> list[dict[str, Any]]:
+def explain(rules: Rules | None, sale: Sale, earned: SalePoints, *, currency: str) -> list[dict[str, Any]]:
     """Lines that say why a sale earns its points; their points add up to `earned.gross`."""
     if rules is None:
         return [_line("not_started", "The loyalty program had not begun at the time of this purchase", 0)]

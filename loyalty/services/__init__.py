@@ -1,0 +1,56 @@
+"""Everything that writes the loyalty program and its ledger. One verb per function, keyword-only.
+
+Use cases own their transaction; the other functions run inside their caller's, under the customer's lock.
+"""
+
+from loyalty.services.accounts import open_account, read_account
+from loyalty.services.points import (
+    InsufficientPoints,
+    NoProgram,
+    PointsConflict,
+    adjust,
+    earn,
+    post_points,
+    redeem,
+    reverse,
+)
+from loyalty.services.programs import (
+    DEFAULT_TIERS,
+    ProgramExists,
+    active_program,
+    create_program,
+    on_tiers_changed,
+    rule_book,
+    update_program,
+)
+from loyalty.services.sales import accrue, enroll, settle, take_back
+from loyalty.services.tiers import programs_with_stale_tiers, refresh_tiers
+from loyalty.services.transfers import transfer_for_merge, undo_transfer
+
+__all__ = [
+    "DEFAULT_TIERS",
+    "InsufficientPoints",
+    "NoProgram",
+    "PointsConflict",
+    "ProgramExists",
+    "accrue",
+    "active_program",
+    "adjust",
+    "create_program",
+    "earn",
+    "enroll",
+    "on_tiers_changed",
+    "open_account",
+    "post_points",
+    "programs_with_stale_tiers",
+    "read_account",
+    "redeem",
+    "refresh_tiers",
+    "reverse",
+    "rule_book",
+    "settle",
+    "take_back",
+    "transfer_for_merge",
+    "undo_transfer",
+    "update_program",
+]

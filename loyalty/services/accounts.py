@@ -1,0 +1,59 @@
+"""Opening a customer's account for writing."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import connection
+
+from customers.models import Customer
+from loyalty.ledger import Account
+from loyalty.rules import to_cents
+from loyalty.services.programs import rule_book
+
+# The enrollment is locked after its customer; the program is only read. One statement, because a till waits for it.
+_OPEN = """
+WITH e AS MATERIALIZED (
+    SELECT id, program_id, balance, version, tier, qualifying_spend, last_activity_at
+    FROM loyalty_enrollments WHERE merchant_id = %s AND customer_id = %s {lock}
+)
+SELECT p.id, p.revision, e.id, e.balance, e.version, e.tier, e.qualifying_spend, e.last_activity_at
+FROM loyalty_programs p LEFT JOIN e ON e.program_id = p.id
+WHERE p.merchant_id = %s AND p.is_active
+"""
+_OPEN_LOCKED = _OPEN.format(lock="FOR NO KEY UPDATE")
+_OPEN_UNLOCKED = _OPEN.format(lock="")
+
+
+def open_account(*, customer: Customer, lock: bool = True) -> Account | None:
+    """The customer's account in the active program, locked; None when the merchant has no program.
+
+    A customer without one gets it when the account is written: enrollment happens on first need. Runs inside the
+    transaction that holds the customer's lock; with `lock=False`, for a quote, it may only be read.
+    """
+    return read_account(merchant_id=customer.merchant_id, customer_id=customer.pk, lock=lock)
+
+
+def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool = False) -> Account | None:
+    """`open_account` by ids."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN_LOCKED if lock else _OPEN_UNLOCKED, [merchant_id, customer_id, merchant_id])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    program_id, revision, enrollment_id, balance, version, tier, spend, last_activity_at = row
+    book = rule_book(merchant_id=merchant_id, program_id=program_id, revision=revision)
+    if enrollment_id is None:
+        return Account(merchant_id=merchant_id, customer_id=customer_id, program_id=program_id, book=book)
+    return Account(
+        merchant_id=merchant_id,
+        customer_id=customer_id,
+        program_id=program_id,
+        book=book,
+        id=enrollment_id,
+        balance=balance,
+        version=version,
+        tier=tier,
+        spend_cents=to_cents(spend),
+        last_activity_at=last_activity_at,
+    )

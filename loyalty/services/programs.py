@@ -1,0 +1,211 @@
+"""A merchant's program: its rules, their versions, and what a change does to those who are in it."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from cachetools import LRUCache
+from django.db import transaction
+from django.db.models import Max
+from django.utils.timezone import now
+
+from cloudpos.api.errors import BadRequest, Conflict
+from cloudpos.api.transactions import use_case
+from customers.models import Purchase
+from loyalty.models import Program, ProgramVersion, Tier
+from loyalty.rules import RuleBook, Rules, TierRule, check_tiers, to_cents
+
+TIERS_MAX = 20
+RULE_BOOKS_CACHED_MAX = 10_000
+
+DEFAULT_TIERS = (
+    TierRule("bronze", "Bronze", 0, Decimal("1")),
+    TierRule("silver", "Silver", to_cents(Decimal(500)), Decimal("1.25")),
+    TierRule("gold", "Gold", to_cents(Decimal(2000)), Decimal("1.5")),
+    TierRule("platinum", "Platinum", to_cents(Decimal(5000)), Decimal("2")),
+)
+
+
+class ProgramExists(Conflict):
+    code = "program_exists"
+    message = "This merchant already has an active loyalty program"
+
+
+class InvalidTiers(BadRequest):
+    code = "invalid_tiers"
+    message = "Each tier needs a code and a threshold of its own"
+
+
+_books: LRUCache[tuple[uuid.UUID, int], RuleBook] = LRUCache(maxsize=RULE_BOOKS_CACHED_MAX)
+_lock = threading.Lock()
+
+
+def rule_book(*, merchant_id: uuid.UUID, program_id: uuid.UUID, revision: int) -> RuleBook:
+    """The program's rules over time. Cached without limit of time: a revision never changes."""
+    key = (program_id, revision)
+    with _lock:
+        found = _books.get(key)
+    if found is None:
+        versions = (
+            ProgramVersion.objects.for_merchant(merchant_id)
+            .filter(program_id=program_id, number__lte=revision)
+            .order_by("number")
+            .values_list("effective_from", "rules")
+        )
+        found = RuleBook(tuple((begins_at, Rules.from_json(stored)) for begins_at, stored in versions))
+        with _lock:
+            _books[key] = found
+    return found
+
+
+def active_program(merchant_id: uuid.UUID) -> Program | None:
+    """The merchant's program, or None: purchases work all the same and earn nothing."""
+    found: Program | None = Program.objects.for_merchant(merchant_id).filter(is_active=True).first()
+    return found
+
+
+@use_case
+def create_program(
+    *,
+    merchant_id: uuid.UUID,
+    name: str = "Loyalty",
+    point_name: str = "point",
+    points_name: str = "points",
+    points_per_unit: Decimal = Decimal(1),
+    rounding: str = Program.Rounding.DOWN,
+    tiers: Sequence[TierRule] = DEFAULT_TIERS,
+    begins_at: datetime | None = None,
+    actor_id: uuid.UUID | None = None,
+) -> Program:
+    """Start a program. Purchases before `begins_at` earn nothing but count towards tiers.
+
+    Without `begins_at` every purchase on record earns, once its customer is enrolled. Raises ProgramExists.
+    """
+    if active_program(merchant_id) is not None:
+        raise ProgramExists()
+    program = Program.objects.create(
+        merchant_id=merchant_id,
+        name=name,
+        point_name=point_name,
+        points_name=points_name,
+        points_per_unit=points_per_unit,
+        rounding=rounding,
+    )
+    _write_tiers(program, tiers)
+    _write_version(program, tiers, effective_from=begins_at, actor_id=actor_id)
+    return program
+
+
+@use_case
+def update_program(
+    *,
+    merchant_id: uuid.UUID,
+    tiers: Sequence[TierRule] | None = None,
+    actor_id: uuid.UUID | None = None,
+    **changed: Any,
+) -> Program:
+    """Change the active program (name, point_name, points_name, points_per_unit, rounding) and its tiers.
+
+    Takes effect for purchases from now on: lots and entries that exist, and purchases of before that arrive late,
+    keep the rules of their time. Members whose tier changes by new thresholds are brought up to date in the background
+    (`refresh_tiers`). Raises Program.DoesNotExist without an active program.
+    """
+    unknown = changed.keys() - {"name", "point_name", "points_name", "points_per_unit", "rounding"}
+    if unknown:
+        raise TypeError(f"not columns of a program: {', '.join(sorted(unknown))}")
+    program: Program = Program.objects.for_merchant(merchant_id).select_for_update().get(is_active=True)
+    before = _rules(program, tiers_of(program))
+    for column, value in changed.items():
+        setattr(program, column, value)
+    if tiers is not None:
+        _write_tiers(program, tiers)
+    tiers = tiers_of(program)
+    if _rules(program, tiers) != before:
+        program.revision += 1
+        _write_version(program, tiers, effective_from=_from_now_on(merchant_id), actor_id=actor_id)
+        if tuple(before.tiers) == tuple(tiers) and program.tiers_revision == program.revision - 1:
+            program.tiers_revision = program.revision
+    program.save(update_fields=[*changed, "revision", "tiers_revision"])
+    if program.tiers_revision != program.revision:
+        for ring in _doorbells:
+            # robust: a broker that is down must not fail the change; a sweep finds the program.
+            transaction.on_commit(lambda ring=ring: ring(program.pk), robust=True)  # type: ignore[misc]
+    return program
+
+
+_doorbells: list[Callable[[uuid.UUID], None]] = []
+
+
+def on_tiers_changed(ring: Callable[[uuid.UUID], None]) -> None:
+    """Register what is called, with a program's id, after a commit that left members' tiers behind."""
+    _doorbells.append(ring)
+
+
+def _from_now_on(merchant_id: uuid.UUID) -> datetime:
+    """Now, or just after the latest purchase on record: a till's clock may be a little ahead of ours."""
+    at = now()
+    latest = Purchase.objects.for_merchant(merchant_id).aggregate(at=Max("occurred_at"))["at"]
+    return at if latest is None or latest < at else latest + timedelta(microseconds=1)
+
+
+def tiers_of(program: Program) -> list[TierRule]:
+    """The program's present tiers, by threshold."""
+    rows = (
+        Tier.objects.for_merchant(program.merchant_id)
+        .filter(program_id=program.pk)
+        .order_by("threshold")
+        .values_list("code", "name", "threshold", "multiplier")
+    )
+    return [
+        TierRule(code, name, to_cents(threshold), multiplier) for code, name, threshold, multiplier in rows
+    ]
+
+
+def _rules(program: Program, tiers: Sequence[TierRule]) -> Rules:
+    ascending = sorted(tiers, key=lambda tier: tier.threshold_cents)
+    return Rules(program.points_per_unit, program.rounding, tuple(ascending))
+
+
+def _write_version(
+    program: Program,
+    tiers: Sequence[TierRule],
+    *,
+    effective_from: datetime | None,
+    actor_id: uuid.UUID | None,
+) -> None:
+    ProgramVersion.objects.create(
+        merchant_id=program.merchant_id,
+        program=program,
+        number=program.revision,
+        effective_from=effective_from,
+        rules=_rules(program, tiers).as_json(),
+        actor_id=actor_id,
+    )
+
+
+def _write_tiers(program: Program, tiers: Sequence[TierRule]) -> None:
+    if len(tiers) > TIERS_MAX:
+        raise InvalidTiers(f"A program has at most {TIERS_MAX} tiers", field="tiers")
+    try:
+        check_tiers(tiers)
+    except ValueError as exc:
+        raise InvalidTiers(
+            f"Each tier needs a code and a threshold of its own: {exc}", field="tiers"
+        ) from None
+    Tier.objects.for_merchant(program.merchant_id).filter(program_id=program.pk).delete()
+    Tier.objects.bulk_create(
+        Tier(
+            merchant_id=program.merchant_id,
+            program=program,
+            code=tier.code,
+            name=tier.name,
+            threshold=Decimal(tier.threshold_cents) / 100,
+            multiplier=tier.multiplier,
+        )
+        for tier in tiers
+    )

@@ -1,0 +1,386 @@
+"""What purchases and returns do to an account, whenever they arrive.
+
+The rule is `loyalty.rules.replay`: a pure function of the customer's purchases and returns. A purchase that is the latest
+of its customer needs only the account's running totals; for anything else the later part of the history is folded again
+and every purchase whose points come out different gets a counter-entry. So the state after a history does not depend on
+the order in which tills sent it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.utils.timezone import now
+
+from customers import purchases
+from customers.events import emit_all
+from customers.models import Customer
+from customers.services import write_standing
+from loyalty.ledger import Account, Cause
+from loyalty.models import LedgerEntry
+from loyalty.rules import Outcome, Sale, SalePoints, TakeBack, replay, taken_back, to_cents
+from loyalty.services.accounts import open_account
+
+EARNED = LedgerEntry.Type.EARNED.value
+REVERSED = LedgerEntry.Type.REVERSED.value
+ADJUSTED = LedgerEntry.Type.ADJUSTED.value
+
+
+@dataclass(slots=True)
+class Posting:
+    """What a purchase, a return or a correction did to an account (that is not yet written).
+
+    `corrected` are the points that other purchases gained (or lost, negative); `shortfall` those that should have been
+    taken back and are spent.
+    """
+
+    account: Account
+    sale: SalePoints | None = None
+    taken: int = 0
+    corrected: int = 0
+    corrected_sales: int = 0
+    shortfall: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the ledger holds for one purchase: nominal points (shortfalls count as taken) and the shortfall in them."""
+
+    nominal: int = 0
+    shortfall: int = 0
+    has_earned: bool = False
+
+
+NOTHING_RECORDED = Recorded()
+
+
+@dataclass(slots=True)
+class Story:
+    """A customer's history to fold: what is on record and what is new, with the net spend before it."""
+
+    sales: list[Sale]
+    returns: list[TakeBack]
+    opening_cents: int = 0
+    new_sales: Collection[uuid.UUID] = ()
+    new_returns: Collection[uuid.UUID] = ()
+    recorded: dict[uuid.UUID, Recorded] = field(default_factory=dict)
+
+
+def accrue(*, account: Account, customer: Customer, sale: Sale, actor_id: uuid.UUID | None = None) -> Posting:
+    """Post the points of a new purchase. Nothing is written before `account.write()`.
+
+    O(1) when it is the customer's latest; otherwise the purchases after it are settled anew. `customer` is as it was
+    before the purchase. Runs under the customer's lock, or for a quote without.
+    """
+    if not _in_step(account, customer):
+        return _settle(account, since=None, sale=sale, actor_id=actor_id, cause=_late(sale))
+    if account.last_activity_at is not None and sale.at <= account.last_activity_at:
+        return _settle(
+            account, since=sale.at, customer=customer, sale=sale, actor_id=actor_id, cause=_late(sale)
+        )
+    rules = account.book.at(sale.at)
+    tier = rules.tier_for(account.spend_cents) if rules is not None else None
+    earned = SalePoints(sale, rules.points_for(sale.cents, tier) if rules is not None else 0, tier)
+    if earned.gross:
+        account.credit(type=EARNED, points=earned.gross, cause=_sale_cause(sale, actor_id))
+    account.spend_cents += sale.cents
+    account.last_activity_at = sale.at
+    account.settle_tier()
+    return Posting(account, sale=earned)
+
+
+def take_back(
+    *, account: Account, customer: Customer, sale: Sale, back: TakeBack, actor_id: uuid.UUID | None = None
+) -> Posting:
+    """Post a new return of `sale`, a purchase on record: what it takes back, and what it changes for later purchases.
+
+    `customer` is as it was before the return. Runs under the customer's lock; nothing is written before
+    `account.write()`.
+    """
+    since = sale.at if _in_step(account, customer) else None
+    cause = f"Return {back.reference[0]} of an earlier purchase"
+    return _settle(account, since=since, customer=customer, back=back, actor_id=actor_id, cause=cause)
+
+
+def settle(
+    *, customer: Customer, cause: str, actor_id: uuid.UUID | None = None, store_id: uuid.UUID | None = None
+) -> Posting | None:
+    """Bring a locked customer's account in line with their purchases on record, and write it with its standing.
+
+    For when rows have moved (a merge, its undo) or the account is new. Every purchase ends with the points of the
+    rules; the tier follows. Runs inside the caller's transaction. None when the merchant has no program.
+    """
+    account = open_account(customer=customer)
+    if account is None:
+        return None
+    posting = _settle(account, since=None, actor_id=actor_id, cause=cause)
+    account.write()
+    write_standing(customer, points=account.balance, tier=account.tier)
+    emit_all(account.events(store_id=store_id, actor_id=actor_id))
+    return posting
+
+
+def enroll(*, customer: Customer, actor_id: uuid.UUID | None = None) -> Account | None:
+    """Give a locked customer an account if they have none; their purchases on record count.
+
+    Runs inside the caller's transaction. None when the merchant has no program.
+    """
+    account = open_account(customer=customer)
+    if account is None or not account.is_new:
+        return account
+    settle(customer=customer, cause="Enrolled", actor_id=actor_id)
+    return open_account(customer=customer)
+
+
+def open_settled_account(*, customer: Customer, actor_id: uuid.UUID | None = None) -> Account | None:
+    """A locked customer's account after all of their purchases on record; it may be new and not yet written."""
+    account = open_account(customer=customer)
+    if account is None or _in_step(account, customer):
+        return account
+    settle(customer=customer, cause="Purchases while the program did not see them", actor_id=actor_id)
+    return open_account(customer=customer)
+
+
+def _in_step(account: Account, customer: Customer) -> bool:
+    """Whether the account has seen all of the customer's purchases: not when the program was off, or began later."""
+    if account.is_new:
+        return customer.visit_count == 0
+    return account.spend_cents == to_cents(customer.total_spent)
+
+
+def _late(sale: Sale) -> str:
+    return f"Late purchase {sale.reference[0]} of {sale.at:%Y-%m-%d %H:%M}"
+
+
+def _settle(
+    account: Account,
+    *,
+    since: datetime | None,
+    cause: str,
+    customer: Customer | None = None,
+    sale: Sale | None = None,
+    back: TakeBack | None = None,
+    actor_id: uuid.UUID | None = None,
+) -> Posting:
+    """Read the history from `since` on, add what is new, fold it, and post the differences."""
+    past_sales, past_returns = purchases.history(
+        merchant_id=account.merchant_id, customer_id=account.customer_id, since=since
+    )
+    story = Story([as_sale(past) for past in past_sales], [as_take_back(past) for past in past_returns])
+    if since is not None:
+        assert customer is not None
+        # All that was spent, less what is about to be folded again.
+        story.opening_cents = (
+            to_cents(customer.total_spent)
+            - sum(past.cents for past in story.sales)
+            + sum(past.cents for past in story.returns)
+        )
+    story.recorded = recorded_points(account, [past.id for past in past_sales])
+    if sale is not None:
+        story.sales.append(sale)
+        story.new_sales = {sale.id}
+    if back is not None:
+        story.returns.append(back)
+        story.new_returns = {back.id}
+    posting, outcome = post_story(account, story, cause=cause, actor_id=actor_id)
+    if sale is not None:
+        posting.sale = outcome.points[sale.id]
+    return posting
+
+
+def post_story(
+    account: Account, story: Story, *, cause: str, actor_id: uuid.UUID | None = None
+) -> tuple[Posting, Outcome]:
+    """Post the differences between what the ledger holds and what the rules say about a story.
+
+    First what older purchases gain, then the new purchases and returns in their order, last what older purchases
+    lose: so a shortfall is only what no order of arrival could have covered.
+    """
+    outcome = replay(story.sales, story.returns, account.book, opening_cents=story.opening_cents)
+    posting = Posting(account)
+    losses: list[tuple[SalePoints, int]] = []
+    at = now()
+    newly_returned: dict[uuid.UUID, int] = {}
+    for back in story.returns:
+        if back.id in story.new_returns:
+            newly_returned[back.sale_id] = newly_returned.get(back.sale_id, 0) + back.cents
+    # What older purchases should have before the new returns.
+    for points in outcome.points.values():
+        sale = points.sale
+        if sale.id in story.new_sales:
+            continue
+        recorded = story.recorded.get(sale.id, NOTHING_RECORDED)
+        returned_before = points.returned_cents - newly_returned.get(sale.id, 0)
+        due = points.gross - taken_back(points.gross, sale.cents, returned_before) - recorded.nominal
+        if due > 0:
+            _gain(posting, points, due, recorded, cause=cause, at=at, actor_id=actor_id)
+        elif due < 0:
+            losses.append((points, -due))
+    _post_new(posting, story, outcome, newly_returned, actor_id=actor_id)
+    for points, due in losses:
+        posting.corrected -= due
+        posting.corrected_sales += 1
+        posting.shortfall += _take(
+            account, type=ADJUSTED, points=due, sale=points.sale,
+            cause=_correction(points, cause, at=at, actor_id=actor_id),
+        )  # fmt: skip
+    account.spend_cents = outcome.spend_cents
+    account.last_activity_at = outcome.last_at
+    account.settle_tier()
+    return posting, outcome
+
+
+def _post_new(
+    posting: Posting,
+    story: Story,
+    outcome: Outcome,
+    newly_returned: dict[uuid.UUID, int],
+    *,
+    actor_id: uuid.UUID | None,
+) -> None:
+    """New purchases earn and new returns take back, in the order of the fold."""
+    account = posting.account
+    steps: list[tuple[datetime, int, tuple[Any, Any], Sale | TakeBack]] = [
+        (sale.at, 0, sale.reference, sale) for sale in story.sales if sale.id in story.new_sales
+    ]
+    for back in story.returns:
+        if back.id in story.new_returns:
+            origin = outcome.points.get(back.sale_id)
+            steps.append((max(back.at, origin.sale.at) if origin else back.at, 1, back.reference, back))
+    steps.sort(key=lambda step: step[:3])
+    # Cumulatively, after the returns on record: so many small returns take what one large one takes.
+    returned: dict[uuid.UUID, int] = {}
+    for _, _, _, step in steps:
+        if isinstance(step, Sale):
+            earned = outcome.points[step.id]
+            if earned.gross:
+                account.credit(type=EARNED, points=earned.gross, cause=_sale_cause(step, actor_id))
+            continue
+        origin = outcome.points.get(step.sale_id)
+        if origin is None:
+            continue
+        gross, sold = origin.gross, origin.sale.cents
+        if step.sale_id not in returned:
+            returned[step.sale_id] = origin.returned_cents - newly_returned[step.sale_id]
+        before = returned[step.sale_id]
+        returned[step.sale_id] += step.cents
+        points = taken_back(gross, sold, before + step.cents) - taken_back(gross, sold, before)
+        posting.taken += points
+        posting.shortfall += _take(
+            account, type=REVERSED, points=points, sale=origin.sale, back=step,
+            cause=Cause(
+                at=step.at,
+                description=f"Return {step.reference[0]} of purchase {origin.sale.reference[0]}",
+                purchase_id=origin.sale.id,
+                purchase_return_id=step.id,
+                actor_id=actor_id,
+                store_id=step.reference[1],
+            ),
+        )  # fmt: skip
+
+
+def _gain(
+    posting: Posting,
+    points: SalePoints,
+    due: int,
+    recorded: Recorded,
+    *,
+    cause: str,
+    at: datetime,
+    actor_id: uuid.UUID | None,
+) -> None:
+    """An older purchase turns out to have earned more: first that makes good its own shortfall."""
+    account, sale = posting.account, points.sale
+    posting.corrected += due
+    posting.corrected_sales += 1
+    repaid = min(due, recorded.shortfall)
+    if repaid:
+        account.fall_short(points=-repaid, purchase_id=sale.id)
+    if due > repaid:
+        account.credit(
+            type=ADJUSTED if recorded.has_earned else EARNED,
+            points=due - repaid,
+            cause=_correction(points, cause, at=at, actor_id=actor_id),
+            earned_at=sale.at,
+        )
+
+
+def _take(
+    account: Account, *, type: str, points: int, sale: Sale, cause: Cause, back: TakeBack | None = None
+) -> int:
+    """Take points back, from the sale's own lots first. Returns the shortfall, which is recorded."""
+    if not points:
+        return 0
+    missing = points - account.debit(type=type, points=points, cause=cause, own=sale.id)
+    if missing:
+        account.fall_short(
+            points=missing,
+            purchase_id=sale.id,
+            purchase_return_id=back.id if back is not None else None,
+        )
+    return missing
+
+
+def _sale_cause(sale: Sale, actor_id: uuid.UUID | None) -> Cause:
+    return Cause(
+        at=sale.at,
+        description=f"Purchase {sale.reference[0]}",
+        purchase_id=sale.id,
+        actor_id=actor_id,
+        store_id=sale.reference[1],
+    )
+
+
+def _correction(points: SalePoints, cause: str, *, at: datetime, actor_id: uuid.UUID | None) -> Cause:
+    sale = points.sale
+    return Cause(
+        at=at,
+        description=f"{cause}: purchase {sale.reference[0]} now earns {points.gross}",
+        purchase_id=sale.id,
+        actor_id=actor_id,
+        store_id=sale.reference[1],
+    )
+
+
+def as_sale(past: purchases.PastSale) -> Sale:
+    return Sale(past.id, to_cents(past.amount), past.at, (past.transaction_id, past.store_id))
+
+
+def as_take_back(past: purchases.PastReturn) -> TakeBack:
+    return TakeBack(
+        past.id, past.purchase_id, to_cents(past.amount), past.at, (past.transaction_id, past.store_id)
+    )
+
+
+def recorded_points(account: Account, purchase_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Recorded]:
+    """What the program's ledger holds for each purchase that it holds anything for.
+
+    Entries of any account count: a purchase that moved here by a merge earned its points on another. Transfers carry no
+    purchase, for they change none's points.
+    """
+    if not purchase_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT purchase_id, sum(points) - sum(short), sum(short), bool_or(earned) FROM (
+                SELECT enrollment_id, purchase_id, points, 0 AS short, type = 'earned' AS earned
+                FROM loyalty_transactions WHERE merchant_id = %s AND purchase_id = ANY(%s)
+                UNION ALL
+                SELECT enrollment_id, purchase_id, 0, points, false
+                FROM loyalty_shortfalls WHERE merchant_id = %s AND purchase_id = ANY(%s)
+            ) found
+            JOIN loyalty_enrollments e ON e.merchant_id = %s AND e.id = enrollment_id AND e.program_id = %s
+            GROUP BY purchase_id
+            """,
+            [*[account.merchant_id, list(purchase_ids)] * 2, account.merchant_id, account.program_id],
+        )
+        return {
+            purchase_id: Recorded(int(nominal), int(short), earned)
+            for purchase_id, nominal, short, earned in cursor.fetchall()
+        }
