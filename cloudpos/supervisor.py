@@ -132,7 +132,7 @@ def _prepare(environment: dict[str, str], *, stamp: Path | None) -> None:
         return
     _run(environment, "migrate_locked")
     if environment.get("LOAD_DEMO", "").lower() not in ("0", "false", "no"):
-        _run(environment, "load_demo", "--if-absent")
+        _run(environment, "load_demo")
     if stamp is not None:
         stamp.write_text(fingerprint)
 
