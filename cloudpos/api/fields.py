@@ -31,8 +31,11 @@ _REMOVED_IN_LINE = re.compile(f"[{_BIDI}{_INVISIBLE}\u0000-\u0008\u000e-\u001f\u
 _REMOVED_IN_TEXT = re.compile(f"[{_BIDI}{_INVISIBLE}\u0000-\u0008\u000b-\u001f\u007f-\u009f]")
 _BREAKS = re.compile("[\t\n\u000b\u000c\r\u0085\u2028\u2029]+")
 _LINE_ENDS = re.compile("\r\n|\r|\u2028|\u2029")
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})"
+)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def clean_line(text: str) -> str:
@@ -145,7 +148,7 @@ class MoneyField(serializers.DecimalField):
         **kwargs: Any,
     ) -> None:
         whole_digits = max_digits - places
-        self._pattern = re.compile(rf"-?\d{{1,{whole_digits}}}(?:\.(\d+))?")
+        self._pattern = re.compile(rf"-?[0-9]{{1,{whole_digits}}}(?:\.([0-9]+))?")
         self._bound = Decimal(10) ** whole_digits
         super().__init__(
             max_digits=max_digits,
@@ -154,6 +157,9 @@ class MoneyField(serializers.DecimalField):
             max_value=None if max_value is None else Decimal(max_value),
             **kwargs,
         )
+
+    # DRF's takes "" for null.
+    validate_empty_values = serializers.Field.validate_empty_values
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         is_empty_value, data = self.validate_empty_values(data)
@@ -222,6 +228,8 @@ class StrictChoiceField(serializers.ChoiceField):
     """One of a list of strings."""
 
     def to_internal_value(self, data: Any) -> Any:
+        if data == "" and self.allow_blank:
+            return ""
         if type(data) is not str or data not in self.choice_strings_to_values:
             self.fail("invalid_choice", input=data if type(data) is str else type(data).__name__)
         return self.choice_strings_to_values[data]
@@ -245,12 +253,12 @@ class StrictDateField(serializers.DateField):
 
 def parse_instant(text: str) -> datetime | None:
     """An ISO 8601 date-time with an offset, as UTC; None when it is anything else."""
-    # fromisoformat also reads bare dates and week dates: a time needs its T (or a space).
-    if len(text) > 40 or len(text) < 17 or text[10] not in "Tt " or not text.isascii():
+    # fromisoformat also reads bare dates, week dates and times of no zone.
+    if _INSTANT.fullmatch(text) is None:
         return None
     try:
         instant = datetime.fromisoformat(text.upper())
-        if instant.tzinfo is None or not YEAR_MIN <= instant.year <= YEAR_MAX:
+        if not YEAR_MIN <= instant.year <= YEAR_MAX:
             return None
         return instant.astimezone(UTC)
     except (ValueError, OverflowError):

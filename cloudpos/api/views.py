@@ -95,6 +95,10 @@ class ApiView(APIView):
         self.args = args
         self.kwargs = kwargs
         self.headers = {}
+        self.request = http_request
+        actions = getattr(self, "action_map", None)
+        if actions is not None:
+            self.action = actions.get(http_request.method.lower())
         request = ApiRequest(
             http_request,
             parsers=(_PARSER,),
