@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
-from django.utils.timezone import now
+from django.db.models.functions import Now
 
 from cloudpos import wiring
 from cloudpos.celery import app, enqueue
@@ -99,13 +99,13 @@ CROSS JOIN LATERAL (
 
 _INSERT_TASKS = """
 INSERT INTO event_tasks (id, merchant_id, event_id, handler, attempts, next_attempt_at, error, created_at)
-SELECT id, merchant_id, event_id, handler, 0, now(), '', now()
+SELECT id, merchant_id, event_id, handler, 0, statement_timestamp(), '', statement_timestamp()
 FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[]) AS task (id, merchant_id, event_id, handler)
 ON CONFLICT (merchant_id, event_id, handler) DO NOTHING
 """
 
 _STAMP = """
-UPDATE customer_events SET dispatched_at = now()
+UPDATE customer_events SET dispatched_at = statement_timestamp()
 FROM unnest(%s::uuid[], %s::uuid[]) AS claimed (merchant_id, id)
 WHERE customer_events.merchant_id = claimed.merchant_id AND customer_events.id = claimed.id
 """
@@ -191,7 +191,7 @@ WITH RECURSIVE turns AS (
 SELECT merchant_id, handler FROM turns
 WHERE EXISTS (
     SELECT 1 FROM event_tasks task
-    WHERE task.merchant_id = turns.merchant_id AND task.handler = turns.handler AND task.next_attempt_at <= now()
+    WHERE task.merchant_id = turns.merchant_id AND task.handler = turns.handler AND task.next_attempt_at <= statement_timestamp()
 )
 LIMIT %s
 """
@@ -200,11 +200,11 @@ LIMIT %s
 _CLAIM_TASKS = """
 WITH due AS (
     SELECT merchant_id, id FROM event_tasks
-    WHERE merchant_id = %s AND handler = %s AND next_attempt_at <= now()
+    WHERE merchant_id = %s AND handler = %s AND next_attempt_at <= statement_timestamp()
     ORDER BY next_attempt_at LIMIT %s
     FOR UPDATE SKIP LOCKED
 )
-UPDATE event_tasks SET attempts = attempts + 1, next_attempt_at = now() + %s
+UPDATE event_tasks SET attempts = attempts + 1, next_attempt_at = statement_timestamp() + %s
 FROM due WHERE event_tasks.merchant_id = due.merchant_id AND event_tasks.id = due.id
 RETURNING event_tasks.id, event_tasks.event_id, event_tasks.attempts
 """
@@ -306,7 +306,7 @@ def _postpone(turn: Turn, tasks: Iterable[ClaimedTask], error: Exception) -> Non
         )
         try:
             EventTask.objects.for_merchant(turn.merchant_id).filter(pk__in=[task.id for task in same]).update(
-                next_attempt_at=None if given_up else now() + timedelta(seconds=retry_seconds(attempts)),
+                next_attempt_at=None if given_up else Now() + timedelta(seconds=retry_seconds(attempts)),
                 # The class alone: messages may quote values of a customer's row.
                 error=type(error).__name__,
             )
@@ -317,4 +317,4 @@ def _postpone(turn: Turn, tasks: Iterable[ClaimedTask], error: Exception) -> Non
 
 def retry_given_up() -> int:
     """Try the tasks that were given up again, from the first attempt. Returns how many."""
-    return EventTask.objects.filter(next_attempt_at=None).update(next_attempt_at=now(), attempts=0)
+    return EventTask.objects.filter(next_attempt_at=None).update(next_attempt_at=Now(), attempts=0)

@@ -123,25 +123,25 @@ WITH due AS (
         SELECT delivery.merchant_id, delivery.id, delivery.next_attempt_at
         FROM webhook_deliveries delivery
         WHERE delivery.merchant_id = webhook.merchant_id AND delivery.webhook_id = webhook.id
-          AND delivery.state IN ('pending', 'sending') AND delivery.next_attempt_at <= now()
+          AND delivery.state IN ('pending', 'sending') AND delivery.next_attempt_at <= statement_timestamp()
         ORDER BY delivery.next_attempt_at
         LIMIT greatest(0, %(per_webhook)s - (
             SELECT count(*) FROM webhook_deliveries flying
             WHERE flying.merchant_id = webhook.merchant_id AND flying.webhook_id = webhook.id
-              AND flying.state = 'sending' AND flying.next_attempt_at > now()
+              AND flying.state = 'sending' AND flying.next_attempt_at > statement_timestamp()
         ))
     ) AS next
     WHERE webhook.is_enabled
     ORDER BY next.next_attempt_at
     LIMIT greatest(0, least(%(places)s, %(in_all)s - (
-        SELECT count(*) FROM webhook_deliveries flying WHERE flying.state = 'sending' AND flying.next_attempt_at > now()
+        SELECT count(*) FROM webhook_deliveries flying WHERE flying.state = 'sending' AND flying.next_attempt_at > statement_timestamp()
     )))
 )
 UPDATE webhook_deliveries
-SET state = 'sending', attempts = attempts + 1, next_attempt_at = now() + %(lease)s
+SET state = 'sending', attempts = attempts + 1, next_attempt_at = statement_timestamp() + %(lease)s
 FROM due
 WHERE webhook_deliveries.merchant_id = due.merchant_id AND webhook_deliveries.id = due.id
-  AND webhook_deliveries.state IN ('pending', 'sending') AND webhook_deliveries.next_attempt_at <= now()
+  AND webhook_deliveries.state IN ('pending', 'sending') AND webhook_deliveries.next_attempt_at <= statement_timestamp()
 RETURNING webhook_deliveries.merchant_id, webhook_deliveries.id, webhook_deliveries.event_id,
           webhook_deliveries.attempts, due.url, due.secret_encrypted, webhook_deliveries.body
 """
