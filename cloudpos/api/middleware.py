@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -37,6 +39,8 @@ PAGE_POLICY = (
 )
 # The admin's components evaluate the expressions in their own templates; inline scripts stay forbidden.
 ADMIN_POLICY = PAGE_POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'")
+
+_REFUSES_GZIP = re.compile(r"gzip\s*;\s*q=0(?:\.0*)?\s*(?:,|$)")
 
 request_log = logging.getLogger("cloudpos.requests")
 
@@ -158,7 +162,7 @@ class RequestMiddleware:
         if not request_log.isEnabledFor(level):
             return
         line: dict[str, Any] = {
-            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds")[:23] + "Z",
             "level": "error" if status >= 500 else "info",
             "event": "request",
             "method": method,
@@ -184,7 +188,8 @@ def _compress(meta: dict[str, Any], response: Any) -> None:
         return
     vary = headers.get("Vary", "")
     headers["Vary"] = f"{vary}, Accept-Encoding" if vary else "Accept-Encoding"
-    if "gzip" not in meta.get("HTTP_ACCEPT_ENCODING", ""):
+    accepted = meta.get("HTTP_ACCEPT_ENCODING", "")
+    if "gzip" not in accepted or _REFUSES_GZIP.search(accepted):
         return
     squeeze = zlib.compressobj(COMPRESS_LEVEL, wbits=31)
     response.content = squeeze.compress(response.content) + squeeze.flush()

@@ -77,7 +77,8 @@ class ApiView(APIView):
         action = getattr(self, "action", None)
         if action:
             return str(action)
-        method = (self.request.method or "").lower()
+        # Schema generation makes views without a request.
+        method = (getattr(self.request, "method", None) or "").lower()
         return "get" if method == "head" else method
 
     @property
