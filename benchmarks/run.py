@@ -1,0 +1,433 @@
+"""How fast the service is, in one command.
+
+    python -m benchmarks.run                                  100,000 customers, every scenario, about five minutes
+    python -m benchmarks.run --customers 1000000 --keep       a million; the database stays for the next run
+    python -m benchmarks.run --scenarios list,get --seconds 3
+    python -m benchmarks.run --write                          and put the table into benchmarks/README.md
+
+Makes a database of its own (`<name>_benchmark`) beside the one of DATABASE_URL or on the embedded engine, migrates it, loads it
+through the bulk paths, and serves it by gunicorn as README.md says, with limits raised. The yardstick, an empty DRF view in an
+empty project (benchmarks.bare), runs under the same gunicorn configuration and is measured in turn with the rest.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+from benchmarks import load, report
+from benchmarks.report import Measured
+from benchmarks.scenarios import SCENARIOS, Counterparty, Scenario
+from benchmarks.server import BASE_DIR, Server, database_cpu_seconds
+
+ROUNDS = 3
+# The yardstick is measured again after this many scenarios: on a shared machine its speed changes by the minute.
+SCENARIOS_PER_YARDSTICK = 3
+WARM_UP_SECONDS = 0.3
+SAMPLE_ROWS = 5_000
+CURSORS = 30
+UNLIMITED = "1000000000"
+STATEMENT_TIMEOUT_MS = "600000"
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.split("\n")[0])
+    parser.add_argument("--customers", type=int, default=100_000)
+    parser.add_argument(
+        "--purchases", type=int, help="loaded before measuring; default: two per customer, at most 200,000"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=6.0, help="per scenario and merchant, over all rounds"
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--scenarios", help=f"of {', '.join(s.name for s in SCENARIOS)}; default: all")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="use the database that an earlier run with --keep left, and leave it",
+    )
+    parser.add_argument(
+        "--worker", action="store_true", help="let a Celery worker handle the events meanwhile"
+    )
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
+    parser.add_argument("--quiet-exit", action="store_true", help="exit 0 even if a goal is missed")
+    chosen = parser.parse_args(arguments)
+    known = {scenario.name for scenario in SCENARIOS}
+    chosen.scenarios = chosen.scenarios.split(",") if chosen.scenarios else sorted(known)
+    unknown = set(chosen.scenarios) - known
+    if unknown:
+        parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
+    if chosen.purchases is None:
+        chosen.purchases = min(2 * chosen.customers, 200_000)
+    return chosen
+
+
+# --- The database -------------------------------------------------------------------------------------------
+
+
+def point_environment_at_own_database() -> str:
+    """Set DATABASE_URL (and the rest of the service's environment) for this process and its children; the database's name."""
+    from cloudpos import embedded
+
+    os.environ.setdefault("ENVIRONMENT", "development")
+    base = urlsplit(os.environ.get("DATABASE_URL") or embedded.database_url())
+    name = f"{base.path.strip('/')}_benchmark"
+    os.environ["DATABASE_URL"] = urlunsplit(base._replace(path=f"/{name}"))
+    os.environ["REDIS_URL"] = os.environ.get("REDIS_URL") or embedded.redis_url()
+    os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
+    for limit in ("RATE_LIMIT_ANONYMOUS", "RATE_LIMIT_LOGIN", "RATE_LIMIT_USER", "RATE_LIMIT_SERVICE"):
+        os.environ[limit] = UNLIMITED
+    return name
+
+
+def maintenance_connection() -> psycopg.Connection[Any]:
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    return psycopg.connect(urlunsplit(parts._replace(path="/postgres")), autocommit=True)
+
+
+def description(chosen: argparse.Namespace) -> str:
+    """What a kept database holds, so that another one is not taken for it."""
+    return f"customers={chosen.customers} purchases={chosen.purchases}"
+
+
+def make_database(name: str, chosen: argparse.Namespace) -> bool:
+    """An empty database, unless --keep finds the one it wants. True when there is loading to do."""
+    with contextlib.closing(maintenance_connection()) as server:
+        found = server.execute(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [name]
+        ).fetchone()
+        if chosen.keep and found and found[0] == description(chosen):
+            return False
+        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        server.execute(f'CREATE DATABASE "{name}"')
+    return True
+
+
+def mark_database(name: str, chosen: argparse.Namespace) -> None:
+    with contextlib.closing(maintenance_connection()) as server:
+        server.execute(f"COMMENT ON DATABASE \"{name}\" IS '{description(chosen)}'")
+
+
+def drop_database(name: str) -> None:
+    with contextlib.closing(maintenance_connection()) as server:
+        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def migrate(log: Path) -> None:
+    with open(log, "ab") as output:
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate_locked"],
+            cwd=BASE_DIR,
+            check=True,
+            stdout=output,
+            stderr=output,
+        )
+
+
+def populate(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Load in a process of its own, whose peak of memory is then the loading's."""
+    command = [sys.executable, "-m", "benchmarks.population"]
+    command += ["--customers", str(chosen.customers), "--purchases", str(chosen.purchases)]
+    done = subprocess.run(
+        command,
+        cwd=BASE_DIR,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"STATEMENT_TIMEOUT_MS": STATEMENT_TIMEOUT_MS},
+    )
+    loaded: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return loaded
+
+
+# --- Who asks -----------------------------------------------------------------------------------------------
+
+
+def counterparties() -> list[Counterparty]:
+    """The largest and the smallest merchant of the population, with samples of their customers."""
+    from cloudpos.tenancy.models import Membership
+
+    ranked = []
+    for membership in Membership.objects.filter(merchant__slug__startswith="benchmark-").select_related(
+        "merchant"
+    ):
+        store_id = membership.store_id
+        ranked.append((membership.merchant.slug, membership.merchant_id, store_id, membership.user_id))
+    ranked.sort()
+    found = []
+    for label, (_, merchant_id, store_id, user_id) in (("largest", ranked[0]), ("smallest", ranked[-1])):
+        at = Counterparty(label, merchant_id, store_id, user_id, 0)
+        sample(at)
+        found.append(at)
+    return found
+
+
+def sample(at: Counterparty) -> None:
+    from customers.models import Customer
+
+    own = Customer.objects.for_merchant(at.merchant_id).visible()
+    at.customers = own.count()
+    rows = list(
+        own.values_list("id", "first_name", "last_name", "phone", "points", "tier")[: 20 * SAMPLE_ROWS]
+    )
+    rows = at.chance.sample(rows, min(SAMPLE_ROWS, len(rows)))
+    at.customer_ids = [str(row[0]) for row in rows]
+    at.names = [word for row in rows for word in row[1:3] if len(word) >= 3]
+    at.phones = [row[3] for row in rows if row[3]]
+    at.with_points = [str(row[0]) for row in rows if row[4] >= 100]
+    at.tiers = sorted({row[5] for row in rows if row[5]})
+
+
+def headers(at: Counterparty) -> bytes:
+    """Fresh: an access token lives for minutes, a run may last longer."""
+    from cloudpos.tenancy.tokens import mint_access_token
+
+    token = mint_access_token(user_id=at.user_id)
+    return f"Authorization: Bearer {token}\r\nX-Store-Id: {at.store_id}\r\n".encode()
+
+
+def ask(port: int, at: Counterparty, call: load.Call) -> tuple[int, bytes]:
+    lines = dict(line.split(": ", 1) for line in headers(at).decode().strip().split("\r\n"))
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request(
+            call.method, call.path, call.body or None, lines | {"Content-Type": "application/json"}
+        )
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+def collect_cursors(port: int, at: Counterparty) -> None:
+    """Positions all over the list, as the list itself gives them."""
+    pages = max(1, at.customers // 20 - 1)
+    found = []
+    for _ in range(CURSORS):
+        status, body = ask(
+            port, at, load.Call("GET", f"/api/v1/customers?page={at.chance.randint(1, pages)}")
+        )
+        if status != http.client.OK:
+            raise SystemExit(f"a page of the list answered {status}: {body[:300]!r}")
+        found.append(json.loads(body)["data"]["nextCursor"])
+    at.cursors = [cursor for cursor in found if cursor]
+
+
+def refuse_wrong_answers(port: int, scenario: Scenario, at: Counterparty) -> None:
+    """A benchmark of errors or of empty pages would measure nothing."""
+    call = scenario.calls(at)()
+    status, body = ask(port, at, call)
+    if status != scenario.expected:
+        raise SystemExit(f"{scenario.name}: {call.method} {call.path} answered {status}: {body[:500]!r}")
+    if scenario.rows and not json.loads(body)["data"][scenario.rows]:
+        raise SystemExit(f"{scenario.name}: {call.path} found nobody")
+
+
+# --- Measuring ----------------------------------------------------------------------------------------------
+
+
+class Yardstick:
+    """The empty DRF view, measured again and again."""
+
+    def __init__(self, server: Server, seconds: float, connections: int) -> None:
+        self.server, self.seconds, self.connections = server, seconds, connections
+        self.total = load.Result()
+
+    def rate(self) -> float:
+        ready = load.prepared(load.Call("GET", self.server.path), b"")
+        result = load.run(
+            port=self.server.port,
+            next_request=lambda: ready,
+            seconds=self.seconds,
+            connections=self.connections,
+        )
+        self.total.add(result)
+        return result.per_second
+
+
+def measure_one(
+    server: Server, measured: Measured, at: Counterparty, database: str, seconds: float, n: int
+) -> float:
+    """One slice of one scenario. Returns its rate."""
+    next_call = measured.scenario.calls(at)
+    lines = headers(at)
+
+    def next_request() -> bytes:
+        return load.prepared(next_call(), lines)
+
+    load.run(port=server.port, next_request=next_request, seconds=WARM_UP_SECONDS, connections=n)
+    web, db = server.cpu_seconds(), database_cpu_seconds(database)
+    result = load.run(port=server.port, next_request=next_request, seconds=seconds, connections=n)
+    measured.web_cpu_seconds += server.cpu_seconds() - web
+    db_after = database_cpu_seconds(database)
+    if db is not None and db_after is not None:
+        measured.database_cpu_seconds = (measured.database_cpu_seconds or 0.0) + max(0.0, db_after - db)
+    measured.total.add(result)
+    return result.per_second
+
+
+def measure(
+    server: Server,
+    yardstick: Yardstick,
+    plan: list[tuple[Measured, Counterparty]],
+    database: str,
+    chosen: argparse.Namespace,
+) -> None:
+    """All rounds, the yardstick between every few slices."""
+    seconds = chosen.seconds / chosen.rounds
+    yardstick.rate()
+    for number in range(chosen.rounds):
+        before = yardstick.rate()
+        for start in range(0, len(plan), SCENARIOS_PER_YARDSTICK):
+            some = plan[start : start + SCENARIOS_PER_YARDSTICK]
+            rates = [
+                (measured, measure_one(server, measured, at, database, seconds, chosen.connections))
+                for measured, at in some
+            ]
+            after = yardstick.rate()
+            for measured, rate in rates:
+                measured.shares.append(2 * rate / (before + after))
+            before = after
+        print(f"round {number + 1} of {chosen.rounds} done", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def celery_worker(log: Path) -> Iterator[None]:
+    """The worker and beat that script/server starts beside the web."""
+    scripts = Path(sys.executable).parent
+    celery = [str(scripts / "celery"), "-A", "cloudpos.celery", "--quiet"]
+    commands = [
+        [*celery, "worker", "--concurrency", "2", "-l", "warning", "--without-gossip", "--without-mingle"],
+        [*celery, "beat", "-l", "warning", "-s", str(log.parent / "beat"), "--pidfile="],
+    ]
+    with open(log, "ab") as output:
+        running = [
+            subprocess.Popen(command, cwd=BASE_DIR, stdout=output, stderr=output) for command in commands
+        ]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(30)
+
+
+def machine() -> str:
+    """In general terms: what a reader needs to compare with their own."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with contextlib.closing(maintenance_connection()) as server:
+        (version,) = server.execute("SHOW server_version").fetchone() or ("?",)
+        durable = server.execute(
+            "SELECT current_setting('fsync') || '/' || current_setting('synchronous_commit')"
+        ).fetchone()
+    return (
+        f"{cores} cores ({platform.machine()}) shared by web, database, Redis and the load generator; "
+        f"Python {platform.python_version()}, PostgreSQL {version} (fsync/synchronous_commit {durable[0] if durable else '?'})"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run it all. 1 when a goal was missed or an answer was wrong."""
+    chosen = parse_arguments(arguments)
+    database = point_environment_at_own_database()
+    with tempfile.TemporaryDirectory(prefix="cloudpos-benchmark-") as folder:
+        log = Path(folder) / "log"
+        loaded: dict[str, Any] = {}
+        if make_database(database, chosen):
+            migrate(log)
+            loaded = populate(chosen)
+            mark_database(database, chosen)
+        try:
+            text, misses = measure_all(chosen, database, Path(folder), loaded)
+        finally:
+            if not chosen.keep:
+                drop_database(database)
+    print(text)
+    if chosen.write:
+        report.write(text)
+    for miss in misses:
+        print(f"missed: {miss}", file=sys.stderr)
+    return 1 if misses and not chosen.quiet_exit else 0
+
+
+def measure_all(
+    chosen: argparse.Namespace, database: str, folder: Path, loaded: dict[str, Any]
+) -> tuple[str, list[str]]:
+    """The report, and what was promised and is not so."""
+    import django
+
+    django.setup()
+    largest, smallest = counterparties()
+    environment = dict(os.environ)
+    bare = Server(
+        path="/empty",
+        log=folder / "bare.log",
+        environment=environment,
+        application="benchmarks.bare:application",
+    )
+    service = Server(path="/health", log=folder / "web.log", environment=environment)
+    with contextlib.ExitStack() as running:
+        running.enter_context(bare)
+        running.enter_context(service)
+        if chosen.worker:
+            running.enter_context(celery_worker(folder / "worker.log"))
+        plan: list[tuple[Measured, Counterparty]] = []
+        for scenario in SCENARIOS:
+            if scenario.name not in chosen.scenarios:
+                continue
+            for at in (largest, smallest) if scenario.both else (largest,):
+                if scenario.name == "cursor" and not at.cursors:
+                    collect_cursors(service.port, at)
+                refuse_wrong_answers(service.port, scenario, at)
+                plan.append((Measured(scenario, f"{at.label} ({at.customers:,})"), at))
+        yardstick = Yardstick(bare, chosen.seconds / chosen.rounds, chosen.connections)
+        measure(service, yardstick, plan, database, chosen)
+    rows = [measured for measured, _ in plan]
+    return compose(chosen, yardstick, rows, loaded), [
+        f"{row.scenario.title}, {row.label}: {miss}" for row in rows for miss in row.misses
+    ]
+
+
+def compose(
+    chosen: argparse.Namespace, yardstick: Yardstick, rows: list[Measured], loaded: dict[str, Any]
+) -> str:
+    bare = ["Empty DRF view, empty project", "", f"{yardstick.total.per_second:.0f}", "1.00", ""]
+    bare += [f"{yardstick.total.percentile(50):.1f}", f"{yardstick.total.percentile(99):.1f}", "", "", "0"]
+    bare.append(str(yardstick.total.errors(200)))
+    parts = [
+        f"{machine()}. {chosen.customers:,} customers of 50 merchants, {chosen.connections} connections, two gunicorn "
+        f"processes, {chosen.seconds:g} s per line in {chosen.rounds} rounds"
+        + (", with a Celery worker running." if chosen.worker else "."),
+        report.table([bare, *[row.cells() for row in rows]]),
+    ]
+    if loaded:
+        parts.append(
+            report.table(
+                [
+                    [
+                        step["what"],
+                        f"{step['rows']:,}",
+                        f"{step['seconds']:.1f}",
+                        f"{step['rows'] / step['seconds']:,.0f}",
+                    ]
+                    for step in loaded["steps"]
+                ],
+                ["Bulk loading", "Rows", "Seconds", "Rows/s"],
+            )
+            + f"\n\nPeak memory of the loading process: {loaded['peak_mb']:.0f} MB."
+        )
+    return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
