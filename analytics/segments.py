@@ -92,3 +92,12 @@ def explain(decision: Decision, history: History | None, *, today: date) -> str:
     if decision.reason == Reason.SILENT:
         return f"Silent for {silence} days; used to buy every {gap:.0f}."
     return f"Buys about every {gap:.0f} days; last purchase {silence} days ago."
+
+
+DESCRIPTIONS = {
+    Segment.NEW: f"First purchase at most {NEW_DAYS} days ago, or none yet",
+    Segment.REGULAR: "Buys as usual",
+    Segment.VIP: f"Top tenth by 12-month value, and bought within {ACTIVE_DAYS} days",
+    Segment.AT_RISK: f"Silent for more than {AT_RISK_GAPS:.0f} usual gaps and {AT_RISK_DAYS} days",
+    Segment.CHURNED: f"Silent for more than {CHURNED_GAPS:.0f} usual gaps and {ACTIVE_DAYS} days",
+}

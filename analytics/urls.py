@@ -1,5 +1,15 @@
 """Routes below /api/v1."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from analytics import views
+
+urlpatterns = [
+    path("analytics/overview", views.OverviewView.as_view(), name="analytics-overview"),
+    path("analytics/segments", views.SegmentsView.as_view(), name="analytics-segments"),
+    path(
+        "analytics/customers/<uuid:customer_id>",
+        views.CustomerAnalyticsView.as_view(),
+        name="analytics-customer",
+    ),
+]
