@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from celery import Celery, bootsteps, signals
-from celery.platforms import SecurityWarning
+from celery.platforms import SecurityWarning  # type: ignore[attr-defined]  # missing in the stubs alone
 from celery.result import AsyncResult
 from kombu.exceptions import OperationalError
 
@@ -141,7 +141,7 @@ def beat_heart() -> None:
 class Heartbeat(bootsteps.StartStopStep):
     """The worker's main loop, not its tasks, says every few seconds that it turns."""
 
-    requires = {"celery.worker.components:Timer"}
+    requires = ("celery.worker.components:Timer",)
 
     def __init__(self, parent: Any, **options: Any) -> None:
         self.timer_entry: Any = None

@@ -8,9 +8,9 @@ import logging
 import signal
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
-from celery.schedules import maybe_schedule
+from celery.schedules import BaseSchedule, maybe_schedule
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections
 
@@ -46,7 +46,8 @@ class Command(BaseCommand):
                 if time.monotonic() < due_at[name] or stopping.is_set():
                     continue
                 self._run(name, entry)
-                pause = maybe_schedule(entry["schedule"]).remaining_estimate(app.now()).total_seconds()
+                schedule = cast(BaseSchedule, maybe_schedule(entry["schedule"]))
+                pause = schedule.remaining_estimate(app.now()).total_seconds()
                 due_at[name] = time.monotonic() + max(pause, PAUSE_SECONDS_MAX)
             stopping.wait(PAUSE_SECONDS_MAX)
 
