@@ -8,11 +8,20 @@ from django.http import HttpRequest
 from django.utils.timezone import get_current_timezone
 from unfold.decorators import display
 
-from cloudpos.tenancy.backoffice.pages import StoreFilter, TenantModelAdmin, TenantTabularInline
+from cloudpos.tenancy.backoffice.pages import (
+    StoreFilter,
+    TenantForm,
+    TenantModelAdmin,
+    TenantTabularInline,
+    form_merchant_id,
+)
 from cloudpos.tenancy.formats import count, moment, money, signed
 from cloudpos.tenancy.roles import Role
-from customers.admin import SearchesByCustomer, customer_link, link, numbers
+from customers.admin import CustomerFilter, SearchesByCustomer, customer_link, link, numbers
 from loyalty.models import Enrollment, LedgerEntry, Program, Tier
+from loyalty.rules import TierRule, to_cents
+from loyalty.services import DEFAULT_TIERS, active_program, create_program, update_program
+from loyalty.services.programs import InvalidTiers
 
 ENTRY_LABELS = {
     "Earned": "success",
@@ -25,23 +34,59 @@ ENTRY_LABELS = {
 }
 
 
+class TierForm(TenantForm):
+    def _post_clean(self) -> None:
+        """The service checks the ladder as a whole, and writes it."""
+
+
 class TierInline(TenantTabularInline):
     model = Tier
+    form = TierForm
     add_role = edit_role = delete_role = Role.MANAGER
     fields = ["name", "code", "threshold", "multiplier"]
     ordering = ["threshold"]
     verbose_name_plural = "Tiers, from the first to the highest"
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and _is_open(obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_add_permission(request, obj) and _is_open(obj)
+
+
+class ProgramForm(TenantForm):
+    class Meta:
+        model = Program
+        fields = ["name", "points_per_unit", "rounding", "point_name", "points_name"]
+        labels = {
+            "points_per_unit": "Points per unit of currency",
+            "point_name": "One",
+            "points_name": "Several",
+        }
+
+    def _post_clean(self) -> None:
+        """The service writes: earlier purchases keep the rules of their time, so a change is a new version."""
+
+    def said(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in self.Meta.fields}
+
 
 @admin.register(Program)
 class ProgramAdmin(TenantModelAdmin):
     add_role = edit_role = Role.MANAGER
+    form = ProgramForm
     list_display = ["name", "rate", "rounding", "tier_count", "is_active"]
     list_select_related = ["merchant"]
     inlines = [TierInline]
     fieldsets = [
-        (None, {"fields": [("name", "is_active")]}),
-        ("What customers earn", {"fields": [("points_per_unit", "rounding")]}),
+        (None, {"fields": ["name"]}),
+        (
+            "What customers earn",
+            {
+                "fields": [("points_per_unit", "rounding")],
+                "description": "A change counts for purchases from now on. What was earned before stays as it is.",
+            },
+        ),
         ("What points are called", {"fields": [("point_name", "points_name")]}),
     ]
     empty_icon = "loyalty"
@@ -50,6 +95,32 @@ class ProgramAdmin(TenantModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).annotate(n_tiers=Count("tiers"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        merchant_id = form_merchant_id(request)
+        return (
+            super().has_add_permission(request)
+            and merchant_id is not None
+            and active_program(merchant_id) is None
+        )
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and _is_open(obj)
+
+    def save_model(self, request: HttpRequest, obj: Program, form: Any, change: bool) -> None:
+        """Saved together with its tiers, in save_related."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        program = form.instance
+        tiers = [rule for formset in formsets for rule in tier_rules(formset)]
+        for formset in formsets:
+            formset.new_objects = formset.changed_objects = formset.deleted_objects = []
+        said = {**form.said(), "actor_id": request.user.pk}
+        if change:
+            saved = update_program(merchant_id=program.merchant_id, tiers=tiers, **said)
+        else:
+            saved = create_program(merchant_id=program.merchant_id, tiers=tiers or DEFAULT_TIERS, **said)
+        program.__dict__.update(saved.__dict__)
 
     @display(description="Earns")
     def rate(self, program: Program) -> str:
@@ -60,6 +131,25 @@ class ProgramAdmin(TenantModelAdmin):
     @display(description="Tiers")
     def tier_count(self, program: Any) -> int:
         return program.n_tiers
+
+
+def tier_rules(formset: Any) -> list[TierRule]:
+    """The ladder as it is to be after saving. Raises InvalidTiers for an amount that is no whole number of cents."""
+    rules = []
+    for form in formset.forms:
+        data = getattr(form, "cleaned_data", {})
+        if not data or data.get("DELETE"):
+            continue
+        try:
+            threshold = to_cents(data["threshold"])
+        except ValueError as exc:
+            raise InvalidTiers(str(exc)) from None
+        rules.append(TierRule(data["code"], data["name"], threshold, data["multiplier"]))
+    return sorted(rules, key=lambda rule: rule.threshold_cents)
+
+
+def _is_open(program: Any) -> bool:
+    return not isinstance(program, Program) or program.is_active
 
 
 @admin.register(Enrollment)
@@ -92,12 +182,16 @@ class EnrollmentAdmin(SearchesByCustomer, TenantModelAdmin):
         return numbers(money(account.qualifying_spend, account.merchant.currency))
 
 
+class EntryCustomerFilter(CustomerFilter):
+    customer_field = "enrollment__customer"
+
+
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(SearchesByCustomer, TenantModelAdmin):
     customer_field = "enrollment__customer"
     list_display = ["when", "who", "kind", "change", "balance", "description", "sale"]
     list_select_related = ["enrollment__customer", "purchase"]
-    list_filter = ["type", StoreFilter]
+    list_filter = ["type", StoreFilter, EntryCustomerFilter]
     search_fields = ["description"]
     search_help_text = "The customer's name, e-mail, phone or number"
     ordering = ["-pk"]

@@ -1,5 +1,10 @@
-"""Routes below /api/v1."""
+from django.urls import path
 
-from django.urls import URLPattern, URLResolver
+from loyalty import views
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [
+    path("customers/loyalty/points", views.PointsView.as_view()),
+    path("customers/<uuid:customer_id>/loyalty", views.StandingView.as_view()),
+    path("customers/<uuid:customer_id>/loyalty/transactions", views.EntriesView.as_view()),
+    path("loyalty/program", views.ProgramView.as_view()),
+]

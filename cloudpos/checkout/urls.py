@@ -1,5 +1,12 @@
-"""Routes below /api/v1."""
+from django.urls import path
 
-from django.urls import URLPattern, URLResolver
+from cloudpos.checkout import views
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [
+    path("purchases", views.PurchasesView.as_view()),
+    path("purchases/quote", views.QuoteView.as_view()),
+    path("purchases/batch", views.PurchaseBatchView.as_view()),
+    # A till's transaction id may hold slashes.
+    path("purchases/<path:transaction_id>/returns", views.ReturnsView.as_view()),
+    path("customers/<uuid:customer_id>/purchases", views.CustomerPurchasesView.as_view()),
+]

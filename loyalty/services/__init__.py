@@ -20,6 +20,7 @@ from loyalty.services.programs import (
     active_program,
     create_program,
     on_tiers_changed,
+    put_program,
     rule_book,
     update_program,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "open_account",
     "post_points",
     "programs_with_stale_tiers",
+    "put_program",
     "read_account",
     "redeem",
     "refresh_tiers",

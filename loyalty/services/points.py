@@ -22,6 +22,8 @@ from cloudpos.api.context import current_request_id
 from cloudpos.api.errors import BadRequest, Conflict, NotFound
 from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.permissions import RoleTooLow
+from cloudpos.tenancy.roles import Role
 from customers.events import emit_all
 from customers.services import CustomerNotFound, lock_customer, visible_customer_id, write_standing
 from loyalty.ledger import Account, Cause, Entry, LotState
@@ -87,10 +89,12 @@ def post_points(
 
     The same request again gets the same answer; another one under the same id raises PointsConflict. Raises
     InsufficientPoints, CustomerNotFound, NoProgram, and for reversals OriginalNotFound, AmbiguousReversal and
-    ReversalExceeds.
+    ReversalExceeds; RoleTooLow when a cashier adjusts.
     """
     if type == Type.REVERSED and not (transaction_id or reverses_transaction_id):
         raise BadRequest("Name the transaction to reverse.", field="transactionId", code="required")
+    if type == Type.ADJUSTED and not access.may(Role.MANAGER):
+        raise RoleTooLow("Only a manager may adjust points")
     if points < 0 and type != Type.ADJUSTED:
         raise BadRequest("Only an adjustment may be negative.", field="points", code="min_value")
     content_hash = _content_hash(

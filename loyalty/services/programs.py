@@ -14,8 +14,9 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.timezone import now
 
-from cloudpos.api.errors import BadRequest, Conflict
+from cloudpos.api.errors import BadRequest, Conflict, NotFound
 from cloudpos.api.transactions import use_case
+from cloudpos.tenancy.access import Access
 from customers.models import Purchase
 from loyalty.models import Program, ProgramVersion, Tier
 from loyalty.rules import RuleBook, Rules, TierRule, check_tiers, to_cents
@@ -23,6 +24,7 @@ from loyalty.rules import RuleBook, Rules, TierRule, check_tiers, to_cents
 TIERS_MAX = 20
 RULE_BOOKS_CACHED_MAX = 10_000
 
+CHANGEABLE = frozenset({"name", "point_name", "points_name", "points_per_unit", "rounding"})
 DEFAULT_TIERS = (
     TierRule("bronze", "Bronze", 0, Decimal("1")),
     TierRule("silver", "Silver", to_cents(Decimal(500)), Decimal("1.25")),
@@ -34,6 +36,11 @@ DEFAULT_TIERS = (
 class ProgramExists(Conflict):
     code = "program_exists"
     message = "This merchant already has an active loyalty program"
+
+
+class ProgramNotFound(NotFound):
+    code = "program_not_found"
+    message = "This merchant has no active loyalty program"
 
 
 class InvalidTiers(BadRequest):
@@ -70,35 +77,39 @@ def active_program(merchant_id: uuid.UUID) -> Program | None:
 
 
 @use_case
+def put_program(*, access: Access, tiers: Sequence[TierRule], **fields: Any) -> tuple[Program, bool]:
+    """Change the merchant's program, or start it. True when it is new.
+
+    A program that a merchant with purchases starts earns from now on; what was bought before counts towards tiers.
+    """
+    if active_program(access.merchant_id) is not None:
+        changed = _update(merchant_id=access.merchant_id, tiers=tiers, actor_id=access.user_id, **fields)
+        return changed, False
+    has_sold = Purchase.objects.for_merchant(access.merchant_id).exists()
+    program = _create(
+        merchant_id=access.merchant_id,
+        tiers=tiers,
+        begins_at=now() if has_sold else None,
+        actor_id=access.user_id,
+        **fields,
+    )
+    return program, True
+
+
+@use_case
 def create_program(
     *,
     merchant_id: uuid.UUID,
-    name: str = "Loyalty",
-    point_name: str = "point",
-    points_name: str = "points",
-    points_per_unit: Decimal = Decimal(1),
-    rounding: str = Program.Rounding.DOWN,
     tiers: Sequence[TierRule] = DEFAULT_TIERS,
     begins_at: datetime | None = None,
     actor_id: uuid.UUID | None = None,
+    **fields: Any,
 ) -> Program:
-    """Start a program. Purchases before `begins_at` earn nothing but count towards tiers.
+    """Start a program; `fields` are columns of Program. Purchases before `begins_at` earn nothing but count for tiers.
 
     Without `begins_at` every purchase on record earns, once its customer is enrolled. Raises ProgramExists.
     """
-    if active_program(merchant_id) is not None:
-        raise ProgramExists()
-    program = Program.objects.create(
-        merchant_id=merchant_id,
-        name=name,
-        point_name=point_name,
-        points_name=points_name,
-        points_per_unit=points_per_unit,
-        rounding=rounding,
-    )
-    _write_tiers(program, tiers)
-    _write_version(program, tiers, effective_from=begins_at, actor_id=actor_id)
-    return program
+    return _create(merchant_id=merchant_id, tiers=tiers, begins_at=begins_at, actor_id=actor_id, **fields)
 
 
 @use_case
@@ -107,35 +118,69 @@ def update_program(
     merchant_id: uuid.UUID,
     tiers: Sequence[TierRule] | None = None,
     actor_id: uuid.UUID | None = None,
-    **changed: Any,
+    **fields: Any,
 ) -> Program:
-    """Change the active program (name, point_name, points_name, points_per_unit, rounding) and its tiers.
+    """Change the active program's `fields` (CHANGEABLE) and its tiers.
 
     Takes effect for purchases from now on: lots and entries that exist, and purchases of before that arrive late,
     keep the rules of their time. Members whose tier changes by new thresholds are brought up to date in the background
-    (`refresh_tiers`). Raises Program.DoesNotExist without an active program.
+    (`refresh_tiers`). Raises ProgramNotFound.
     """
-    unknown = changed.keys() - {"name", "point_name", "points_name", "points_per_unit", "rounding"}
-    if unknown:
-        raise TypeError(f"not columns of a program: {', '.join(sorted(unknown))}")
-    program: Program = Program.objects.for_merchant(merchant_id).select_for_update().get(is_active=True)
+    return _update(merchant_id=merchant_id, tiers=tiers, actor_id=actor_id, **fields)
+
+
+def _create(
+    *,
+    merchant_id: uuid.UUID,
+    tiers: Sequence[TierRule],
+    begins_at: datetime | None,
+    actor_id: uuid.UUID | None,
+    **fields: Any,
+) -> Program:
+    _check_fields(fields)
+    if active_program(merchant_id) is not None:
+        raise ProgramExists()
+    program = Program.objects.create(merchant_id=merchant_id, **fields)
+    _write_tiers(program, tiers)
+    _write_version(program, tiers, effective_from=begins_at, actor_id=actor_id)
+    return program
+
+
+def _update(
+    *,
+    merchant_id: uuid.UUID,
+    tiers: Sequence[TierRule] | None,
+    actor_id: uuid.UUID | None,
+    **fields: Any,
+) -> Program:
+    _check_fields(fields)
+    program: Program | None = (
+        Program.objects.for_merchant(merchant_id).select_for_update().filter(is_active=True).first()
+    )
+    if program is None:
+        raise ProgramNotFound()
     before = _rules(program, tiers_of(program))
-    for column, value in changed.items():
+    for column, value in fields.items():
         setattr(program, column, value)
     if tiers is not None:
         _write_tiers(program, tiers)
-    tiers = tiers_of(program)
-    if _rules(program, tiers) != before:
+    after = _rules(program, tiers_of(program))
+    if after != before:
         program.revision += 1
-        _write_version(program, tiers, effective_from=_from_now_on(merchant_id), actor_id=actor_id)
-        if tuple(before.tiers) == tuple(tiers) and program.tiers_revision == program.revision - 1:
+        _write_version(program, after.tiers, effective_from=_from_now_on(merchant_id), actor_id=actor_id)
+        if after.tiers == before.tiers and program.tiers_revision == program.revision - 1:
             program.tiers_revision = program.revision
-    program.save(update_fields=[*changed, "revision", "tiers_revision"])
+    program.save(update_fields=[*fields, "revision", "tiers_revision"])
     if program.tiers_revision != program.revision:
         for ring in _doorbells:
             # robust: a broker that is down must not fail the change; a sweep finds the program.
             transaction.on_commit(lambda ring=ring: ring(program.pk), robust=True)  # type: ignore[misc]
     return program
+
+
+def _check_fields(fields: dict[str, Any]) -> None:
+    if unknown := fields.keys() - CHANGEABLE:
+        raise TypeError(f"not columns of a program to be set: {', '.join(sorted(unknown))}")
 
 
 _doorbells: list[Callable[[uuid.UUID], None]] = []

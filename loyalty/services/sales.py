@@ -35,13 +35,14 @@ ADJUSTED = LedgerEntry.Type.ADJUSTED.value
 class Posting:
     """What a purchase, a return or a correction did to an account (that is not yet written).
 
-    `corrected` are the points that other purchases gained (or lost, negative); `shortfall` those that should have been
-    taken back and are spent.
+    `taken` are the points that new returns take back by the rules, `taken_short` those of them that are spent already;
+    `corrected` what other purchases gained (or lost, negative); `shortfall` all that should have been taken and is spent.
     """
 
     account: Account
     sale: SalePoints | None = None
     taken: int = 0
+    taken_short: int = 0
     corrected: int = 0
     corrected_sales: int = 0
     shortfall: int = 0
@@ -271,7 +272,7 @@ def _post_new(
         returned[step.sale_id] += step.cents
         points = taken_back(gross, sold, before + step.cents) - taken_back(gross, sold, before)
         posting.taken += points
-        posting.shortfall += _take(
+        short = _take(
             account, type=REVERSED, points=points, sale=origin.sale, back=step,
             cause=Cause(
                 at=step.at,
@@ -282,6 +283,8 @@ def _post_new(
                 store_id=step.reference[1],
             ),
         )  # fmt: skip
+        posting.taken_short += short
+        posting.shortfall += short
 
 
 def _gain(

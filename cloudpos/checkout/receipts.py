@@ -1,0 +1,247 @@
+"""What a till gets back: the purchase or return, what it did to the customer's points, and why.
+
+The part that depends on the moment (points, balance, tier) is stored with the row and given again when the till repeats
+itself; the rest is read from the row, which never changes. Nothing in it is personal data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from customers.models import Purchase, PurchaseReturn
+from customers.purchases import Item, NewPurchase, NewReturn
+from loyalty.ledger import Account
+from loyalty.rules import Sale, TierRule, explain, from_cents, plain
+from loyalty.services.sales import Posting
+
+CENT = Decimal("0.01")
+
+
+def content_hash(content: Mapping[str, Any]) -> bytes:
+    """SHA-256 of what a till said about a sale or return, in canonical JSON: who repeats it says the same."""
+    return hashlib.sha256(orjson.dumps(content, default=_exact, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _exact(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+# --- Standing ---------------------------------------------------------------------------------------------------
+
+
+def standing(account: Account | None) -> dict[str, Any]:
+    """Balance, tier and what is missing to the next one."""
+    if account is None:
+        return {"balance": 0, "tier": None, "nextTier": None}
+    return {
+        "balance": account.balance,
+        "tier": account.tier or None,
+        "nextTier": next_tier(account.rules.next_tier(account.spend_cents), account.spend_cents),
+    }
+
+
+def next_tier(tier: TierRule | None, spend_cents: int) -> dict[str, Any] | None:
+    """The next step of the ladder, and the net spend that is missing to it; None at the top."""
+    if tier is None:
+        return None
+    return {
+        "tier": tier.code,
+        "name": tier.name,
+        "threshold": str(from_cents(tier.threshold_cents)),
+        "spendToReach": str(from_cents(tier.threshold_cents - spend_cents)),
+    }
+
+
+NO_PROGRAM = {"code": "no_program", "message": "This merchant has no active loyalty program", "points": 0}
+
+
+def purchase_outcome(
+    *, customer_id: uuid.UUID, sale: Sale, currency: str, account: Account | None, posting: Posting | None
+) -> dict[str, Any]:
+    """The stored part of a purchase's receipt."""
+    if account is None or posting is None or posting.sale is None:
+        return {
+            "customerId": str(customer_id),
+            "pointsEarned": 0,
+            **standing(None),
+            "explanation": [NO_PROGRAM],
+        }
+    lines = explain(account.book.at(sale.at), sale, posting.sale, currency=currency)
+    lines += _corrections(posting)
+    return {
+        "customerId": str(customer_id),
+        "pointsEarned": posting.sale.gross,
+        **standing(account),
+        "explanation": lines,
+    }
+
+
+def return_outcome(
+    *,
+    customer_id: uuid.UUID,
+    sold: Decimal,
+    returned: Decimal,
+    account: Account | None,
+    posting: Posting | None,
+) -> dict[str, Any]:
+    """The stored part of a return's receipt. `returned` is the sum of the sale's returns with this one."""
+    if account is None or posting is None:
+        return {
+            "customerId": str(customer_id),
+            "pointsTaken": 0,
+            "pointsShortfall": 0,
+            **standing(None),
+            "explanation": [NO_PROGRAM],
+        }
+    taken = posting.taken - posting.taken_short
+    lines = [
+        {
+            "code": "proportion",
+            "message": f"{returned} of {sold} returned: its share of the purchase's points",
+            "points": -posting.taken,
+        }
+    ]
+    if posting.taken_short:
+        lines.append(
+            {
+                "code": "shortfall",
+                "message": "Points already spent: the balance does not go below zero",
+                "points": posting.taken_short,
+            }
+        )
+    return {
+        "customerId": str(customer_id),
+        "pointsTaken": taken,
+        "pointsShortfall": posting.taken_short,
+        **standing(account),
+        "explanation": lines + _corrections(posting),
+    }
+
+
+def _corrections(posting: Posting) -> list[dict[str, Any]]:
+    if not posting.corrected_sales:
+        return []
+    purchases = (
+        "1 other purchase" if posting.corrected_sales == 1 else f"{posting.corrected_sales} other purchases"
+    )
+    return [
+        {
+            "code": "corrected",
+            "message": f"Arrived late: {purchases} corrected, beside the points above",
+            "points": posting.corrected,
+        }
+    ]
+
+
+# --- Purchases and returns as JSON --------------------------------------------------------------------------------
+
+
+def price(amount: Decimal) -> str:
+    """Two decimal places, more where there are more."""
+    rounded = amount.quantize(CENT)
+    return str(rounded) if rounded == amount else plain(amount)
+
+
+def item_json(line: int, item: Any) -> dict[str, Any]:
+    return {
+        "line": line,
+        "sku": item.sku,
+        "name": item.name,
+        "category": item.category,
+        "quantity": plain(item.quantity),
+        "unitPrice": price(item.unit_price),
+        "tax": str(item.tax),
+    }
+
+
+def purchase_json(
+    purchase: NewPurchase | Purchase, *, customer_id: Any, items: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "id": purchase.id,
+        "customerId": customer_id,
+        "storeId": purchase.store_id,
+        "transactionId": purchase.transaction_id,
+        "amount": str(purchase.amount),
+        "tax": str(purchase.tax),
+        "discount": str(purchase.discount),
+        "currency": purchase.currency,
+        "paymentMethod": purchase.payment_method,
+        "channel": purchase.channel,
+        "items": items,
+        "occurredAt": purchase.occurred_at,
+        "recordedAt": purchase.recorded_at,
+    }
+
+
+def items_json(items: Iterable[Item]) -> list[dict[str, Any]]:
+    """New items, numbered from 1 as sent."""
+    return [item_json(line, item) for line, item in enumerate(items, start=1)]
+
+
+def purchase_receipt(
+    purchase: NewPurchase | Purchase, outcome: Mapping[str, Any], items: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """The whole answer to POST /purchases."""
+    return {
+        "purchase": purchase_json(purchase, customer_id=outcome["customerId"], items=items),
+        "pointsEarned": outcome["pointsEarned"],
+        "balance": outcome["balance"],
+        "tier": outcome["tier"],
+        "nextTier": outcome["nextTier"],
+        "explanation": outcome["explanation"],
+    }
+
+
+def return_json(
+    back: NewReturn | PurchaseReturn,
+    *,
+    customer_id: Any,
+    purchase_transaction_id: str,
+    lines: Iterable[tuple[int, Decimal]],
+) -> dict[str, Any]:
+    return {
+        "id": back.id,
+        "purchaseId": back.purchase_id,
+        "purchaseTransactionId": purchase_transaction_id,
+        "customerId": customer_id,
+        "storeId": back.store_id,
+        "transactionId": back.transaction_id,
+        "amount": str(back.amount),
+        "reason": back.reason,
+        "items": [{"line": line, "quantity": plain(quantity)} for line, quantity in lines],
+        "occurredAt": back.occurred_at,
+        "recordedAt": back.recorded_at,
+    }
+
+
+def return_receipt(
+    back: NewReturn | PurchaseReturn,
+    outcome: Mapping[str, Any],
+    *,
+    purchase_transaction_id: str,
+    lines: Iterable[tuple[int, Decimal]],
+) -> dict[str, Any]:
+    """The whole answer to POST /purchases/{transactionId}/returns."""
+    return {
+        "return": return_json(
+            back,
+            customer_id=outcome["customerId"],
+            purchase_transaction_id=purchase_transaction_id,
+            lines=lines,
+        ),
+        "pointsTaken": outcome["pointsTaken"],
+        "pointsShortfall": outcome["pointsShortfall"],
+        "balance": outcome["balance"],
+        "tier": outcome["tier"],
+        "nextTier": outcome["nextTier"],
+        "explanation": outcome["explanation"],
+    }

@@ -1,0 +1,124 @@
+"""A customer's standing in the program, read without locks."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db.models import Min, Sum
+from django.db.models.functions import TruncDate
+
+from cloudpos.tenancy.access import Access
+from customers.models import Customer
+from customers.services import find_customer
+from loyalty.ledger import Account
+from loyalty.models import Enrollment, LedgerEntry, Lot, Program
+from loyalty.rules import TierRule, from_cents, plain, to_cents
+from loyalty.services import active_program, read_account
+from loyalty.services.programs import tiers_of
+
+
+def standing(*, access: Access, customer_id: uuid.UUID) -> dict[str, Any]:
+    """Balance, tier, spend and when points expire. Raises CustomerNotFound."""
+    customer = find_customer(merchant_id=access.merchant_id, id=customer_id)
+    account = read_account(merchant_id=access.merchant_id, customer_id=customer.pk)
+    if account is None:
+        return {
+            "customerId": customer.pk,
+            "enrolled": False,
+            "balance": 0,
+            "tier": None,
+            "multiplier": "1",
+            "qualifyingSpend": str(customer.total_spent),
+            "currency": access.currency,
+            "nextTier": None,
+            "expiring": [],
+        }
+    spend_cents = _spend(account, customer)
+    tier = account.rules.tier_for(spend_cents)
+    return {
+        "customerId": customer.pk,
+        "enrolled": not account.is_new,
+        "balance": account.balance,
+        "tier": tier.code if tier is not None else None,
+        "multiplier": plain(tier.multiplier) if tier is not None else "1",
+        "qualifyingSpend": str(from_cents(spend_cents)),
+        "currency": access.currency,
+        "nextTier": _next_tier(account, spend_cents),
+        "expiring": [] if account.is_new else _expiring(access, account.id),
+    }
+
+
+def _spend(account: Account, customer: Customer) -> int:
+    return to_cents(customer.total_spent) if account.is_new else account.spend_cents
+
+
+def _next_tier(account: Account, spend_cents: int) -> dict[str, Any] | None:
+    following = account.rules.next_tier(spend_cents)
+    if following is None:
+        return None
+    missing = following.threshold_cents - spend_cents
+    return {
+        "tier": following.code,
+        "name": following.name,
+        "threshold": str(from_cents(following.threshold_cents)),
+        "spendToReach": str(from_cents(missing)),
+        "pointsToReach": account.rules.points_for(missing, account.rules.tier_for(spend_cents)),
+    }
+
+
+def _expiring(access: Access, enrollment_id: uuid.UUID) -> list[dict[str, Any]]:
+    """Points by the day (in the store's zone) on which they expire, never last; they add up to the balance."""
+    rows = (
+        Lot.objects.for_merchant(access.merchant_id)
+        .filter(enrollment_id=enrollment_id, remaining__gt=0)
+        .values(day=TruncDate("expires_at", tzinfo=access.tz))
+        .annotate(at=Min("expires_at"), points=Sum("remaining"))
+        .order_by("day")
+        .values_list("at", "points")
+    )
+    return [{"expiresAt": at, "points": int(points)} for at, points in rows]
+
+
+def entries_of(*, access: Access, customer_id: uuid.UUID) -> Any:
+    """The ledger entries of a customer's account in the active program. Raises CustomerNotFound."""
+    customer = find_customer(merchant_id=access.merchant_id, id=customer_id)
+    enrollment_id = (
+        Enrollment.objects.for_merchant(access.merchant_id)
+        .filter(customer_id=customer.pk, program__is_active=True)
+        .values_list("pk", flat=True)
+        .first()
+    )
+    if enrollment_id is None:
+        return LedgerEntry.objects.none()
+    return LedgerEntry.objects.for_merchant(access.merchant_id).filter(enrollment_id=enrollment_id)
+
+
+def program_of(merchant_id: uuid.UUID) -> dict[str, Any] | None:
+    """The merchant's active program with its tiers, or None."""
+    program = active_program(merchant_id)
+    return None if program is None else describe_program(program)
+
+
+def describe_program(program: Program) -> dict[str, Any]:
+    return {
+        "id": program.pk,
+        "name": program.name,
+        "pointName": program.point_name,
+        "pointsName": program.points_name,
+        "pointsPerUnit": plain(program.points_per_unit),
+        "rounding": str(program.rounding),
+        "tiers": [_tier(tier) for tier in tiers_of(program)],
+        "isActive": program.is_active,
+        "revision": program.revision,
+        "createdAt": program.created_at,
+    }
+
+
+def _tier(tier: TierRule) -> dict[str, Any]:
+    return {
+        "code": tier.code,
+        "name": tier.name,
+        "threshold": str(from_cents(tier.threshold_cents)),
+        "multiplier": plain(tier.multiplier),
+    }

@@ -1,0 +1,193 @@
+"""What is sent to and shown of the loyalty program."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.core.validators import validate_slug
+from rest_framework.exceptions import ValidationError
+
+from cloudpos.api.parameters import Choices, Identifier
+from cloudpos.api.query import DayFrom, DayTo, StrictFilterSet
+from cloudpos.api.rendering import Column, RowShape
+from cloudpos.api.schema import Fields, Many
+from cloudpos.api.serializers import (
+    CamelSerializer,
+    CleanCharField,
+    MoneyField,
+    StrictChoiceField,
+    StrictIntegerField,
+    StrictUuidField,
+)
+from cloudpos.api.shape_schema import MONEY
+from loyalty.models import LedgerEntry, Program
+from loyalty.rules import POINTS_PER_ENTRY_MAX, TierRule, to_cents
+from loyalty.services.points import REVERSIBLE
+from loyalty.services.programs import TIERS_MAX
+
+POSTABLE = ("earned", "redeemed", "adjusted", "reversed")
+TRANSACTION_ID_CHARS_MAX = 100
+
+
+class PointsInput(CamelSerializer):
+    customer_id = StrictUuidField()
+    type = StrictChoiceField(choices=POSTABLE)
+    points = StrictIntegerField(
+        min_value=-POINTS_PER_ENTRY_MAX,
+        max_value=POINTS_PER_ENTRY_MAX,
+        help_text="1 to 1,000,000,000; an adjustment may be negative",
+    )
+    description = CleanCharField(max_length=500, required=False, allow_blank=True)
+    transaction_id = CleanCharField(max_length=TRANSACTION_ID_CHARS_MAX, required=False)
+    reverses_transaction_id = CleanCharField(
+        max_length=TRANSACTION_ID_CHARS_MAX,
+        required=False,
+        help_text="reversed: the transaction to undo, when transactionId is the reversal's own",
+    )
+    reverses_type = StrictChoiceField(choices=[str(kind) for kind in REVERSIBLE], required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["points"] == 0 or (attrs["points"] < 0 and attrs["type"] != "adjusted"):
+            raise ValidationError({"points": ["Give a whole number of points from 1 on."]}, code="min_value")
+        if attrs["type"] != "reversed":
+            for name, outside in (
+                ("reverses_transaction_id", "reversesTransactionId"),
+                ("reverses_type", "reversesType"),
+            ):
+                if name in attrs:
+                    raise ValidationError({outside: ["Only a reversal has this."]}, code="not_applicable")
+        return attrs
+
+
+class TierInput(CamelSerializer):
+    code = CleanCharField(max_length=20)
+    name = CleanCharField(max_length=50)
+    threshold = MoneyField(max_digits=14)
+    multiplier = MoneyField(places=3, max_digits=6, min_value="0.001", max_value=100, required=False)
+
+    def validate_code(self, code: str) -> str:
+        validate_slug(code)
+        return code
+
+
+class ProgramInput(CamelSerializer):
+    ignored_fields = ("id", "isActive", "revision", "createdAt")
+
+    name = CleanCharField(max_length=100)
+    point_name = CleanCharField(max_length=30, required=False)
+    points_name = CleanCharField(max_length=30, required=False)
+    points_per_unit = MoneyField(places=4, max_digits=10, max_value=10_000)
+    rounding = StrictChoiceField(choices=Program.Rounding.values, required=False)
+    tiers = TierInput(many=True, max_length=TIERS_MAX)
+
+    def validate_tiers(self, tiers: list[dict[str, Any]]) -> list[TierRule]:
+        return [
+            TierRule(
+                tier["code"], tier["name"], to_cents(tier["threshold"]), tier.get("multiplier", Decimal(1))
+            )
+            for tier in tiers
+        ]
+
+
+_WHOLE = {"type": "integer"}
+_TEXT = {"type": "string"}
+_ID = {"type": "string", "format": "uuid"}
+_TIME = {"type": "string", "format": "date-time"}
+
+TIER = Fields("LoyaltyTier", {"code": _TEXT, "name": _TEXT, "threshold": MONEY, "multiplier": MONEY})
+PROGRAM = Fields(
+    "LoyaltyProgram",
+    {
+        "id": _ID,
+        "name": _TEXT,
+        "pointName": _TEXT,
+        "pointsName": _TEXT,
+        "pointsPerUnit": MONEY,
+        "rounding": {"type": "string", "enum": list(Program.Rounding.values)},
+        "tiers": Many(TIER),
+        "isActive": {"type": "boolean"},
+        "revision": _WHOLE,
+        "createdAt": _TIME,
+    },
+)
+POINTS = Fields(
+    "PointsTransaction",
+    {
+        "id": _ID,
+        "customerId": _ID,
+        "type": {"type": "string", "enum": list(LedgerEntry.Type.values)},
+        "points": {"type": "integer", "description": "Signed: what the balance changed by."},
+        "balanceBefore": _WHOLE,
+        "balance": _WHOLE,
+        "description": _TEXT,
+        "transactionId": _TEXT,
+        "storeId": _ID,
+        "occurredAt": _TIME,
+        "recordedAt": _TIME,
+    },
+)
+ENTRY = RowShape(
+    "LoyaltyEntry",
+    [
+        "id",
+        "type",
+        "points",
+        "balance_before",
+        Column("balance_after", "balance"),
+        "description",
+        "transaction_id",
+        "store_id",
+        "purchase_id",
+        Column("purchase__transaction_id", "purchaseTransactionId"),
+        "purchase_return_id",
+        "reverses_id",
+        "actor_id",
+        "occurred_at",
+        "recorded_at",
+    ],
+    model=LedgerEntry,
+)
+STANDING = Fields(
+    "LoyaltyStanding",
+    {
+        "customerId": _ID,
+        "enrolled": {"type": "boolean"},
+        "balance": _WHOLE,
+        "tier": {"type": ["string", "null"]},
+        "multiplier": MONEY,
+        "qualifyingSpend": MONEY,
+        "currency": _TEXT,
+        "nextTier": {
+            "type": ["object", "null"],
+            "properties": {
+                "tier": _TEXT,
+                "name": _TEXT,
+                "threshold": MONEY,
+                "spendToReach": MONEY,
+                "pointsToReach": {"type": "integer", "description": "What that spend would earn."},
+            },
+            "required": ["tier", "name", "threshold", "spendToReach", "pointsToReach"],
+        },
+        "expiring": Many(
+            {
+                "type": "object",
+                "description": "Points and when they expire (null: never); all of them add up to the balance.",
+                "properties": {
+                    "expiresAt": {"type": ["string", "null"], "format": "date-time"},
+                    "points": _WHOLE,
+                },
+                "required": ["expiresAt", "points"],
+            }
+        ),
+    },
+)
+
+
+class EntryFilters(StrictFilterSet):
+    sortable = {"recordedAt": "version"}
+    default_sort = "recordedAt"
+    default_descending = True
+
+    type = Choices(LedgerEntry.Type.values)
+    occurred_from = DayFrom("occurred_at")
+    occurred_to = DayTo("occurred_at")
+    store_id = Identifier("store_id")
