@@ -5,7 +5,7 @@ import uuid
 
 import jwt
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from cloudpos.tenancy import tokens
 from cloudpos.tenancy.tokens import InvalidToken, TokenExpired, mint_access_token, read_access_token
@@ -61,7 +61,7 @@ def test_a_neighbour_of_a_good_token_is_refused() -> None:
             read_access_token(other)
 
 
-def test_another_secret_does_not_know_it(settings: SettingsWrapper) -> None:
+def test_another_secret_does_not_know_it(settings: Settings) -> None:
     token = mint_access_token(user_id=ALICE)
     assert read_access_token(token) == ALICE
     settings.JWT_SECRET = "another secret that is long enough for HS256"
