@@ -1,0 +1,64 @@
+"""Customers who buy and return through the till's use cases."""
+
+from datetime import datetime
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import pytest
+
+from cloudpos.checkout.returns import return_purchase
+from cloudpos.checkout.sales import take_purchase
+from cloudpos.tenancy.access import Access
+from customers.models import Customer
+from customers.services import create_customer
+from tests.fixtures import Shop
+
+_numbers = count(1)
+
+
+def new_customer(shop: Shop, name: str) -> Customer:
+    return create_customer(access=shop.access, data={"first_name": name})
+
+
+def buy(
+    shop: Shop,
+    customer: Customer,
+    amount: str,
+    at: datetime,
+    *,
+    access: Access | None = None,
+    items: list[dict[str, Any]] | None = None,
+    **fields: Any,
+) -> str:
+    """A purchase at `at`; returns its transaction id."""
+    transaction_id = f"T{next(_numbers)}"
+    sale: dict[str, Any] = {
+        "customer_id": customer.pk,
+        "transaction_id": transaction_id,
+        "amount": Decimal(amount),
+        "occurred_at": at,
+        **fields,
+    }
+    if items is not None:
+        sale["items"] = items
+    take_purchase(access=access or shop.access, sale=sale)
+    return transaction_id
+
+
+def give_back(shop: Shop, transaction_id: str, at: datetime, amount: str | None = None) -> None:
+    """A return of the whole purchase, or of a part of its amount."""
+    back: dict[str, Any] = {"transaction_id": f"R{next(_numbers)}", "occurred_at": at}
+    if amount is not None:
+        back["amount"] = Decimal(amount)
+    return_purchase(access=shop.access, purchase_transaction_id=transaction_id, back=back)
+
+
+@pytest.fixture
+def alice(shop: Shop) -> Customer:
+    return new_customer(shop, "Alice")
+
+
+@pytest.fixture
+def bob(shop: Shop) -> Customer:
+    return new_customer(shop, "Bob")
