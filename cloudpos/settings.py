@@ -351,6 +351,7 @@ UNFOLD = {
     "SITE_HEADER": "CloudPOS",
     "SITE_SUBHEADER": "cloudpos.admin.navigation.merchant_name",
     "SITE_SYMBOL": "storefront",
+    "SITE_DROPDOWN": "cloudpos.admin.navigation.merchant_switch",
     "SITE_URL": None,
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": "cloudpos.admin.navigation.favicon"},

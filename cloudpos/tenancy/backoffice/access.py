@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Membership, Merchant
 from cloudpos.tenancy.roles import Role, at_least, rank
 
@@ -67,6 +68,21 @@ def staff_access(request: HttpRequest) -> StaffAccess:
         access = _load(request)
         request._staff_access = access  # type: ignore[attr-defined]
     return access
+
+
+def acting_for(request: HttpRequest, merchant: Merchant) -> Access:
+    """The tenant context in which services run for a person in the admin: a merchant, at none of its stores."""
+    return Access(
+        user_id=request.user.pk,
+        merchant_id=merchant.pk,
+        store_id=None,  # type: ignore[arg-type]  # what is done in the back office happened at no store
+        role=staff_access(request).roles.get(merchant.pk, Role.OWNER),
+        timezone=merchant.timezone,
+        currency=merchant.currency,
+        country=merchant.country,
+        language=merchant.language,
+        search_key=merchant.search_key,
+    )
 
 
 def choose_merchant(request: HttpRequest, choice: str) -> bool:

@@ -1,8 +1,13 @@
-"""Base classes of every admin page: rows, choices, actions and look-ups stay inside the person's merchants."""
+"""Base classes of every admin page: rows, choices, actions and look-ups stay inside the person's merchants.
 
+What a page writes goes through the same services as the API, and a service's refusal is shown on the form.
+"""
+
+import re
 import uuid
 from typing import Any
 
+from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 from django.contrib.admin import ShowFacets, SimpleListFilter
 from django.contrib.admin.views.main import ChangeList as DjangoChangeList
 from django.core.paginator import Paginator
@@ -13,6 +18,8 @@ from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.views import ChangeList
 
+from cloudpos.api.errors import ApiError
+from cloudpos.api.transactions import RequestTransaction
 from cloudpos.tenancy.backoffice.access import StaffAccess, staff_access
 from cloudpos.tenancy.models import Merchant, Store, TenantModel
 from cloudpos.tenancy.roles import Role
@@ -75,6 +82,8 @@ class TenantForm(ModelForm):
     """A form whose new row has its merchant before validation, so that "unique per merchant" is checked like a field."""
 
     merchant_id: uuid.UUID | None = None
+    # What a service said to this form when it was saved a moment ago.
+    refusal: ApiError | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -83,6 +92,25 @@ class TenantForm(ModelForm):
 
     def _get_validation_exclusions(self) -> set[str]:
         return super()._get_validation_exclusions() - {"merchant"}  # type: ignore[misc]
+
+    def clean(self) -> Any:
+        cleaned = super().clean()
+        if self.refusal is not None:
+            for message, field in refused_fields(self.refusal):
+                self.add_error(field if field in self.fields else None, message)
+        return cleaned
+
+
+def refused_fields(refusal: ApiError) -> list[tuple[str, str | None]]:
+    """(message, form field) of what a service refused; the API's names of fields are in camel case."""
+    if not refusal.errors:
+        return [(str(refusal.message), None)]
+    return [
+        (error.message, _CAPITAL.sub(lambda m: f"_{m[0].lower()}", error.field)) for error in refusal.errors
+    ]
+
+
+_CAPITAL = re.compile(r"[A-Z]")
 
 
 class TenantScope:
@@ -167,6 +195,7 @@ class TenantAdmin(TenantScope):
             request._form_merchant_id = merchant_id_of(obj)  # type: ignore[attr-defined]
         form = super().get_form(request, obj, change=change, **kwargs)  # type: ignore[misc]
         form.merchant_id = form_merchant_id(request)
+        form.refusal = getattr(request, "_refusal", None)
         return form
 
     def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -175,7 +204,30 @@ class TenantAdmin(TenantScope):
         return super().get_inline_instances(request, obj)  # type: ignore[misc]
 
 
-class TenantModelAdmin(TenantAdmin, ModelAdmin):
+class UseCaseForms(DjangoModelAdmin):
+    """Stands directly above Django's own class, whose transaction no use case may run in.
+
+    A refusal rolls everything back, and the page comes again with what was typed and what was refused.
+    """
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> Any:
+        if request.method != "POST":
+            return self._changeform_view(request, object_id, form_url, extra_context)
+        try:
+            with RequestTransaction():
+                return self._changeform_view(request, object_id, form_url, extra_context)
+        except ApiError as refusal:
+            request._refusal = refusal  # type: ignore[attr-defined]
+            return self._changeform_view(request, object_id, form_url, extra_context)
+
+
+class TenantModelAdmin(TenantAdmin, ModelAdmin, UseCaseForms):
     pass
 
 

@@ -15,6 +15,8 @@ from django.views.decorators.http import require_POST
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
+from cloudpos.api.errors import TooManyRequests
+from cloudpos.api.throttling import throttle
 from cloudpos.tenancy.backoffice.access import BACKOFFICE_ROLES, choose_merchant, staff_access
 from cloudpos.tenancy.backoffice.pages import TenantAdmin
 from cloudpos.tenancy.models import Membership
@@ -86,6 +88,15 @@ class BackofficeSite(UnfoldAdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         access = staff_access(request)
         return {**super().each_context(request), "staff_access": access, "current_merchant": access.current}
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method == "POST":
+            try:
+                throttle(request, scope="login")
+            except TooManyRequests:
+                messages.error(request, "Too many attempts. Wait a minute, then try again.")
+                return HttpResponseRedirect(request.get_full_path())
+        return super().login(request, extra_context)
 
     def switch_merchant(self, request: HttpRequest) -> HttpResponse:
         if not choose_merchant(request, request.POST.get("merchant", "")):

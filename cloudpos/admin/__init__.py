@@ -1,0 +1,6 @@
+"""The pages of the admin that bring several domains together: the customer page, the overview, the navigation.
+
+Found by `admin.autodiscover()` as the `admin` module of the app `cloudpos`.
+"""
+
+from cloudpos.admin import customers as customers

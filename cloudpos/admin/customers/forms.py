@@ -1,0 +1,177 @@
+"""The customer's form. It checks shapes; the services check, normalise and write."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from unfold.widgets import (
+    UnfoldAdminBigIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from cloudpos.tenancy.backoffice.pages import TenantForm
+from customers.models import Address, Channel, ConsentState, Customer, Purpose
+
+PROFILE_FIELDS = (
+    "type",
+    "status",
+    "first_name",
+    "last_name",
+    "company_name",
+    "tax_id",
+    "email",
+    "phone",
+    "date_of_birth",
+    "gender",
+    "language",
+    "notes",
+    "tags",
+)
+ADDRESS_FIELDS = (
+    "label",
+    "type",
+    "street1",
+    "street2",
+    "city",
+    "state",
+    "postal_code",
+    "country",
+    "latitude",
+    "longitude",
+    "is_default",
+    "instructions",
+)
+REASON_CHARS_MAX = 200
+
+
+class TagsField(forms.CharField):
+    """Words between commas."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(value) if isinstance(value, (list, tuple)) else value
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        return [tag.strip() for tag in text.split(",") if tag.strip()] if isinstance(text, str) else text
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return list(initial or []) != self.to_python(data or "")
+
+
+class CustomerForm(TenantForm):
+    tags = TagsField(
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Words between commas, such as: wholesale, newsletter",
+    )
+    notes = forms.CharField(
+        required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), max_length=5000
+    )
+    # The state that the person saw: a change in between is refused instead of overwritten.
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Customer
+        fields = [*PROFILE_FIELDS, "home_store"]
+        labels = {
+            "email": "E-mail",
+            "tax_id": "Tax number",
+            "date_of_birth": "Birthday",
+            "home_store": "Home store",
+        }
+        help_texts = {
+            "phone": "With country code, such as +44 20 7183 8750, or as it is dialled in your country"
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["phone"].max_length = 40
+        self.fields["phone"].validators = []
+        self.fields["phone"].widget.attrs["maxlength"] = 40
+        if self.instance.pk and not self.instance._state.adding:
+            self.fields["version"].initial = self.instance.version
+
+    def _post_clean(self) -> None:
+        """Nothing is put on the instance here: the service normalises first, and it alone knows what is unique."""
+
+    def profile(self) -> dict[str, Any]:
+        """What `customers.services` take."""
+        data = {name: self.cleaned_data[name] for name in PROFILE_FIELDS if name in self.cleaned_data}
+        store = self.cleaned_data.get("home_store")
+        return {**data, "home_store_id": store.pk if store else None}
+
+
+class AddressForm(TenantForm):
+    class Meta:
+        model = Address
+        fields = ADDRESS_FIELDS
+        labels = {"street1": "Street", "street2": "Street, second line", "is_default": "Default address"}
+        help_texts = {"country": "Two letters, such as GB"}
+
+    def _post_clean(self) -> None:
+        """See CustomerForm."""
+
+
+def address_rows(formset: Any) -> list[dict[str, Any]]:
+    """The addresses that the customer has after saving, as `customers.services` take them."""
+    rows = []
+    for form in formset.forms:
+        data: Mapping[str, Any] = getattr(form, "cleaned_data", {})
+        existing = form.instance.pk if not form.instance._state.adding else None
+        if data.get("DELETE") or (existing is None and not form.has_changed()):
+            continue
+        row = {name: data[name] for name in ADDRESS_FIELDS if name in data}
+        rows.append({**row, "id": existing} if existing else row)
+    return rows
+
+
+class ConsentForm(forms.Form):
+    channel = forms.ChoiceField(choices=Channel.choices, widget=UnfoldAdminSelectWidget)
+    purpose = forms.ChoiceField(choices=Purpose.choices, widget=UnfoldAdminSelectWidget)
+    state = forms.ChoiceField(
+        choices=ConsentState.choices, widget=UnfoldAdminSelectWidget, label="The customer"
+    )
+    source = forms.CharField(
+        max_length=50,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "in the shop, by phone, letter of 3 May"}),
+        label="Where they said so",
+    )
+
+
+class PointsForm(forms.Form):
+    direction = forms.ChoiceField(
+        choices=[("add", "Add points"), ("take", "Take points away")],
+        widget=UnfoldAdminSelectWidget,
+        label="What",
+    )
+    points = forms.IntegerField(min_value=1, max_value=1_000_000, widget=UnfoldAdminBigIntegerFieldWidget)
+    reason = forms.CharField(
+        max_length=REASON_CHARS_MAX,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "Why, for the customer and the books"}),
+    )
+    # Sent once per page shown: pressing the button twice adjusts once.
+    token = forms.CharField(max_length=64, widget=forms.HiddenInput)
+
+    def signed_points(self) -> int:
+        points: int = self.cleaned_data["points"]
+        return points if self.cleaned_data["direction"] == "add" else -points
+
+
+class EraseForm(forms.Form):
+    customer_number = forms.CharField(
+        max_length=20,
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+        label="Customer number",
+    )
+
+    def __init__(self, *args: Any, expected: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.expected = expected
+
+    def clean_customer_number(self) -> str:
+        typed: str = self.cleaned_data["customer_number"].strip()
+        if typed != self.expected:
+            raise forms.ValidationError("This is not the customer's number.", code="other_number")
+        return typed

@@ -1,0 +1,87 @@
+"""A moment of the timeline in words that a store manager understands. Pure functions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from cloudpos.lifecycle.timeline import Moment
+from cloudpos.tenancy.formats import money
+from customers.models import Channel, Purpose
+from loyalty.models import LedgerEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    at: datetime
+    icon: str
+    title: str
+    detail: str = ""
+    shade: str = "grey"
+
+
+def told(moment: Moment, *, currency: str, store: str) -> Line:
+    """`store` is the name of where it happened, empty for nowhere."""
+    facts = moment.facts
+    if moment.kind == "purchase":
+        paid = money(Decimal(facts["amount"]), facts["currency"])
+        items = f"{facts['items']} item{'s' if facts['items'] != 1 else ''}" if facts["items"] else ""
+        return Line(
+            moment.at,
+            "shopping_bag",
+            f"Bought for {paid}",
+            _joined(items, store, facts["transactionId"]),
+            "green",
+        )
+    if moment.kind == "return":
+        back = money(Decimal(facts["amount"]), currency)
+        return Line(moment.at, "undo", f"Returned {back}", _joined(facts["reason"], store), "orange")
+    if moment.kind == "points":
+        verb = LedgerEntry.Type(facts["type"]).label
+        return Line(
+            moment.at, "toll", f"{verb} {abs(facts['points']):,} points", facts["description"], "violet"
+        )
+    if moment.kind == "consent":
+        verb = "Agreed to" if facts["state"] == "granted" else "Withdrew"
+        what = f"{Purpose(facts['purpose']).label.lower()} by {Channel(facts['channel']).label}"
+        return Line(moment.at, "verified_user", f"{verb} {what}", facts["source"].capitalize(), "blue")
+    if moment.kind == "merge":
+        undone = ", undone since" if facts["undoneAt"] else ""
+        return Line(moment.at, "merge", f"Merged with customer {facts['sourceNumber']}{undone}")
+    return _event(moment, store)
+
+
+def _event(moment: Moment, store: str) -> Line:
+    type, data = moment.facts["type"], moment.facts["data"]
+    data = data if isinstance(data, dict) else {}
+    if type == "customer.created":
+        return Line(moment.at, "person_add", "Became a customer", store)
+    if type == "tier.changed":
+        return Line(moment.at, "military_tech", f"Tier is now {_word(data.get('to'))}", shade="violet")
+    if type == "segment.changed":
+        return Line(
+            moment.at,
+            "donut_small",
+            f"Segment is now {_word(data.get('to')).lower()}",
+            _word(data.get("reason")),
+        )
+    if type == "customer.updated":
+        return Line(moment.at, "edit", "Record changed", _fields(data.get("fields")))
+    if type == "address.changed":
+        return Line(moment.at, "home_pin", f"Address {_word(data.get('action') or 'changed').lower()}")
+    return Line(moment.at, "bolt", _word(type.replace(".", " ")), store)
+
+
+def _fields(names: Any) -> str:
+    words = [_word(name.removesuffix("_id")).lower() for name in names or [] if isinstance(name, str)]
+    return ", ".join(words).capitalize()
+
+
+def _word(code: Any) -> str:
+    """at_risk as "At risk", vip as "VIP"."""
+    text = str(code or "").replace("_", " ").strip()
+    return text.upper() if text == "vip" else text[:1].upper() + text[1:]
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
