@@ -1,0 +1,243 @@
+"""Forgetting a customer. What the books need stays, without the person: no amount, no point, no date changes."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.db.models import Q
+from django.utils.timezone import now
+
+from cloudpos.api.context import current_request_id
+from cloudpos.api.encoding import encode
+from cloudpos.api.transactions import use_case
+from cloudpos.lifecycle.family import family_of
+from cloudpos.lifecycle.tables import BY_MODEL, OnErase, Table
+from cloudpos.tenancy.access import Access
+from customers.event_types import OUR_EVENTS
+from customers.events import emit, event
+from customers.models import (
+    Address,
+    Consent,
+    Customer,
+    Erasure,
+    Event,
+    Merge,
+    Preferences,
+    PurchaseReturn,
+)
+from customers.services import CustomerNotFound, hide_customer, lock_customers
+from loyalty.models import LedgerEntry
+from marketing.models import WebhookDelivery
+
+ERASED_NAME = "Erased customer"
+# What a replayed request gets instead of its stored answer.
+GONE = encode(
+    {
+        "success": False,
+        "message": "The customer of this answer was erased",
+        "errors": [],
+        "code": "customer_erased",
+        "requestId": "",
+    }
+)
+GONE_STATUS = 410
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureReport:
+    """The receipt, and whether this call wrote it (False: the customer was erased before)."""
+
+    erasure: Erasure
+    is_new: bool
+
+
+@use_case
+def erase_customer(*, access: Access, customer_id: uuid.UUID) -> ErasureReport:
+    """Forget a customer with every record that was merged into it; irrevocable.
+
+    Also a deleted one, and either id of a merge. Erased before: the same receipt again. Raises CustomerNotFound.
+    """
+    at = now()
+    customer, others = _lock_family(access, customer_id)
+    if customer.erased_at is not None:
+        receipt = Erasure.objects.for_merchant(access.merchant_id).filter(customer_id=customer.pk).latest("erased_at")
+        return ErasureReport(receipt, is_new=False)
+    records = [customer, *others]
+    counts = _erase_rows(access.merchant_id, [record.pk for record in records])
+    answers = _forget_stored_answers(access.merchant_id, [record.pk for record in records])
+    log_entries = _forget_admin_log(records)
+    for record in records:
+        if record.deleted_at is None:
+            hide_customer(record, at=at)
+        _empty_profile(record, at=at)
+    erasure = Erasure(
+        merchant_id=access.merchant_id,
+        customer=customer,
+        actor_id=access.user_id,
+        erased_at=at,
+        receipt=_receipt(counts, records=len(records), answers=answers, log_entries=log_entries),
+    )
+    erasure.save(force_insert=True)
+    emit(
+        event(
+            merchant_id=access.merchant_id,
+            customer_id=customer.pk,
+            store_id=access.store_id,
+            actor_id=access.user_id,
+            type="customer.erased",
+            data={"erasureId": str(erasure.pk)},
+            occurred_at=at,
+            request_id=current_request_id(),
+        )
+    )
+    return ErasureReport(erasure, is_new=True)
+
+
+def _lock_family(access: Access, customer_id: uuid.UUID) -> tuple[Customer, list[Customer]]:
+    """(the record that the others were merged into, the others), all locked in order of id.
+
+    A deleted customer is found too: being hidden is not being forgotten.
+    """
+    merchant_id = access.merchant_id
+    top = _top_of(merchant_id, customer_id)
+    family = family_of(merchant_id=merchant_id, customer_id=top)
+    customer, *others = lock_customers(merchant_id=merchant_id, customer_ids=family)
+    if customer.merged_into_id is not None:
+        # Merged into yet another one while we waited for the lock: that one is to be erased.
+        return _lock_family(access, customer.merged_into_id)
+    return customer, others
+
+
+def _top_of(merchant_id: uuid.UUID, customer_id: uuid.UUID) -> uuid.UUID:
+    """The record at the end of the merges. Raises CustomerNotFound."""
+    seen: set[uuid.UUID] = set()
+    while customer_id not in seen:
+        seen.add(customer_id)
+        row = (
+            Customer.objects.for_merchant(merchant_id)
+            .filter(pk=customer_id)
+            .values_list("pk", "merged_into_id")
+            .first()
+        )
+        if row is None:
+            break
+        if row[1] is None:
+            return customer_id
+        customer_id = row[1]
+    raise CustomerNotFound()
+
+
+def _erase_rows(merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> dict[str, int]:
+    """Delete or empty the rows of these records, as cloudpos.lifecycle.tables declares; {key: rows touched}."""
+
+    def rows(model: Any) -> Any:
+        return model._default_manager.filter(merchant_id=merchant_id, **{f"{BY_MODEL[model].path}__in": ids})
+
+    def emptied(model: Any, changed: Q) -> int:
+        # Only what holds something: the receipt counts what went.
+        return int(rows(model).filter(changed).update(**BY_MODEL[model].emptied))
+
+    clients_events = rows(Event).exclude(type__in=OUR_EVENTS)
+    # Deliveries first: they are found by their events' type.
+    deliveries = rows(WebhookDelivery).exclude(event__type__in=OUR_EVENTS)
+    counts = {
+        "webhookDeliveries": _empty_deliveries(deliveries),
+        "events": clients_events.update(**BY_MODEL[Event].emptied),
+        "addresses": rows(Address).delete()[0],
+        "preferences": rows(Preferences).delete()[0],
+        "consents": emptied(Consent, Q(ip__isnull=False)),
+        "returns": emptied(PurchaseReturn, ~Q(reason="")),
+        "loyaltyTransactions": emptied(LedgerEntry, ~Q(description="")),
+    }
+    merges = Merge.objects.for_merchant(merchant_id).filter(Q(target_id__in=ids) | Q(source_id__in=ids))
+    counts["merges"] = merges.update(**BY_MODEL[Merge].emptied)
+    return counts
+
+
+def _empty_deliveries(deliveries: Any) -> int:
+    """What is still to be sent is not sent any more: its body would be empty."""
+    State = WebhookDelivery.State
+    pending = deliveries.filter(state__in=[State.PENDING, State.SENDING])
+    pending.update(state=State.FAILED, next_attempt_at=None, error="customer erased")
+    return int(deliveries.update(**BY_MODEL[WebhookDelivery].emptied))
+
+
+def _empty_profile(customer: Customer, *, at: datetime) -> None:
+    emptied = BY_MODEL[Customer].emptied
+    for column, value in emptied.items():
+        setattr(customer, column, type(value)() if value is not None else None)
+    customer.erased_at = at
+    customer.updated_at = at
+    customer.version += 1
+    customer.save(update_fields=[*emptied, "erased_at", "updated_at", "version"])
+
+
+_STORED_ANSWERS = """
+UPDATE api_idempotency_record SET body = %s, status = %s, headers = '{}'::jsonb
+WHERE merchant_id = %s AND status <> %s AND CASE
+    -- Receipts of sales hold ids and amounts only, and a till that repeats one must get it.
+    WHEN path LIKE '/api/v1/purchases%%' AND path NOT LIKE '%%/returns' THEN false
+    WHEN path LIKE %s THEN true
+    ELSE position(%s IN body) > 0
+END
+"""
+
+
+def _forget_stored_answers(merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> int:
+    """Answers kept for Idempotency-Keys show whom they created: their replay says that the customer is gone.
+
+    The records themselves stay: a till that repeats a request must not create the customer again.
+    """
+    forgotten = 0
+    with connection.cursor() as cursor:
+        for customer_id in ids:
+            text = str(customer_id)
+            cursor.execute(
+                _STORED_ANSWERS, [GONE, GONE_STATUS, merchant_id, GONE_STATUS, f"%/{text}%", text.encode()]
+            )
+            forgotten += cursor.rowcount
+    return forgotten
+
+
+def _forget_admin_log(records: list[Customer]) -> int:
+    """The admin's history names what it changed."""
+    kind = ContentType.objects.get_for_model(Customer)
+    entries = LogEntry.objects.filter(
+        content_type=kind, object_id__in=[str(record.pk) for record in records]
+    )
+    return entries.update(object_repr=ERASED_NAME, change_message="")
+
+
+def _receipt(counts: dict[str, int], *, records: int, answers: int, log_entries: int) -> dict[str, Any]:
+    """What went and what stays, table by table, with the reason. Holds no personal data itself."""
+    erased = [
+        {
+            "table": "customers",
+            "rows": records,
+            "what": "names, company, tax number, e-mail, phone, date of birth, gender, language, notes, tags, metadata",
+        },
+        *[
+            {"table": table.key, "rows": counts[table.key], "what": _what(table)}
+            for table in BY_MODEL.values()
+            if table.key in counts
+        ],
+        {"table": "storedAnswers", "rows": answers, "what": "answers kept for Idempotency-Keys"},
+        {"table": "adminLog", "rows": log_entries, "what": "names in the admin's history"},
+    ]
+    kept = [
+        {"table": table.key, "reason": table.why}
+        for table in BY_MODEL.values()
+        if table.on_erase is not OnErase.DELETED
+    ]
+    return {"erased": erased, "kept": kept}
+
+
+def _what(table: Table) -> str:
+    return "all of it" if table.on_erase is OnErase.DELETED else ", ".join(table.emptied)
+
+
+__all__ = ["ErasureReport", "erase_customer"]

@@ -1,0 +1,43 @@
+"""Everything that is stored about a customer, as one JSON (GDPR articles 15 and 20)."""
+
+import uuid
+from typing import Any
+
+from cloudpos.api.errors import Conflict
+from cloudpos.api.naming import camel
+from cloudpos.lifecycle.family import family_of
+from cloudpos.lifecycle.tables import TABLES, Table
+from customers.services import visible_customer_id
+
+# Of one table: a person at a till makes a few thousand in a lifetime.
+EXPORT_ROWS_MAX = 100_000
+
+
+class TooMuchToExport(Conflict):
+    code = "too_much_to_export"
+    message = f"This customer has more than {EXPORT_ROWS_MAX} records of one kind"
+
+
+def export_customer(*, merchant_id: uuid.UUID, customer_id: uuid.UUID) -> dict[str, Any]:
+    """{"customerId", "customers": [...], "addresses": [...], ...}: the rows of every table that knows the customer.
+
+    One query per table, in a read of its own; records that were merged into this one are part of it. Raises
+    CustomerNotFound, TooMuchToExport.
+    """
+    visible = visible_customer_id(merchant_id=merchant_id, customer_id=customer_id)
+    family = family_of(merchant_id=merchant_id, customer_id=visible)
+    return {"customerId": visible, **{table.key: _rows(table, merchant_id, family) for table in TABLES}}
+
+
+def _rows(table: Table, merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> list[dict[str, Any]]:
+    columns = table.columns
+    names = [camel(column) for column in columns]
+    rows = (
+        table.model._default_manager.filter(merchant_id=merchant_id, **{f"{table.path}__in": ids})
+        .order_by(*table.order)
+        .values_list(*columns)[: EXPORT_ROWS_MAX + 1]
+    )
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    if len(found) > EXPORT_ROWS_MAX:
+        raise TooMuchToExport()
+    return found
