@@ -10,6 +10,7 @@ urlpatterns = [
             [
                 # Tills first: patterns are tried in this order.
                 path("", include("cloudpos.checkout.urls")),
+                path("", include("cloudpos.lifecycle.urls")),
                 # Before customers, whose /customers/{id} must not shadow /customers/loyalty.
                 path("", include("loyalty.urls")),
                 path("", include("customers.urls")),
