@@ -225,7 +225,8 @@ def serve() -> None:
             services.append(Service("sweep", _manage("sweep"), environment))
         for service in services[1:]:
             service.start()
-        _run(environment, "welcome")
+        # What it can't print is no reason to stop what runs.
+        subprocess.run(_manage("welcome"), env=environment, cwd=embedded.BASE_DIR, check=False)
         _watch(services)
     finally:
         for service in reversed(services):
