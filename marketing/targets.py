@@ -102,7 +102,7 @@ def read_url(url: str) -> Target:
     try:
         parsed = httpx.URL(url)
         scheme, host = parsed.scheme, parsed.raw_host.decode("ascii")
-        port = parsed.port or {"http": 80, "https": 443}.get(scheme, 0)
+        port = {"http": 80, "https": 443}.get(scheme, 0) if parsed.port is None else parsed.port
     except (httpx.InvalidURL, UnicodeError, ValueError):
         raise UrlRefused(
             "This is not a URL such as https://hooks.example.com/cloudpos", field="url"
