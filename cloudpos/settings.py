@@ -96,6 +96,10 @@ _options["options"] = (
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", 10)
 if DATABASE_POOL_SIZE and ENVIRONMENT != "test":
     _options["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 2.5, "max_idle": 300}
+# PostgreSQL takes longer to plan a look-up than to do it: a statement that a connection sends again and again is prepared
+# (from this many times on; 0 is never, for a pooler that knows no prepared statements). See docs/adr/0010-hot-path.md.
+_options["server_side_binding"] = True
+_options["prepare_threshold"] = env.int("DATABASE_PREPARE_AFTER", 5) or None
 DATABASES["default"]["CONN_MAX_AGE"] = 0
 DATABASES["default"]["ATOMIC_REQUESTS"] = False
 
@@ -346,6 +350,8 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- Admin --------------------------------------------------------------------------------------------------
 
+# The theme's sign-in form has no "next" of its own.
+LOGIN_REDIRECT_URL = "admin:index"
 UNFOLD = {
     "SITE_TITLE": "CloudPOS",
     "SITE_HEADER": "CloudPOS",
