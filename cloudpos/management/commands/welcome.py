@@ -11,7 +11,9 @@ from cloudpos.tenancy.tokens import mint_access_token
 
 
 class Command(BaseCommand):
-    help = "Prints the addresses of the admin and the API docs, a login, and a curl line that works when pasted."
+    help = (
+        "Prints the addresses of the admin and the API docs, a login, and a curl line that works when pasted."
+    )
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,4 +45,8 @@ class Command(BaseCommand):
         if membership is None:
             return None
         stores = Store.objects.filter(merchant_id=membership.merchant_id)
-        return (stores.filter(pk=membership.store_id) if membership.store_id else stores).order_by("name").first()
+        return (
+            (stores.filter(pk=membership.store_id) if membership.store_id else stores)
+            .order_by("name")
+            .first()
+        )
