@@ -1,11 +1,75 @@
 """Chainable filters of customers, tenant first."""
 
+import math
+from decimal import Decimal
 from typing import Self
 
+from django.db.models import Q
+
 from cloudpos.tenancy.models import TenantQuerySet
+
+EARTH_RADIUS_KM = 6371.0088
+KM_PER_DEGREE = math.pi * EARTH_RADIUS_KM / 180
+DEGREE_PLACES = Decimal("0.000001")
+
+# R. W. Sinnott, "Virtues of the Haversine", Sky and Telescope 68 (1984).
+_HAVERSINE_KM = """
+    2 * %s * asin(sqrt(least(1.0,
+        power(sin(radians(customer_addresses.latitude::float8 - %s) / 2), 2)
+        + cos(radians(%s)) * cos(radians(customer_addresses.latitude::float8))
+        * power(sin(radians(customer_addresses.longitude::float8 - %s) / 2), 2)
+    )))
+"""
 
 
 class CustomerQuerySet(TenantQuerySet):
     def visible(self) -> Self:
         """Neither deleted nor merged away."""
         return self.filter(deleted_at=None)
+
+    def with_email(self, has: bool) -> Self:
+        return self.exclude(email_key="") if has else self.filter(email_key="")
+
+    def with_phone(self, has: bool) -> Self:
+        return self.exclude(phone="") if has else self.filter(phone="")
+
+    def matching(self, tsquery: str) -> Self:
+        """Those whose lexemes match a literal of `customers.search`."""
+        return self.filter(search__matches=tsquery)
+
+    def with_address_in(self, addresses: "AddressQuerySet") -> Self:
+        """Those who have one of these addresses of the same merchant."""
+        return self.filter(pk__in=addresses.values("customer_id"))
+
+
+class AddressQuerySet(TenantQuerySet):
+    def near(self, *, latitude: float, longitude: float, radius_km: float) -> Self:
+        """Within `radius_km` of a point on the sphere. A band of latitudes, which an index answers, comes first."""
+        degrees = radius_km / KM_PER_DEGREE
+        south, north = latitude - degrees, latitude + degrees
+        close = self.filter(latitude__range=(_places(max(south, -90)), _places(min(north, 90))))
+        if south > -90 and north < 90:
+            close = close.filter(_longitudes(longitude, _widest(latitude, degrees)))
+        return close.extra(  # type: ignore[return-value]  # noqa: S610
+            where=[f"{_HAVERSINE_KM} <= %s"],
+            params=[EARTH_RADIUS_KM, latitude, latitude, longitude, radius_km],
+        )
+
+
+def _widest(latitude: float, degrees: float) -> float:
+    """Half the width, in degrees of longitude, of a circle of `degrees` that holds no pole."""
+    ratio = math.sin(math.radians(degrees)) / math.cos(math.radians(latitude))
+    return math.degrees(math.asin(min(1.0, ratio)))
+
+
+def _longitudes(longitude: float, width: float) -> Q:
+    west, east = longitude - width, longitude + width
+    if west >= -180 and east <= 180:
+        return Q(longitude__range=(_places(west), _places(east)))
+    # Across the date line: two ranges.
+    west, east = (west + 540) % 360 - 180, (east + 540) % 360 - 180
+    return Q(longitude__gte=_places(west)) | Q(longitude__lte=_places(east))
+
+
+def _places(degrees: float) -> Decimal:
+    return Decimal(repr(degrees)).quantize(DEGREE_PLACES)

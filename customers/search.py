@@ -117,6 +117,11 @@ def prefix_query(*, search_key: str, text: str) -> str | None:
     return " & ".join(terms) or None
 
 
+def tsvector_literal(found: Iterable[str]) -> str:
+    """Lexemes as the text of a tsvector, for COPY."""
+    return " ".join(_quoted(lexeme) for lexeme in found)
+
+
 def _quoted(lexeme: str) -> str:
     escaped = lexeme.replace("\\", "\\\\").replace("'", "''")
     return f"'{escaped}'"

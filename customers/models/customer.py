@@ -1,21 +1,28 @@
 """A customer of a merchant, their addresses, and what happened to the record itself."""
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, Q
 from django.utils.timezone import now
 
 from cloudpos.tenancy.constraints import tenant_references, unique_in_merchant
 from cloudpos.tenancy.models import Store, TenantForeignKey, TenantModel
-from customers.querysets import CustomerQuerySet
+from customers.querysets import AddressQuerySet, CustomerQuerySet
 from customers.search import LexemesField
 
 TAGS_MAX = 50
 TAG_CHARS_MAX = 50
 METADATA_BYTES_MAX = 16_384
+
+
+LAST_VISIT = Func(
+    F("last_visit_at"),
+    template="COALESCE(%(expressions)s, '-infinity'::timestamptz)",
+    output_field=models.DateTimeField(),
+)
 
 
 class Customer(TenantModel):
@@ -149,9 +156,18 @@ class Customer(TenantModel):
                 name="customers_email_idx",
                 condition=Q(deleted_at=None),
             ),
+            # Who never came is further back than anyone: one index for both directions and for cursors.
             models.Index(
-                fields=["merchant", "last_visit_at", "id"],
+                F("merchant"),
+                LAST_VISIT,
+                F("id"),
                 name="customers_last_visit_idx",
+                condition=Q(deleted_at=None),
+            ),
+            # What the counters say is rare is found here, not by walking past everybody else.
+            models.Index(
+                fields=["merchant", "segment", "tier", "status", "type"],
+                name="customers_standing_idx",
                 condition=Q(deleted_at=None),
             ),
             models.Index(
@@ -175,7 +191,7 @@ class Customer(TenantModel):
         """Net spend per purchase, in the merchant's currency; 0 before the first purchase."""
         if not self.visit_count:
             return Decimal("0.00")
-        return (self.total_spent / self.visit_count).quantize(Decimal("0.01"))
+        return (self.total_spent / self.visit_count).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
 
 
 class CustomerCount(models.Model):
@@ -227,6 +243,8 @@ class Address(TenantModel):
     instructions = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(default=now, editable=False)
     updated_at = models.DateTimeField(default=now, editable=False)
+
+    objects = AddressQuerySet.as_manager()
 
     class Meta:
         db_table = "customer_addresses"

@@ -38,7 +38,7 @@ from customers.services.profile import (
     PhoneTaken,
     index_customer,
 )
-from customers.services.standing import write_segments, write_standing
+from customers.services.standing import write_segments, write_standing, write_standings
 
 __all__ = [
     "AddressNotFound",
@@ -68,4 +68,5 @@ __all__ = [
     "visible_customer_id",
     "write_segments",
     "write_standing",
+    "write_standings",
 ]

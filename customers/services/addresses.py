@@ -16,6 +16,7 @@ from cloudpos.tenancy.access import Access
 from customers.countries import COUNTRIES
 from customers.events import emit, event
 from customers.models import Address, Customer
+from customers.services.drafting import draft
 from customers.services.finding import lock_customer
 
 ADDRESSES_MAX = 50
@@ -131,7 +132,7 @@ def build_address(
     customer: Customer, data: Mapping[str, Any], *, country: str, path: str = ""
 ) -> tuple[Address, list[FieldError]]:
     """An unsaved address, and what is wrong with it. `country` stands in for an absent one."""
-    address = Address(merchant_id=customer.merchant_id, customer=customer, country=country)
+    address = draft(Address, merchant_id=customer.merchant_id, customer_id=customer.pk, country=country)
     _, errors = apply_address(address, data, path=path)
     return address, errors
 

@@ -19,6 +19,7 @@ from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
 from customers.events import emit_all, event
 from customers.models import Channel, Consent, ConsentState, Customer, Event, Preferences, Purpose
+from customers.services.drafting import draft
 from customers.services.finding import lock_customer
 
 # Clocks of tills differ by as much.
@@ -160,9 +161,10 @@ def build_consent(
         raise ConsentFromTheFuture(
             errors=[FieldError("occurredAt", ConsentFromTheFuture.message, "future_time")]
         )
-    return Consent(
+    return draft(
+        Consent,
         merchant_id=customer.merchant_id,
-        customer=customer,
+        customer_id=customer.pk,
         channel=channel,
         purpose=purpose,
         state=state,
@@ -236,7 +238,7 @@ def initial_preferences(
         )
     if not statements and not any(style.values()):
         return None, []
-    row = Preferences(merchant_id=customer.merchant_id, customer=customer, **style)
+    row = draft(Preferences, merchant_id=customer.merchant_id, customer_id=customer.pk, **style)
     for statement in statements:
         row.consents.setdefault(statement.channel, {})[statement.purpose] = (
             statement.state == ConsentState.GRANTED

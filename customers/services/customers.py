@@ -1,7 +1,7 @@
 """Creating, changing and hiding customers."""
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -27,6 +27,7 @@ from customers.services.addresses import (
     replace_addresses,
 )
 from customers.services.consents import apply_preferences, consent_event, initial_preferences
+from customers.services.drafting import draft
 from customers.services.finding import lock_customer
 from customers.services.profile import (
     PROFILE_DEFAULTS,
@@ -160,14 +161,16 @@ def prepare(
     access: Access,
     today: date,
     ip: str | None = None,
+    stores: Collection[uuid.UUID] | None = None,
 ) -> Draft:
     """An unsaved customer with its parts. Raises InvalidCustomer with everything that is wrong with it."""
-    customer = Customer(
+    customer = draft(
+        Customer,
         merchant_id=access.merchant_id,
         customer_number=new_customer_number(),
         home_store_id=access.store_id,
     )
-    _, errors = apply_profile(customer, data, access=access, today=today)
+    _, errors = apply_profile(customer, data, access=access, today=today, stores=stores)
     rows, path = _address_rows(data)
     built = []
     for index, row in enumerate(rows):
@@ -180,7 +183,8 @@ def prepare(
         )
     if built:
         errors.extend(choose_default(built))
-    preferences, consents = None, []
+    preferences: Preferences | None = None
+    consents: list[Consent] = []
     try:
         if data.get("preferences"):
             preferences, consents = initial_preferences(customer, data["preferences"], access=access, ip=ip)
@@ -206,14 +210,14 @@ def _create(
             outcomes.append(drafts[index].customer)
         except ApiError as exc:
             outcomes.append(exc)
-    refused = _insert([draft.customer for draft in drafts.values()], search_key=access.search_key)
-    for index, draft in list(drafts.items()):
-        if draft.customer.pk in refused:
-            outcomes[index] = refused[draft.customer.pk]
+    refused = _insert([each.customer for each in drafts.values()], search_key=access.search_key)
+    for index, each in list(drafts.items()):
+        if each.customer.pk in refused:
+            outcomes[index] = refused[each.customer.pk]
             del drafts[index]
     kept = list(drafts.values())
     _insert_parts(kept)
-    emit_all([happened for draft in kept for happened in _created_events(draft, access)])
+    emit_all([happened for each in kept for happened in _created_events(each, access)])
     return outcomes
 
 
@@ -229,7 +233,7 @@ def _insert(customers: Iterable[Customer], *, search_key: str) -> dict[uuid.UUID
     for _ in range(NUMBER_DRAWS_MAX):
         if not pending:
             break
-        inserted = Customer.objects._insert(
+        inserted = Customer.objects.all()._insert(
             pending,
             fields=Customer._meta.concrete_fields,
             returning_fields=[Customer._meta.pk],
@@ -252,13 +256,13 @@ def _insert(customers: Iterable[Customer], *, search_key: str) -> dict[uuid.UUID
 
 
 def _insert_parts(drafts: Sequence[Draft]) -> None:
-    addresses = [address for draft in drafts for address in draft.addresses]
+    addresses = [address for each in drafts for address in each.addresses]
     if addresses:
         Address.objects.bulk_create(addresses)
-    consents = [consent for draft in drafts for consent in draft.consents]
+    consents = [consent for each in drafts for consent in each.consents]
     if consents:
         Consent.objects.bulk_create(consents)
-    preferences = [draft.preferences for draft in drafts if draft.preferences is not None]
+    preferences = [each.preferences for each in drafts if each.preferences is not None]
     if preferences:
         Preferences.objects.bulk_create(preferences)
 
@@ -313,10 +317,10 @@ def _below(path: str, exc: ApiError) -> list[FieldError]:
     return [FieldError(f"{path}.{error.field}", error.message, error.code) for error in exc.errors]
 
 
-def _created_events(draft: Draft, access: Access) -> list[Event]:
-    customer = draft.customer
+def _created_events(made: Draft, access: Access) -> list[Event]:
+    customer = made.customer
     created = _event(customer, access, "customer.created", {"type": customer.type})
-    return [created, *(consent_event(consent, store_id=access.store_id) for consent in draft.consents)]
+    return [created, *(consent_event(consent, store_id=access.store_id) for consent in made.consents)]
 
 
 def _event(customer: Customer, access: Access, type: str, facts: dict[str, Any]) -> Event:

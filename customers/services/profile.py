@@ -1,7 +1,7 @@
 """From what a caller says of a customer to the columns of its row: normalised, checked, indexed."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
@@ -69,11 +69,17 @@ def taken(*, field: str, customer_id: uuid.UUID | None) -> Conflict:
 
 
 def apply_profile(
-    customer: Customer, data: Mapping[str, Any], *, access: Access, today: date
+    customer: Customer,
+    data: Mapping[str, Any],
+    *,
+    access: Access,
+    today: date,
+    stores: Collection[uuid.UUID] | None = None,
 ) -> tuple[set[str], list[FieldError]]:
     """Put the writable part of `data` on the instance, normalised: (columns that changed, what is wrong).
 
-    `data` has Python names; `phone_country` hints at where a phone number without + was written.
+    `data` has Python names; `phone_country` hints at where a phone number without + was written. `stores` are the
+    merchant's, when the caller knows them already.
     """
     errors: list[FieldError] = []
     values = {name: data[name] for name in WRITABLE if name in data}
@@ -102,9 +108,10 @@ def apply_profile(
     if birth is not None and birth > today:
         errors.append(FieldError("dateOfBirth", "This day is in the future.", "future_date"))
     store_id = values.get("home_store_id")
-    if (
-        store_id not in (None, access.store_id, customer.home_store_id)
-        and not Store.objects.for_merchant(access.merchant_id).filter(pk=store_id).exists()
+    if store_id not in (None, access.store_id, customer.home_store_id) and not (
+        store_id in stores
+        if stores is not None
+        else Store.objects.for_merchant(access.merchant_id).filter(pk=store_id).exists()
     ):
         errors.append(FieldError("homeStoreId", "There is no such store.", "store_not_found"))
     changed = {name for name, value in values.items() if getattr(customer, name) != value}

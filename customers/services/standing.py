@@ -2,9 +2,10 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.db import connection
 from django.db.models import F
 from django.utils.timezone import now
 
@@ -46,3 +47,38 @@ def write_segments(*, merchant_id: uuid.UUID, segments: Mapping[uuid.UUID, str])
         Customer.objects.for_merchant(merchant_id).filter(pk__in=customer_ids).update(
             segment=segment, version=F("version") + 1, updated_at=at
         )
+
+
+def write_standings(*, customers: Sequence[Customer]) -> None:
+    """Write what purchases decide of many locked customers of one merchant, as the instances have it: one UPDATE.
+
+    The columns of `write_standing` but the segment.
+    """
+    if not customers:
+        return
+    at = now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE customers SET total_spent = v.total_spent, visit_count = v.visit_count,
+                first_visit_at = v.first_visit_at, last_visit_at = v.last_visit_at, points = v.points, tier = v.tier,
+                version = version + 1, updated_at = %s
+            FROM unnest(%s::uuid[], %s::numeric[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::bigint[],
+                %s::text[]) v (id, total_spent, visit_count, first_visit_at, last_visit_at, points, tier)
+            WHERE customers.merchant_id = %s AND customers.id = v.id
+            """,
+            [
+                at,
+                [customer.pk for customer in customers],
+                [customer.total_spent for customer in customers],
+                [customer.visit_count for customer in customers],
+                [customer.first_visit_at for customer in customers],
+                [customer.last_visit_at for customer in customers],
+                [customer.points for customer in customers],
+                [customer.tier for customer in customers],
+                customers[0].merchant_id,
+            ],
+        )
+    for customer in customers:
+        customer.version += 1
+        customer.updated_at = at

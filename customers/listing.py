@@ -1,0 +1,203 @@
+"""One page of customers and its total, in two statements whatever the filters and however many customers there are.
+
+Three plans; why and how fast: ADR 0004.
+
+- What the counters know (no filter, or status, type, segment and tier alone): the total is their sum, and the page is
+  read from the sort order's index.
+- Few rows match: all of them, at most CANDIDATES_MAX, are counted, sorted and paged in one statement.
+- More rows match: the total is said to be CANDIDATES_MAX and not exact, and the page is found by walking the sort
+  order's index: where many match, the next twenty are near.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from customers.counting import count_customers
+from customers.models import Customer
+from customers.shapes import customers_json, select_with_sort, with_sort_values
+
+CANDIDATES_MAX = 10_000
+# How far a walk goes before it gives up: rows that match may all be at the other end of the order.
+WALKED_MAX = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One order of the list: the SQL that an index is on, and its type for cursors."""
+
+    sql: str
+    type: str
+
+
+SORTS: Mapping[str, Sort] = {
+    "createdAt": Sort('"customers"."created_at"', "timestamptz"),
+    "name": Sort('"customers"."sort_name"', "text"),
+    "email": Sort('"customers"."email_key"', "text"),
+    # Who never came is further back than anyone.
+    "lastVisitAt": Sort('COALESCE("customers"."last_visit_at", \'-infinity\'::timestamptz)', "timestamptz"),
+    "totalSpent": Sort('"customers"."total_spent"', "numeric"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a caller asks for. `cursor` is [sort value as text, id] of the last row seen, instead of an offset."""
+
+    sort_by: str
+    descending: bool
+    offset: int
+    limit: int
+    cursor: Sequence[str] | None = None
+
+
+@dataclass(slots=True)
+class Listing:
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    total: int = 0
+    exact: bool = True
+    # Of the last row, when there is another one after it.
+    next_cursor: list[str] | None = None
+
+
+def list_customers(
+    *,
+    queryset: QuerySet[Customer],
+    merchant_id: uuid.UUID,
+    tsquery: str | None,
+    counted: Mapping[str, Sequence[str]] | None,
+    wanted: Wanted,
+) -> Listing:
+    """`queryset`: the merchant's visible customers under all plain conditions. `tsquery`: what their lexemes must
+    match besides; "" matches nobody. `counted`: the conditions, when the counters know all of them.
+    """
+    if tsquery == "":
+        return Listing()
+    plan = _Plan(queryset, merchant_id, tsquery, SORTS[wanted.sort_by], wanted)
+    if counted is not None:
+        total, everybody = count_customers(merchant_id=merchant_id, among=counted)
+        if total == 0:
+            return Listing()
+        to_walk = (wanted.offset + wanted.limit + 1) * everybody / total
+        if total > CANDIDATES_MAX or total >= to_walk:
+            return plan.page(plan.walk(), total=total)
+        _, ids = plan.candidates()
+        if ids is not None:
+            return plan.page(
+                customers_json(merchant_id=merchant_id, ids=ids, sort_sql=plan.sort_text), total=total
+            )
+        return plan.page(plan.walk(), total=total)
+    total, ids = plan.candidates()
+    if ids is not None:
+        return plan.page(
+            customers_json(merchant_id=merchant_id, ids=ids, sort_sql=plan.sort_text), total=total
+        )
+    return plan.page(plan.walk(), total=CANDIDATES_MAX, exact=False)
+
+
+class _Plan:
+    """The SQL of one request. Table and columns are called as the ORM calls them, so that its conditions fit."""
+
+    def __init__(
+        self,
+        queryset: QuerySet[Customer],
+        merchant_id: uuid.UUID,
+        tsquery: str | None,
+        sort: Sort,
+        wanted: Wanted,
+    ) -> None:
+        self.merchant_id = merchant_id
+        self.tsquery = tsquery
+        self.sort = sort
+        self.sort_text = f"({sort.sql})::text"
+        self.wanted = wanted
+        direction = "DESC" if wanted.descending else "ASC"
+        self.order = f'{sort.sql} {direction}, "customers"."id" {direction}'
+        self.order_of_hits = f"k {direction}, id {direction}"
+        self.where, self.params = _conditions(queryset)
+
+    def candidates(self) -> tuple[int, list[uuid.UUID] | None]:
+        """(how many match, the page's ids and one more), the ids None when more than CANDIDATES_MAX match."""
+        search, search_params = self._search()
+        beyond, beyond_params = self._beyond("k", "id", " WHERE ")
+        sql = (
+            f'WITH hit AS MATERIALIZED (SELECT "customers"."id", {self.sort.sql} AS k FROM "customers" '  # noqa: S608
+            f"WHERE {self.where}{search} LIMIT {CANDIDATES_MAX + 1}) "
+            f"SELECT n, CASE WHEN n <= {CANDIDATES_MAX} THEN ARRAY(SELECT id FROM hit{beyond} "
+            f"ORDER BY {self.order_of_hits} LIMIT %s OFFSET %s) END FROM (SELECT count(*) AS n FROM hit) AS counted"
+        )
+        params = [*self.params, *search_params, *beyond_params, self.wanted.limit + 1, self.wanted.offset]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            total, ids = cursor.fetchone()
+        return total, ids
+
+    def walk(self) -> list[tuple[dict[str, Any], Any]]:
+        """The page's rows and one more, by walking the sort order's index."""
+        beyond, beyond_params = self._beyond(self.sort.sql, '"customers"."id"', " AND ")
+        window = [self.wanted.limit + 1, self.wanted.offset]
+        if self.tsquery is None:
+            return self._rows(
+                f'SELECT "customers"."id" FROM "customers" WHERE {self.where}{beyond} '  # noqa: S608
+                f"ORDER BY {self.order} LIMIT %s OFFSET %s",
+                [*self.params, *beyond_params, *window],
+            )
+        # The inner LIMIT keeps the search condition out: PostgreSQL must not read all matches to sort them.
+        rows = self._rows(
+            f'SELECT id FROM (SELECT "customers"."id", "customers"."search", {self.sort.sql} AS k '  # noqa: S608
+            f'FROM "customers" WHERE {self.where}{beyond} ORDER BY {self.order} LIMIT {WALKED_MAX}) AS walked '
+            f"WHERE walked.search @@ %s::tsquery ORDER BY {self.order_of_hits} LIMIT %s OFFSET %s",
+            [*self.params, *beyond_params, self.tsquery, *window],
+        )
+        if len(rows) > self.wanted.limit:
+            return rows
+        search, search_params = self._search()
+        return self._rows(
+            f'SELECT id FROM (SELECT "customers"."id", {self.sort.sql} AS k FROM "customers" '  # noqa: S608
+            f"WHERE {self.where}{search}{beyond} OFFSET 0) AS hit ORDER BY {self.order_of_hits} LIMIT %s OFFSET %s",
+            [*self.params, *search_params, *beyond_params, *window],
+        )
+
+    def page(self, rows: Sequence[tuple[dict[str, Any], Any]], *, total: int, exact: bool = True) -> Listing:
+        """The listing of up to limit + 1 rows."""
+        shown = [row for row, _ in rows[: self.wanted.limit]]
+        following = None
+        if len(rows) > self.wanted.limit:
+            last, sort_value = rows[self.wanted.limit - 1]
+            following = [sort_value, str(last["id"])]
+        return Listing(shown, total, exact, following)
+
+    def _rows(self, ids_sql: str, params: Sequence[Any]) -> list[tuple[dict[str, Any], Any]]:
+        sql = (
+            f'{select_with_sort(self.sort_text)} WHERE "customers"."merchant_id" = %s '
+            f'AND "customers"."id" = ANY(ARRAY({ids_sql})) ORDER BY {self.order}'
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [self.merchant_id, *params])
+            return with_sort_values(cursor.fetchall())
+
+    def _search(self) -> tuple[str, list[str]]:
+        if self.tsquery is None:
+            return "", []
+        return ' AND "customers"."search" @@ %s::tsquery', [self.tsquery]
+
+    def _beyond(self, sort_sql: str, id_sql: str, joint: str) -> tuple[str, list[str]]:
+        """The condition of a cursor: strictly after its row in this order."""
+        if self.wanted.cursor is None:
+            return "", []
+        comparison = "<" if self.wanted.descending else ">"
+        return f"{joint}({sort_sql}, {id_sql}) {comparison} (%s::{self.sort.type}, %s::uuid)", list(
+            self.wanted.cursor
+        )
+
+
+def _conditions(queryset: QuerySet[Customer]) -> tuple[str, list[Any]]:
+    """The WHERE clause of a queryset on customers alone, and its parameters."""
+    sql, params = queryset.order_by().values("pk").query.sql_with_params()
+    head, _, where = sql.partition(" WHERE ")
+    assert head.endswith('FROM "customers"'), head
+    return where, list(params)

@@ -1,0 +1,235 @@
+"""Loading customers by the ten thousand: the rules of `create_customer`, the speed of COPY."""
+
+import json
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from itertools import islice
+from typing import Any
+
+from django.db import connection, models, transaction
+from django.utils.timezone import now
+
+from cloudpos.api.errors import ApiError
+from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.models import Store
+from customers.identity import new_customer_number
+from customers.models import Address, Consent, ConsentState, Customer, Preferences
+from customers.search import tsvector_literal
+from customers.services.consents import build_consent
+from customers.services.customers import Draft, prepare
+from customers.services.profile import index_customer
+from customers.services.standing import STANDING
+
+CHUNK_ROWS = 2000
+NUMBER_DRAWS_MAX = 5
+REFUSALS_KEPT_MAX = 1_000
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """What became of the rows. `refusals`: (place in the input from 0, why), the first REFUSALS_KEPT_MAX."""
+
+    loaded: int = 0
+    skipped: int = 0
+    refused: int = 0
+    refusals: list[tuple[int, ApiError]] = field(default_factory=list)
+
+
+def load_customers(
+    *,
+    access: Access,
+    rows: Iterable[Mapping[str, Any]],
+    progress: Callable[[int], None] | None = None,
+) -> LoadReport:
+    """Insert customers with their `addresses`, `preferences` and `consents`, chunk by chunk, each in a transaction.
+
+    Rows are what `create_customer` takes, and may also say `id`, `customer_number`, `created_at`, standing columns and
+    `consents` (a list of {channel, purpose, state, source, occurred_at}). A row whose id, number, e-mail or phone is
+    taken is skipped, so that a load with given ids may be killed and run again. No events are emitted: segments and
+    the like are refreshed by their own jobs. `progress` is called with the number of rows done since the last call.
+    """
+    stores = frozenset(Store.objects.for_merchant(access.merchant_id).values_list("pk", flat=True))
+    report = LoadReport()
+    chunks = _chunks(rows)
+    # Preparing needs no database: the next chunk is prepared while PostgreSQL indexes this one.
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-customers") as executor:
+        prepared = _next_chunk(executor, chunks, access=access, stores=stores)
+        while prepared is not None:
+            chunk = prepared.result()
+            prepared = _next_chunk(executor, chunks, access=access, stores=stores)
+            with transaction.atomic():
+                loaded = _load_chunk(chunk.drafts, numbered=chunk.numbered, search_key=access.search_key)
+            report.loaded += loaded
+            report.skipped += len(chunk.drafts) - loaded
+            report.refused += len(chunk.refusals)
+            report.refusals.extend(chunk.refusals[: REFUSALS_KEPT_MAX - len(report.refusals)])
+            if progress is not None:
+                progress(len(chunk.drafts) + len(chunk.refusals))
+    return report
+
+
+@dataclass(slots=True)
+class _Chunk:
+    drafts: list[Draft] = field(default_factory=list)
+    # Whose numbers were given: they are never drawn again.
+    numbered: set[uuid.UUID] = field(default_factory=set)
+    refusals: list[tuple[int, ApiError]] = field(default_factory=list)
+
+
+def _chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, list[Mapping[str, Any]]]]:
+    """(place of its first row, rows) of each chunk."""
+    iterator = iter(rows)
+    place = 0
+    while chunk := list(islice(iterator, CHUNK_ROWS)):
+        yield place, chunk
+        place += len(chunk)
+
+
+def _next_chunk(
+    executor: ThreadPoolExecutor,
+    chunks: Iterator[tuple[int, list[Mapping[str, Any]]]],
+    *,
+    access: Access,
+    stores: Collection[uuid.UUID],
+) -> "Future[_Chunk] | None":
+    # Read here, not in the thread: the caller's generator may use a connection of its own.
+    found = next(chunks, None)
+    if found is None:
+        return None
+    first, rows = found
+    return executor.submit(_prepare_chunk, rows, first=first, access=access, stores=stores)
+
+
+def _prepare_chunk(
+    rows: Sequence[Mapping[str, Any]], *, first: int, access: Access, stores: Collection[uuid.UUID]
+) -> _Chunk:
+    at = now()
+    today = at.astimezone(access.tz).date()
+    chunk = _Chunk()
+    for place, row in enumerate(rows, start=first):
+        try:
+            ready = _draft(row, access=access, stores=stores, today=today, at=at)
+        except ApiError as exc:
+            chunk.refusals.append((place, exc))
+            continue
+        chunk.drafts.append(ready)
+        if "customer_number" in row:
+            chunk.numbered.add(ready.customer.pk)
+    return chunk
+
+
+def _draft(
+    row: Mapping[str, Any], *, access: Access, stores: Collection[uuid.UUID], today: date, at: datetime
+) -> Draft:
+    ready = prepare(row, access=access, today=today, stores=stores)
+    customer = ready.customer
+    customer.created_at = row.get("created_at") or at
+    customer.updated_at = at
+    for name in STANDING & row.keys():
+        setattr(customer, name, row[name])
+    if "customer_number" in row:
+        customer.customer_number = row["customer_number"]
+        index_customer(customer, search_key=access.search_key)
+    if "id" in row:
+        customer.pk = row["id"]
+        parts: list[Any] = [*ready.addresses, *ready.consents, *filter(None, [ready.preferences])]
+        for part in parts:
+            part.customer_id = customer.pk
+    said = row.get("consents") or ()
+    if said:
+        statements = [build_consent(customer, **statement) for statement in said]
+        ready.consents.extend(statements)
+        if ready.preferences is None:
+            ready.preferences = Preferences(merchant_id=customer.merchant_id, customer_id=customer.pk)
+        ready.preferences.consents = _fold(ready.consents)
+    return ready
+
+
+def _fold(statements: Iterable[Consent]) -> dict[str, dict[str, bool]]:
+    """The fold of `customers.services.consents`, of a log that is all here."""
+    folded: dict[str, dict[str, bool]] = {}
+    # "withdrawn" stands after "granted": of two at one instant the withdrawal counts.
+    for statement in sorted(statements, key=lambda s: (s.occurred_at, s.state)):
+        granted = statement.state == ConsentState.GRANTED
+        folded.setdefault(statement.channel, {})[statement.purpose] = granted
+    return folded
+
+
+def _load_chunk(drafts: Sequence[Draft], *, numbered: Collection[uuid.UUID], search_key: str) -> int:
+    pending = [draft.customer for draft in drafts]
+    loaded: set[uuid.UUID] = set()
+    for _ in range(NUMBER_DRAWS_MAX):
+        if not pending:
+            break
+        loaded |= _insert_new(pending)
+        refused = [c for c in pending if c.pk not in loaded and c.pk not in numbered]
+        pending = _redrawn(refused, search_key=search_key)
+    kept = [draft for draft in drafts if draft.customer.pk in loaded]
+    _copy(Address, [address for draft in kept for address in draft.addresses])
+    _copy(Consent, [consent for draft in kept for consent in draft.consents])
+    _copy(Preferences, [draft.preferences for draft in kept if draft.preferences is not None])
+    return len(loaded)
+
+
+def _redrawn(customers: Sequence[Customer], *, search_key: str) -> list[Customer]:
+    """Those that failed only because their random number is somebody else's, with another number."""
+    numbers = [customer.customer_number for customer in customers]
+    if not numbers:
+        return []
+    holders = dict(
+        Customer.objects.for_merchant(customers[0].merchant_id)
+        .filter(customer_number__in=numbers)
+        .values_list("customer_number", "pk")
+    )
+    redrawn = []
+    for customer in customers:
+        if holders.get(customer.customer_number, customer.pk) != customer.pk:
+            customer.customer_number = new_customer_number()
+            index_customer(customer, search_key=search_key)
+            redrawn.append(customer)
+    return redrawn
+
+
+def _insert_new(customers: Sequence[Customer]) -> set[uuid.UUID]:
+    """COPY into a temporary table, then insert what conflicts with nothing. The ids that are in."""
+    columns = ", ".join(_columns(Customer))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS customers_loading (LIKE customers) ON COMMIT DELETE ROWS"
+        )
+        cursor.execute("TRUNCATE customers_loading")
+        _copy(Customer, customers, table="customers_loading")
+        cursor.execute(
+            f"INSERT INTO customers ({columns}) SELECT {columns} FROM customers_loading "  # noqa: S608
+            "ON CONFLICT DO NOTHING RETURNING id"
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _copy(model: type[models.Model], instances: Iterable[Any], *, table: str | None = None) -> None:
+    instances = list(instances)
+    if not instances:
+        return
+    columns = _columns(model)
+    attributes = [f.attname for f in model._meta.concrete_fields]
+    free_json = {f.attname for f in model._meta.concrete_fields if isinstance(f, models.JSONField)}
+    target = table or model._meta.db_table
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {target} ({', '.join(columns)}) FROM STDIN") as copy,
+    ):
+        for instance in instances:
+            row = [getattr(instance, name) for name in attributes]
+            for place, name in enumerate(attributes):
+                if name in free_json:
+                    row[place] = json.dumps(row[place])
+                elif name == "search":
+                    row[place] = tsvector_literal(row[place])
+            copy.write_row(row)
+
+
+def _columns(model: type[models.Model]) -> list[str]:
+    return [connection.ops.quote_name(str(f.column)) for f in model._meta.concrete_fields]
