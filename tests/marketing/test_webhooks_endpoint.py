@@ -1,0 +1,196 @@
+"""/webhooks and below."""
+
+import uuid
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from cloudpos import outbox
+from marketing.deliveries import send_due
+from marketing.models import WEBHOOKS_PER_MERCHANT_MAX, Webhook, WebhookDelivery
+from tests.fixtures import Shop
+from tests.marketing.conftest import Receiver, new_webhook
+
+pytestmark = pytest.mark.django_db
+
+URL = "http://127.0.0.1:1/hook"
+
+
+def test_create_shows_the_secret_once(shop: Shop) -> None:
+    answer = shop.owner.post(
+        "/webhooks", {"url": URL, "eventTypes": ["purchase.recorded", "points.*"], "description": "Accounts"}
+    )
+    assert answer.status_code == 201
+    found = answer.json()["data"]
+    assert found["secret"].startswith("whsec_")
+    row = Webhook.objects.get()
+    assert answer.headers["Location"] == f"/api/v1/webhooks/{row.pk}"
+    assert found["webhook"] == {
+        "id": str(row.pk),
+        "url": URL,
+        "description": "Accounts",
+        "eventTypes": ["purchase.recorded", "points.*"],
+        "isEnabled": True,
+        "createdAt": found["webhook"]["createdAt"],
+        "updatedAt": found["webhook"]["updatedAt"],
+    }
+    for path in ("/webhooks", f"/webhooks/{row.pk}"):
+        assert b"whsec_" not in shop.owner.get(path).content
+        assert b"secret" not in shop.owner.get(path).content.lower()
+
+
+def test_the_secret_is_not_kept_for_a_repetition(shop: Shop) -> None:
+    from cloudpos.api.models import IdempotencyRecord
+
+    for _ in range(2):
+        shop.owner.post("/webhooks", {"url": URL, "eventTypes": ["*"]}, headers={"idempotency-key": "k1"})
+    assert IdempotencyRecord.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "code"),
+    [
+        ({"eventTypes": ["*"]}, "url", "required"),
+        ({"url": URL}, "eventTypes", "required"),
+        ({"url": URL, "eventTypes": []}, "eventTypes", "empty"),
+        ({"url": URL, "eventTypes": ["purchase.invented"]}, "eventTypes", "unknown_event_type"),
+        ({"url": URL, "eventTypes": ["Purchase.Recorded"]}, "eventTypes", "unknown_event_type"),
+        ({"url": URL, "eventTypes": ["*.recorded"]}, "eventTypes", "unknown_event_type"),
+        ({"url": "ftp://127.0.0.1/", "eventTypes": ["*"]}, "url", "url_refused"),
+        ({"url": 5, "eventTypes": ["*"]}, "url", "invalid"),
+        ({"url": URL, "eventTypes": ["*"], "isEnabled": "yes"}, "isEnabled", "invalid"),
+        ({"url": URL, "eventTypes": ["*"], "secret": "whsec_mine"}, "secret", "unknown_field"),
+    ],
+)
+def test_bad_bodies_are_named(shop: Shop, body: dict[str, Any], field: str, code: str) -> None:
+    answer = shop.owner.post("/webhooks", body)
+    assert answer.status_code == 400, answer.content
+    assert [(error["field"], error["code"]) for error in answer.json()["errors"]] == [(field, code)]
+    assert Webhook.objects.count() == 0
+
+
+@override_settings(WEBHOOKS_ALLOW_PRIVATE=False)
+def test_in_production_the_url_must_be_public(shop: Shop) -> None:
+    for url in (URL, "https://127.0.0.1/", "https://localhost/", "https://169.254.169.254/latest/meta-data"):
+        answer = shop.owner.post("/webhooks", {"url": url, "eventTypes": ["*"]})
+        assert (answer.status_code, answer.json()["code"]) == (400, "url_refused"), url
+
+
+@override_settings(WEBHOOKS_ALLOW_PRIVATE=False)
+def test_a_change_of_the_url_is_checked_too(shop: Shop) -> None:
+    with override_settings(WEBHOOKS_ALLOW_PRIVATE=True):
+        webhook = new_webhook(shop, URL).webhook
+    answer = shop.owner.patch(
+        f"/webhooks/{webhook.pk}", {"url": "https://10.0.0.1/"}, content_type="application/json"
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "url_refused")
+    webhook.refresh_from_db()
+    assert webhook.url == URL
+
+
+def test_a_merchant_has_at_most_twenty(shop: Shop, foreign_shop: Shop) -> None:
+    new_webhook(foreign_shop, URL)
+    for _ in range(WEBHOOKS_PER_MERCHANT_MAX):
+        new_webhook(shop, URL)
+    answer = shop.owner.post("/webhooks", {"url": URL, "eventTypes": ["*"]})
+    assert (answer.status_code, answer.json()["code"]) == (409, "too_many_webhooks")
+
+
+def test_list(shop: Shop, foreign_shop: Shop, django_assert_num_queries: Any) -> None:
+    new_webhook(foreign_shop, "http://127.0.0.1:1/foreign")
+    for number in range(3):
+        new_webhook(shop, f"http://127.0.0.1:1/{number}")
+    shop.manager.get("/webhooks")
+    with django_assert_num_queries(1):
+        answer = shop.manager.get("/webhooks")
+    found = answer.json()["data"]
+    assert [row["url"][-1] for row in found["webhooks"]] == ["0", "1", "2"]
+    assert (found["total"], found["page"], found["totalPages"]) == (3, 1, 1)
+
+
+def test_change_and_delete(shop: Shop) -> None:
+    webhook = new_webhook(shop, URL).webhook
+    path = f"/webhooks/{webhook.pk}"
+    answer = shop.owner.patch(
+        path, {"isEnabled": False, "eventTypes": ["tier.changed"]}, content_type="application/json"
+    )
+    assert answer.status_code == 200
+    assert answer.json()["data"]["isEnabled"] is False
+    assert answer.json()["data"]["eventTypes"] == ["tier.changed"]
+    assert answer.json()["data"]["url"] == URL
+    assert shop.owner.delete(path).json() == {"success": True, "data": None, "message": "Webhook deleted"}
+    assert shop.owner.get(path).status_code == 404
+
+
+def test_a_foreign_webhook_is_as_absent_as_any(shop: Shop, foreign_shop: Shop) -> None:
+    foreign = new_webhook(foreign_shop, URL).webhook.pk
+    for method, below in (
+        ("get", ""),
+        ("patch", ""),
+        ("delete", ""),
+        ("get", "/deliveries"),
+        ("post", "/test"),
+    ):
+        answers = [
+            shop.owner.generic(
+                method.upper(), f"/webhooks/{each}{below}", b"{}", content_type="application/json"
+            )
+            for each in (foreign, uuid.uuid4())
+        ]
+        assert [answer.status_code for answer in answers] == [404, 404], (method, below)
+        first, second = ({**answer.json(), "requestId": ""} for answer in answers)
+        assert first == second
+    assert Webhook.objects.filter(pk=foreign).exists()
+    assert WebhookDelivery.objects.count() == 0
+
+
+def test_managers_read_and_owners_write(shop: Shop) -> None:
+    webhook = new_webhook(shop, URL).webhook
+    path = f"/webhooks/{webhook.pk}"
+    assert shop.manager.get("/webhooks").status_code == 200
+    assert shop.manager.post("/webhooks", {"url": URL, "eventTypes": ["*"]}).status_code == 403
+    assert shop.manager.patch(path, {}, content_type="application/json").status_code == 403
+    assert shop.manager.delete(path).status_code == 403
+    for refused in ("/webhooks", path, f"{path}/deliveries"):
+        assert shop.cashier.get(refused).status_code == 403
+    assert shop.cashier.post(f"{path}/test").status_code == 403
+
+
+def test_a_test_event_and_the_log(shop: Shop, receiver: Receiver, django_assert_num_queries: Any) -> None:
+    webhook = new_webhook(shop, receiver.url).webhook
+    answer = shop.manager.post(f"/webhooks/{webhook.pk}/test")
+    assert answer.status_code == 202
+    log = f"/webhooks/{webhook.pk}/deliveries"
+    assert answer.headers["Location"] == f"/api/v1{log}"
+    queued = answer.json()["data"]
+    assert (queued["state"], queued["eventType"]) == ("pending", "webhook.test")
+    outbox.sweep()
+    send_due()
+    with django_assert_num_queries(3):  # the webhook, the count, the rows
+        found = shop.manager.get(log).json()["data"]
+    (row,) = found["deliveries"]
+    assert row == {
+        "id": queued["id"],
+        "eventId": queued["eventId"],
+        "eventType": "webhook.test",
+        "state": "delivered",
+        "attempts": 1,
+        "responseStatus": 200,
+        "responseBody": "thanks",
+        "error": "",
+        "durationMs": row["durationMs"],
+        "createdAt": row["createdAt"],
+        "sentAt": row["sentAt"],
+        "nextAttemptAt": None,
+    }
+    assert (found["total"], found["totalIsExact"]) == (1, True)
+    assert shop.manager.get(f"{log}?state=failed").json()["data"]["deliveries"] == []
+    assert shop.manager.get(f"{log}?state=lost").status_code == 400
+
+
+def test_a_webhook_that_is_off_cannot_be_tested(shop: Shop) -> None:
+    webhook = new_webhook(shop, URL).webhook
+    shop.owner.patch(f"/webhooks/{webhook.pk}", {"isEnabled": False}, content_type="application/json")
+    answer = shop.manager.post(f"/webhooks/{webhook.pk}/test")
+    assert (answer.status_code, answer.json()["code"]) == (409, "webhook_disabled")
