@@ -35,6 +35,14 @@ class ApiClient(Client):
     def post(self, path: str, data: Any = None, content_type: str = "application/json", **kwargs: Any) -> Any:
         return super().post(path, {} if data is None else data, content_type, **kwargs)
 
+    def put(self, path: str, data: Any = None, content_type: str = "application/json", **kwargs: Any) -> Any:
+        return super().put(path, {} if data is None else data, content_type, **kwargs)
+
+    def patch(
+        self, path: str, data: Any = None, content_type: str = "application/json", **kwargs: Any
+    ) -> Any:
+        return super().patch(path, {} if data is None else data, content_type, **kwargs)
+
     @property
     def access(self) -> Access:
         found = access_for(user_id=self.user_id, store_id=self.store_id)
