@@ -2,27 +2,32 @@
 
 import os
 import re
+from collections.abc import Mapping
+from contextvars import Token
+from typing import Any
 
-from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
+from structlog.contextvars import bind_contextvars, get_contextvars, reset_contextvars
 
 REQUEST_ID_CHARS_MAX = 128
 _REQUEST_ID = re.compile(rf"[A-Za-z0-9._-]{{1,{REQUEST_ID_CHARS_MAX}}}")
 
 
-def begin(offered_id: str | None) -> str:
-    """Start a request's context; return its id: the caller's when it is well-formed, else a new one.
+def accepted_id(offered: str | None) -> str:
+    """The caller's id when it is well-formed, else a new one.
 
     An ill-formed id is replaced, not refused: it is a convenience, and it must never break a sale.
     """
-    request_id = offered_id if offered_id and _REQUEST_ID.fullmatch(offered_id) else os.urandom(12).hex()
-    clear_contextvars()
-    bind_contextvars(request_id=request_id)
-    return request_id
+    return offered if offered and _REQUEST_ID.fullmatch(offered) else os.urandom(12).hex()
 
 
-def end() -> None:
+def begin(request_id: str) -> Mapping[str, Token[Any]]:
+    """Every log line from here on carries the id. Give what this returns to `end`."""
+    return bind_contextvars(request_id=request_id)
+
+
+def end(begun: Mapping[str, Token[Any]]) -> None:
     """Forget the request: the thread serves another one next."""
-    clear_contextvars()
+    reset_contextvars(**begun)
 
 
 def current_request_id() -> str:

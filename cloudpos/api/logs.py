@@ -38,6 +38,18 @@ def to_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     ).decode()
 
 
+request_logger = logging.getLogger("cloudpos.requests")
+
+
+def write_request_line(line: Mapping[str, Any], level: int) -> None:
+    """One line per request, past the logging machinery: a record with its caller, thread and process costs more
+    than the line. The logger "cloudpos.requests" says from which level on.
+    """
+    if request_logger.isEnabledFor(level):
+        sys.stdout.write(orjson.dumps(line).decode() + "\n")
+        sys.stdout.flush()
+
+
 SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -81,19 +93,12 @@ def configure(options: Mapping[str, Any]) -> None:
                     "foreign_pre_chain": SHARED_PROCESSORS,
                     "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
                 },
-                # The request line is rendered by its writer.
-                "bare": {"format": "%(message)s"},
             },
             "handlers": {
                 "stdout": {
                     "class": "logging.StreamHandler",
                     "stream": "ext://sys.stdout",
                     "formatter": "line",
-                },
-                "access": {
-                    "class": "logging.StreamHandler",
-                    "stream": "ext://sys.stdout",
-                    "formatter": "bare",
                 },
             },
             "root": {"handlers": ["stdout"], "level": level},
@@ -105,7 +110,6 @@ def configure(options: Mapping[str, Any]) -> None:
                 "httpx": {"level": "WARNING"},
                 "httpcore": {"level": "WARNING"},
                 "psycopg.pool": {"level": "ERROR"},
-                "cloudpos.requests": {"handlers": ["access"], "level": level, "propagate": False},
             },
         }
     )

@@ -19,7 +19,7 @@ REQUEST_SECONDS = Histogram(
     ["method", "route", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 @cache
@@ -29,7 +29,7 @@ def _child(method: str, route: str, status: int) -> Histogram:
 
 def observe(method: str, route: str, status: int, seconds: float) -> None:
     """Count one request. `route` is a template, so that the number of series is bounded."""
-    _child(method if method in _METHODS else "OTHER", route, status).observe(seconds)
+    _child(method if method in METHODS else "OTHER", route, status).observe(seconds)
 
 
 def metrics_view(request: HttpRequest) -> HttpResponse:

@@ -11,12 +11,16 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-import orjson
+from django.conf import settings
+from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import get_resolver
 
-from cloudpos.api import context, metrics
+from cloudpos.api import context, logs, metrics
+from cloudpos.api.envelope import JSON_TYPE
 from cloudpos.api.errors import BadRequest, describe, exception_handler, problem_response, status_response
+from cloudpos.api.headers import put
 
 API_PREFIXES = ("/api/", "/health", "/metrics")
 QUIET_PREFIXES = ("/health", "/metrics", "/static/")
@@ -39,10 +43,11 @@ PAGE_POLICY = (
 )
 # The admin's components evaluate the expressions in their own templates; inline scripts stay forbidden.
 ADMIN_POLICY = PAGE_POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'")
+DATA_HEADERS = {**COMMON_HEADERS, "Content-Security-Policy": DATA_POLICY}
+# Personal data: no shared or disk cache may keep it. What has an ETag may be kept by its reader, and asked about.
+UNSTORED, REVALIDATED = "no-store", "private, no-cache"
 
 _REFUSES_GZIP = re.compile(r"gzip\s*;\s*q=0(?:\.0*)?\s*(?:,|$)")
-
-request_log = logging.getLogger("cloudpos.requests")
 
 
 def is_api_path(path: str) -> bool:
@@ -82,70 +87,99 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 class RequestMiddleware:
-    """First in MIDDLEWARE. Every answer passes through it, also those that Django makes of its own errors."""
+    """First in MIDDLEWARE. Every answer passes through it, also those that Django makes of its own errors.
+
+    API requests that did not come from a page of another origin are resolved and answered right here: the layers
+    below serve pages (sessions, CSRF, messages) or browsers (CORS), and together cost as much as the view's own
+    machinery. See docs/adr/0003-one-outer-layer.md.
+    """
 
     sync_capable = True
     async_capable = False
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
+        self._all_layers = get_response
+        self._view_alone = convert_exception_to_response(self._answer)
+        self._transport_security = _transport_security()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = time.perf_counter()
         meta = request.META
         path = request.path_info
-        request_id = context.begin(meta.get("HTTP_X_REQUEST_ID"))
+        data = is_api_path(path)
+        request_id = context.accepted_id(meta.get("HTTP_X_REQUEST_ID"))
         request.request_id = request_id  # type: ignore[attr-defined]
+        begun = context.begin(request_id)
         try:
             unusable = refusal(meta, path)
             if unusable is not None:
                 response: HttpResponseBase = problem_response(describe(unusable), request_id)
+            elif data and self._needs_no_layers(request):
+                response = self._view_alone(request)
             else:
-                response = self.get_response(request)
-            if is_api_path(path):
+                response = self._all_layers(request)
+            if data:
                 response = self._finish_data(request, response)
             else:
                 policy = ADMIN_POLICY if path.startswith("/admin") else PAGE_POLICY
                 response.headers.setdefault("Content-Security-Policy", policy)
-            headers = response.headers
-            for name, value in COMMON_HEADERS.items():
-                headers[name] = value
-            headers["X-Request-ID"] = request_id
+                put(response, COMMON_HEADERS)
+            put(response, {"X-Request-ID": request_id})
             self._record(request, response, path, time.perf_counter() - started)
             return response
         finally:
-            context.end()
+            context.end(begun)
+
+    def _needs_no_layers(self, request: HttpRequest) -> bool:
+        if "HTTP_ORIGIN" in request.META:
+            return False
+        # SecurityMiddleware redirects what came without TLS.
+        return not settings.SECURE_SSL_REDIRECT or request.is_secure()
+
+    @staticmethod
+    def _answer(request: HttpRequest) -> HttpResponseBase:
+        """What Django's handler does inside its middlewares. A path without a view raises Http404."""
+        match = get_resolver().resolve(request.path_info)
+        request.resolver_match = match
+        try:
+            response: Any = match.func(request, *match.args, **match.kwargs)
+            if callable(getattr(response, "render", None)):
+                response = response.render()
+        except Exception as exc:
+            # A plain Django view: DRF's handle their own.
+            return exception_handler(exc, {"request": request})
+        return response
 
     def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponse | None:
-        """A plain Django view under an API path failed: its caller gets the envelope as well."""
+        """The same for a plain Django view under an API path that was reached through all layers."""
         if is_api_path(request.path_info):
             return exception_handler(exc, {"request": request})
         return None
 
-    @staticmethod
-    def _finish_data(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def _finish_data(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         headers = response.headers
         content_type = headers.get("Content-Type", "")
         status = response.status_code
-        if status >= 400 and not content_type.startswith("application/json"):
-            # Django's own page (a middleware's refusal, DEBUG's 404): same status, our shape.
+        if status >= 400 and content_type != JSON_TYPE:
+            # Django's own page (a layer's refusal, DEBUG's 404): same status, our shape.
             kept = {name: headers[name] for name in ("Allow", "Vary") if name in headers}
             response = status_response(request, status)
             headers = response.headers
             for name, value in kept.items():
                 headers[name] = value
-            content_type = "application/json"
-        if content_type.startswith("text/html"):
+        if content_type.startswith("text/html") and status < 400:
+            put(response, COMMON_HEADERS)
             headers.setdefault("Content-Security-Policy", PAGE_POLICY)
         else:
-            headers["Content-Security-Policy"] = DATA_POLICY
+            put(response, DATA_HEADERS)
             if "Cache-Control" not in headers:
-                # Personal data: no shared or disk cache may keep it.
-                headers["Cache-Control"] = "no-store" if "ETag" not in headers else "private, no-cache"
+                put(response, {"Cache-Control": REVALIDATED if "ETag" in headers else UNSTORED})
+        if self._transport_security and request.is_secure():
+            put(response, {"Strict-Transport-Security": self._transport_security})
         if not response.streaming:
             _compress(request.META, response)
             if status not in (204, 304):
-                headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
+                put(response, {"Content-Length": str(len(response.content))})  # type: ignore[attr-defined]
         return response
 
     @staticmethod
@@ -158,14 +192,12 @@ class RequestMiddleware:
         metrics.observe(method, route, status, seconds)
         if path.startswith(QUIET_PREFIXES) and status < 400:
             return
-        level = logging.ERROR if status >= 500 else logging.INFO
-        if not request_log.isEnabledFor(level):
-            return
+        failed = status >= 500
         line: dict[str, Any] = {
             "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds")[:23] + "Z",
-            "level": "error" if status >= 500 else "info",
+            "level": "error" if failed else "info",
             "event": "request",
-            "method": method,
+            "method": method if method in metrics.METHODS else "OTHER",
             "route": route,
             "status": status,
             "ms": round(seconds * 1000, 1),
@@ -176,7 +208,17 @@ class RequestMiddleware:
             line["merchant_id"] = access.merchant_id
             line["store_id"] = access.store_id
             line["user_id"] = access.user_id
-        request_log.log(level, "%s", orjson.dumps(line, default=str).decode())
+        logs.write_request_line(line, logging.ERROR if failed else logging.INFO)
+
+
+def _transport_security() -> str:
+    """What SecurityMiddleware would say; "" when settings ask for nothing."""
+    seconds = settings.SECURE_HSTS_SECONDS
+    if not seconds:
+        return ""
+    subdomains = "; includeSubDomains" if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS else ""
+    preload = "; preload" if settings.SECURE_HSTS_PRELOAD else ""
+    return f"max-age={seconds}{subdomains}{preload}"
 
 
 def _compress(meta: dict[str, Any], response: Any) -> None:

@@ -119,7 +119,9 @@ class StrictFilterSet(django_filters.FilterSet):
         found = cls.__dict__.get("_parameters")
         if found is None:
             # `from_` is "from" outside: a word of Python's own cannot be an attribute.
-            found = {camel(name.removesuffix("_")): (name, filter_) for name, filter_ in cls.base_filters.items()}
+            found = {
+                camel(name.removesuffix("_")): (name, filter_) for name, filter_ in cls.base_filters.items()
+            }
             cls._parameters = found
         return found  # type: ignore[no-any-return]
 

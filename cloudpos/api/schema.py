@@ -153,9 +153,13 @@ class EnvelopeSchema(AutoSchema):
         tokens = [token for token in self._tokenize_path() if token]
         verb = self._operation()
         if verb in ("get", "post", "put", "patch", "delete"):
-            verb = {"get": "retrieve", "post": "create", "put": "update", "patch": "partial_update"}.get(
-                verb, "destroy"
-            )
+            listed = isinstance(self._declared("outputs"), Paged | Many)
+            verb = {
+                "get": "list" if listed else "retrieve",
+                "post": "create",
+                "put": "update",
+                "patch": "partial_update",
+            }.get(verb, "destroy")
         elif tokens and tokens[-1].replace("-", "_") == verb:
             # A named action already says what it does; its name usually ends the path as well.
             tokens = tokens[:-1]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from rest_framework import exceptions
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,6 +17,7 @@ from rest_framework.viewsets import ViewSetMixin
 
 from cloudpos.api import idempotency, throttling
 from cloudpos.api.errors import ApiError, NotAcceptable, UnsupportedMediaType, exception_handler
+from cloudpos.api.headers import put
 from cloudpos.api.parsing import StrictJsonParser
 from cloudpos.api.query import StrictFilterSet
 from cloudpos.api.rendering import EnvelopeRenderer, RowShape
@@ -27,24 +29,43 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _PARSER = StrictJsonParser()
 _RENDERER = EnvelopeRenderer()
+_NEGOTIATOR = DefaultContentNegotiation()
 
 
 class ApiRequest(Request):
-    """DRF's request with one parser and nothing negotiated."""
+    """DRF's request with one parser, nothing negotiated, and its caller found when the view begins."""
 
-    def _parse(self) -> tuple[Any, dict[str, Any]]:
-        content_type = self._request.META.get("CONTENT_TYPE", "")
-        has_body = self._request.META.get("CONTENT_LENGTH") not in (None, "", "0")
-        if not has_body and not self._request.META.get("HTTP_TRANSFER_ENCODING"):
-            return {}, {}
-        if content_type.partition(";")[0].strip().lower() != "application/json":
-            raise UnsupportedMediaType()
-        return _PARSER.parse(self._request, content_type, self.parser_context), {}
+    # Here, so that DRF's `hasattr` finds them instead of searching the Django request as well.
+    _user: Any = None
+    _auth: Any = None
+    _authenticator: Any = None
+    _full_data: Any
+
+    def __init__(self, request: HttpRequest, view: ApiView, authenticators: Sequence[Any]) -> None:
+        context = {"view": view, "request": request}
+        super().__init__(request, (_PARSER,), authenticators, _NEGOTIATOR, context)
+
+    def identify(self) -> None:
+        """Set `user`, `auth` and whatever the authenticators set. Raises what they raise."""
+        for authenticator in self.authenticators:
+            found = authenticator.authenticate(self)
+            if found is not None:
+                self._authenticator = authenticator
+                self.user, self.auth = found
+                return
 
     def _load_data_and_files(self) -> None:
-        if "_full_data" not in self.__dict__ or not isinstance(self._full_data, dict | list):
-            self._data, self._files = self._parse()
-            self._full_data = self._data
+        self._full_data = self._data = self._parsed_body()
+        self._files = {}
+
+    def _parsed_body(self) -> Any:
+        meta = self._request.META
+        if meta.get("CONTENT_LENGTH") in (None, "", "0") and not meta.get("HTTP_TRANSFER_ENCODING"):
+            return {}
+        content_type = meta.get("CONTENT_TYPE", "")
+        if content_type.partition(";")[0].strip().lower() != "application/json":
+            raise UnsupportedMediaType()
+        return _PARSER.parse(self._request, content_type, self.parser_context)
 
 
 class ApiView(APIView):
@@ -69,7 +90,7 @@ class ApiView(APIView):
     renderer_classes = (EnvelopeRenderer,)
     parser_classes = (StrictJsonParser,)
 
-    request: Request
+    request: ApiRequest
 
     @property
     def operation(self) -> str:
@@ -100,13 +121,7 @@ class ApiView(APIView):
         actions = getattr(self, "action_map", None)
         if actions is not None:
             self.action = actions.get(http_request.method.lower())
-        request = ApiRequest(
-            http_request,
-            parsers=(_PARSER,),
-            authenticators=self.get_authenticators(),
-            negotiator=self,
-            parser_context={"view": self, "request": http_request, "args": args, "kwargs": kwargs},
-        )
+        request = ApiRequest(http_request, self, self.get_authenticators())
         request.accepted_renderer = _RENDERER
         request.accepted_media_type = _RENDERER.media_type
         self.request = request
@@ -120,8 +135,7 @@ class ApiView(APIView):
             response.accepted_renderer = _RENDERER
             response.accepted_media_type = _RENDERER.media_type
             response.renderer_context = {"view": self, "request": request}
-        for name, value in self.headers.items():
-            response.headers[name] = value
+        put(response, self.headers)
         self.response = response
         return response
 
@@ -133,20 +147,16 @@ class ApiView(APIView):
         found: Callable[..., HttpResponse] = handler
         return found
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: ApiRequest) -> None:  # type: ignore[override]
         accept = request._request.META.get("HTTP_ACCEPT")
         if accept and "json" not in accept and "*/*" not in accept and "application/*" not in accept:
             raise NotAcceptable()
         try:
-            self.perform_authentication(request)
-        except (exceptions.APIException, ApiError) as exc:
-            # Guessing tokens is limited too; who has used up the limit learns that instead of why it failed.
-            if getattr(exc, "status_code", None) == 401 or getattr(exc, "status", None) == 401:
-                self.headers = throttling.throttle(request._request)
+            request.identify()
+        except (exceptions.APIException, ApiError):
+            # Guessing tokens and stores is limited too; who has used up the limit learns that, not why it failed.
+            self.headers = throttling.throttle(request._request)
             raise
-        access = getattr(request, "access", None)
-        if access is not None:
-            request._request.access = access
         self.headers = throttling.throttle(request, scope=self.throttle_scope)
         self.check_permissions(request)
 

@@ -76,7 +76,7 @@ def test_crash_of_a_middleware(anonymous: Client, monkeypatch, caplog) -> None:
         raise RuntimeError("middleware secret")
 
     monkeypatch.setattr(CorsMiddleware, "__call__", crash)
-    response = anonymous.get("/api/v1/open")
+    response = anonymous.get("/api/v1/open", headers={"origin": "http://localhost:3000"})
     assert response.status_code == 500
     assert body_of(response)["code"] == "internal_error"
     assert any(record.exc_info and record.name == "cloudpos.api" for record in caplog.records)

@@ -30,9 +30,9 @@ def output() -> Any:
 
 
 def test_library_loggers(output) -> None:
-    context.begin("req-1")
+    begun = context.begin("req-1")
     logging.getLogger("celery.worker").warning("lost %s", "connection", extra={"attempt": 2})
-    context.end()
+    context.end(begun)
     (line,) = output()
     assert line.pop("timestamp").endswith("Z")
     assert line == {

@@ -2,8 +2,8 @@
 
 import gzip
 import json
-import logging
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,19 +15,15 @@ from tests.fixtures import Shop
 pytestmark = pytest.mark.django_db
 
 
-def lines_of(caplog: Any) -> list[dict[str, Any]]:
-    return [
-        json.loads(record.getMessage()) for record in caplog.records if record.name == "cloudpos.requests"
-    ]
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, Any]]]:
+    """The request lines written until now, as a reader of the log gets them."""
 
+    def read() -> list[dict[str, Any]]:
+        written = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+        return [line for line in written if line["event"] == "request"]
 
-@pytest.fixture(autouse=True)
-def _captured(caplog: Any) -> Any:
-    logger = logging.getLogger("cloudpos.requests")
-    logger.addHandler(caplog.handler)
-    caplog.set_level(logging.INFO, "cloudpos.requests")
-    yield
-    logger.removeHandler(caplog.handler)
+    return read
 
 
 @pytest.mark.parametrize("offered", ["abc", "A.b_c-1", "x" * 128])
@@ -48,12 +44,11 @@ def test_ids_differ_and_are_in_errors(anonymous: Client) -> None:
     assert first.json()["requestId"] == first.headers["X-Request-ID"]
 
 
-def test_log_line(shop: Shop, caplog) -> None:
-    caplog.clear()
+def test_log_line(shop: Shop, lines) -> None:
     response = shop.cashier.get(
         f"/stores/{shop.store.pk}?phone=447700900123", headers={"x-request-id": "abc"}
     )
-    (line,) = lines_of(caplog)
+    (line,) = lines()
     assert line.pop("ms") > 0
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("timestamp"))
     assert line == {
@@ -69,22 +64,22 @@ def test_log_line(shop: Shop, caplog) -> None:
     }
 
 
-def test_unmatched_paths_are_not_logged(anonymous: Client, caplog) -> None:
+def test_unmatched_paths_are_not_logged(anonymous: Client, lines) -> None:
     anonymous.get("/api/v1/customers/alice@example.com?email=alice@example.com")
-    (line,) = lines_of(caplog)
+    (line,) = lines()
     assert line["route"] == "(none)"
-    assert "alice" not in caplog.text
+    assert "alice" not in str(line)
 
 
-def test_failures_are_logged_as_errors(anonymous: Client, caplog) -> None:
+def test_failures_are_logged_as_errors(anonymous: Client, lines) -> None:
     anonymous.get("/api/v1/fail/crash")
-    (line,) = lines_of(caplog)
+    (line,) = lines()
     assert (line["level"], line["status"]) == ("error", 500)
 
 
-def test_health_checks_are_quiet(anonymous: Client, caplog) -> None:
+def test_health_checks_are_quiet(anonymous: Client, lines) -> None:
     anonymous.get("/health")
-    assert lines_of(caplog) == []
+    assert lines() == []
 
 
 def test_context_is_forgotten_between_requests(anonymous: Client) -> None:
@@ -149,19 +144,49 @@ def test_cors(anonymous: Client, settings) -> None:
     assert "Access-Control-Allow-Origin" not in other.headers
 
 
-def test_api_requests_have_no_session(anonymous: Client, monkeypatch) -> None:
+def test_only_requests_of_other_origins_pass_all_layers(anonymous: Client, monkeypatch, settings) -> None:
     from django.contrib.sessions.middleware import SessionMiddleware
 
     seen: list[str] = []
     original = SessionMiddleware.process_request
-    monkeypatch.setattr(
-        SessionMiddleware,
-        "process_request",
-        lambda self, request: (seen.append(request.path), original(self, request))[1],
-    )
-    anonymous.get("/api/v1/open")
+
+    def process_request(self: Any, request: Any) -> None:
+        seen.append(request.get_full_path())
+        original(self, request)
+
+    monkeypatch.setattr(SessionMiddleware, "process_request", process_request)
+    plain = anonymous.get("/api/v1/open")
     anonymous.get("/page")
     assert seen == ["/page"]
+    other = anonymous.get("/api/v1/open", headers={"origin": "http://localhost:3000"})
+    assert seen == ["/page", "/api/v1/open"]
+    assert other.content == plain.content
+    assert other.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    assert set(plain.headers) <= set(other.headers)
+
+
+@pytest.mark.parametrize("origin", [{}, {"origin": "http://localhost:3000"}])
+def test_both_ways_answer_alike(anonymous: Client, origin: dict[str, str]) -> None:
+    for path, status in (
+        ("/api/v1/nowhere", 404),
+        ("/api/v1/fail/crash", 500),
+        ("/api/v1/plain?fail=gone", 503),
+    ):
+        response = anonymous.get(path, headers=origin)
+        assert response.status_code == status
+        assert response.json()["requestId"] == response.headers["X-Request-ID"]
+
+
+def test_transport_security(settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    settings.SECURE_HSTS_SECONDS = 60
+    settings.SECURE_HSTS_PRELOAD = True
+    client = Client()
+    insecure = client.get("/api/v1/open")
+    assert (insecure.status_code, insecure.headers["Location"]) == (301, "https://testserver/api/v1/open")
+    secure = client.get("/api/v1/open", secure=True)
+    assert secure.status_code == 200
+    assert secure.headers["Strict-Transport-Security"] == "max-age=60; preload"
 
 
 def test_metrics(anonymous: Client, shop: Shop, settings) -> None:

@@ -115,19 +115,55 @@ def test_keys_hold_no_address(anonymous: Client, limits) -> None:
 
 
 @needs_redis
-def test_one_command_per_request(monkeypatch) -> None:
+def test_one_round_trip_per_request(monkeypatch) -> None:
     limiter = Limiter(django_settings.REDIS_URL)
     limiter.hit("user", "warm", 10)
-    sent: list[Any] = []
-    original = redis.Redis.execute_command
+    connection = limiter._redis._threads.connection  # type: ignore[union-attr]
+    sent: list[bytes] = []
+    original = connection.send_packed_command
 
-    def record(self: Any, *args: Any, **options: Any) -> Any:
-        sent.append(args[0])
-        return original(self, *args, **options)
+    def record(command: list[bytes], **options: Any) -> None:
+        sent.extend(command)
+        original(command, **options)
 
-    monkeypatch.setattr(redis.Redis, "execute_command", record)
+    monkeypatch.setattr(connection, "send_packed_command", record)
+    monkeypatch.setattr(redis.Redis, "execute_command", lambda *args, **options: pytest.fail("another trip"))
     limiter.hit("user", "warm", 10)
-    assert sent == ["EVALSHA"]
+    assert len(sent) == 1
+
+
+@needs_redis
+def test_counters_do_not_stay_for_ever() -> None:
+    subject = f"expiry-{time.monotonic_ns()}"
+    Limiter(django_settings.REDIS_URL).hit("user", subject, 10)
+    client = redis.from_url(django_settings.REDIS_URL)
+    (key,) = client.keys(f"cloudpos:rate:user:{subject}:*")
+    assert 0 < client.ttl(key) <= throttling.WINDOW_SECONDS
+
+
+@needs_redis
+def test_a_connection_that_redis_closed_is_no_outage() -> None:
+    limiter = Limiter(django_settings.REDIS_URL)
+    subject = f"closed-{time.monotonic_ns()}"
+    limiter.hit("user", subject, 10)
+    limiter._redis._threads.connection._sock.shutdown(2)  # type: ignore[union-attr]
+    assert limiter.hit("user", subject, 10).remaining == 8
+    assert limiter._resting_until == 0.0
+
+
+@needs_redis
+def test_a_late_answer_is_not_the_next_ones(monkeypatch) -> None:
+    limiter = Limiter(django_settings.REDIS_URL)
+    limiter.hit("user", "late", 10)
+    connection = limiter._redis._threads.connection  # type: ignore[union-attr]
+
+    def too_late() -> None:
+        raise redis.TimeoutError
+
+    monkeypatch.setattr(connection, "read_response", too_late)
+    limiter.hit("user", "late", 10)
+    assert limiter._redis._threads.connection is None  # type: ignore[union-attr]
+    assert limiter._resting_until > 0
 
 
 @needs_redis
