@@ -148,17 +148,17 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # Answers most API requests itself; the layers below are for pages and for browsers of other origins.
     "cloudpos.api.middleware.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    # Those of cloudpos.api.pages step aside for API paths.
-    "cloudpos.api.pages.GZipMiddleware",
-    "cloudpos.api.pages.SessionMiddleware",
-    "cloudpos.api.pages.CommonMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "cloudpos.api.pages.AuthenticationMiddleware",
-    "cloudpos.api.pages.MessageMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
