@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from django.db import connection
@@ -22,6 +23,7 @@ from loyalty.rules import POINTS_PER_ENTRY_MAX, RuleBook, Rules, TierRule, from_
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 LOTS_FIRST_PAGE = 32
+ROWS_PER_STATEMENT_MAX = 1_000
 LOTS_NEXT_PAGE = 1_000
 DESCRIPTION_CHARS_MAX = 500
 
@@ -106,13 +108,24 @@ COLUMNS = {
     ),
     "loyalty_enrollments": (
         "id", "merchant_id", "customer_id", "program_id", "balance", "version", "tier", "qualifying_spend",
-        "last_activity_at", "enrolled_at",
+        "last_activity_at", "at",
     ),
 }  # fmt: skip
 _INSERTS = {
     table: (f"INSERT INTO {table} ({','.join(columns)}) VALUES ", f"({','.join(['%s'] * len(columns))})")  # noqa: S608
     for table, columns in COLUMNS.items()
 }
+
+_USE_LOTS = """
+used AS (
+    UPDATE loyalty_lots SET remaining = v.remaining FROM unnest(%s::uuid[], %s::bigint[]) v (id, remaining)
+    WHERE loyalty_lots.merchant_id = %s AND loyalty_lots.id = v.id
+)
+"""
+_UPDATE_ENROLLMENT = """
+UPDATE loyalty_enrollments SET balance = %s, version = %s, tier = %s, qualifying_spend = %s, last_activity_at = %s
+WHERE merchant_id = %s AND id = %s AND version = %s
+"""
 
 
 def _insert(table: str, rows: int) -> str:
@@ -124,8 +137,8 @@ class Account:
     """A customer's enrollment in the merchant's active program, with what this posting adds to it."""
 
     __slots__ = (
-        "_asked", "_complete", "_first_balance", "_first_tier", "_first_version", "_horizon", "_loaded", "_lots", "_lots_of",
-        "allocations", "balance", "book", "customer_id", "enrolled_at", "entries", "id", "is_new",
+        "_asked", "_complete", "_first_version", "_horizon", "_loaded", "_lots", "_lots_of", "_told", "_told_tier",
+        "allocations", "balance", "book", "customer_id", "at", "entries", "id", "is_new",
         "last_activity_at", "merchant_id", "new_lots", "program_id", "shortfalls", "spend_cents", "tier", "version",
     )  # fmt: skip
 
@@ -149,12 +162,14 @@ class Account:
         self.book = book
         self.is_new = id is None
         self.id = id or new_id()
-        self.balance = self._first_balance = balance
+        self.balance = balance
         self.version = self._first_version = version
-        self.tier = self._first_tier = tier
+        self.tier = self._told_tier = tier
+        self._told = 0
         self.spend_cents = spend_cents
         self.last_activity_at = last_activity_at
-        self.enrolled_at = now()
+        # One instant for all of a posting: what it records, and which lots are over.
+        self.at = now()
         self.entries: list[Entry] = []
         self.new_lots: list[LotState] = []
         self.allocations: list[tuple[uuid.UUID, uuid.UUID, int]] = []
@@ -232,33 +247,24 @@ class Account:
         self.new_lots.append(lot)
         self._know(lot)
 
-    def debit(
-        self,
-        *,
-        type: str,
-        points: int,
-        cause: Cause,
-        own: uuid.UUID | None = None,
-        at: datetime | None = None,
-    ) -> int:
+    def debit(self, *, type: str, points: int, cause: Cause, own: uuid.UUID | None = None) -> int:
         """Take points off, `own` names the purchase whose lots go first, then all in FIFO order.
 
-        Returns how many were taken: fewer than asked for when there are no more to burn at `at`
-        (now unless given). No entry when there is nothing to take.
+        Returns how many were taken: fewer than asked for when there are no more to burn. No entry when there is nothing
+        to take.
         """
-        at = at or now()
         lots: list[tuple[LotState, int]] = []
         missing = points
         used: set[uuid.UUID] = set()
         if own is not None:
             for lot in self.lots_of(own):
-                if missing and lot.burnable(at):
+                if missing and lot.burnable(self.at):
                     taken = min(missing, lot.remaining)
                     lots.append((lot, taken))
                     used.add(lot.id)
                     missing -= taken
         if missing:
-            for lot in self.burnable_lots(missing, at, but=used):
+            for lot in self.burnable_lots(missing, but=used):
                 taken = min(missing, lot.remaining)
                 lots.append((lot, taken))
                 missing -= taken
@@ -289,13 +295,13 @@ class Account:
         self, *, points: int, purchase_id: uuid.UUID, purchase_return_id: uuid.UUID | None = None
     ) -> None:
         """Record points that should have been taken back and are spent; negative: made good."""
-        self.shortfalls.append(ShortfallRow(new_id(), purchase_id, purchase_return_id, points, now()))
+        self.shortfalls.append(ShortfallRow(new_id(), purchase_id, purchase_return_id, points, self.at))
 
     def _post(self, type: str, points: int, cause: Cause) -> Entry:
         if not 0 < abs(points) <= POINTS_PER_ENTRY_MAX:
             raise ValueError(f"an entry has 1 to {POINTS_PER_ENTRY_MAX} points, not {points}")
         self.version += 1
-        entry = Entry(new_id(), self.version, type, points, self.balance, cause, now())
+        entry = Entry(new_id(), self.version, type, points, self.balance, cause, self.at)
         self.balance = entry.balance_after
         self.entries.append(entry)
         return entry
@@ -303,14 +309,14 @@ class Account:
     # --- Lots -----------------------------------------------------------------------------------------------
 
     def burnable_lots(
-        self, points: int, at: datetime, but: set[uuid.UUID] | frozenset[uuid.UUID] = frozenset()
+        self, points: int, but: set[uuid.UUID] | frozenset[uuid.UUID] = frozenset()
     ) -> list[LotState]:
         """Lots in FIFO order that hold `points` at least, or all there are. `but` leaves some out."""
         while True:
             ready = [
                 lot
                 for lot in self._lots.values()
-                if lot.burnable(at)
+                if lot.burnable(self.at)
                 and lot.id not in but
                 and (self._complete or (self._horizon is not None and lot.order <= self._horizon))
             ]
@@ -318,10 +324,6 @@ class Account:
                 ready.sort(key=lambda lot: lot.order)
                 return ready
             self._load_more()
-
-    def burnable_points(self, at: datetime) -> int:
-        """What could be redeemed at `at`: the balance without lots whose time is over."""
-        return sum(lot.remaining for lot in self.all_lots() if lot.burnable(at))
 
     def all_lots(self) -> list[LotState]:
         """Every lot with points left, in FIFO order."""
@@ -400,38 +402,35 @@ class Account:
 
     def write(self) -> None:
         """Send everything as one statement. Raises StaleAccount when the row changed since it was read."""
+        rows = self.new_rows()
+        if sum(map(len, rows.values())) > ROWS_PER_STATEMENT_MAX:
+            # A correction of a very long history: more parameters than one statement may have.
+            for table, values in rows.items():
+                for start in range(0, len(values), ROWS_PER_STATEMENT_MAX):
+                    part = values[start : start + ROWS_PER_STATEMENT_MAX]
+                    with connection.cursor() as cursor:
+                        cursor.execute(_insert(table, len(part)), list(chain.from_iterable(part)))
+            rows = {}
         parts: list[str] = []
         parameters: list[Any] = []
-        merchant = self.merchant_id
-        for table, rows in self.new_rows().items():
-            if rows:
-                parts.append(f"{table}_new AS ({_insert(table, len(rows))})")
-                for row in rows:
-                    parameters += row
+        for table, values in rows.items():
+            if values:
+                parts.append(f"{table}_new AS ({_insert(table, len(values))})")
+                parameters.extend(chain.from_iterable(values))
         changed = self.changed_lots()
         if changed:
-            parts.append(
-                "used AS (UPDATE loyalty_lots SET remaining = v.remaining"  # noqa: S608
-                f" FROM (VALUES {','.join(['(%s::uuid,%s::bigint)'] * len(changed))}) v (id, remaining)"
-                " WHERE loyalty_lots.merchant_id = %s AND loyalty_lots.id = v.id)"
-            )
-            for lot in changed:
-                parameters += [lot.id, lot.remaining]
-            parameters.append(merchant)
+            parts.append(_USE_LOTS)
+            parameters += [[lot.id for lot in changed], [lot.remaining for lot in changed], self.merchant_id]
         if self.is_new:
             final = _insert("loyalty_enrollments", 1)
             parameters += self.enrollment_values()
         else:
-            final = (
-                "UPDATE loyalty_enrollments SET balance = %s, version = %s, tier = %s, qualifying_spend = %s,"
-                " last_activity_at = %s WHERE merchant_id = %s AND id = %s AND version = %s"
-            )
+            final = _UPDATE_ENROLLMENT
             parameters += [
                 self.balance, self.version, self.tier, from_cents(self.spend_cents), self.last_activity_at,
-                merchant, self.id, self._first_version,
+                self.merchant_id, self.id, self._first_version,
             ]  # fmt: skip
         with connection.cursor() as cursor:
-            # Only names from this file and placeholders.
             cursor.execute((f"WITH {', '.join(parts)} " if parts else "") + final, parameters)
             if cursor.rowcount != 1:
                 raise StaleAccount(f"enrollment {self.id} changed under the customer's lock")
@@ -473,39 +472,42 @@ class Account:
         """The whole row, in the order of COLUMNS."""
         return (
             self.id, self.merchant_id, self.customer_id, self.program_id, self.balance, self.version, self.tier,
-            from_cents(self.spend_cents), self.last_activity_at, self.enrolled_at,
+            from_cents(self.spend_cents), self.last_activity_at, self.at,
         )  # fmt: skip
+
+    def tell(self) -> list[tuple[str, dict[str, Any], datetime]]:
+        """What changed since the last call, as (event type, data, time): one for every entry, and one for the tier."""
+        found = [
+            (
+                f"points.{entry.type}",
+                {"entryId": str(entry.id), "points": entry.points, "balance": entry.balance_after},
+                entry.cause.at,
+            )
+            for entry in self.entries[self._told :]
+        ]
+        if self.tier != self._told_tier:
+            at = self.entries[-1].cause.at if found else self.at
+            found.append(("tier.changed", {"from": self._told_tier, "to": self.tier}, at))
+        self._told, self._told_tier = len(self.entries), self.tier
+        return found
 
     def events(
         self, *, store_id: uuid.UUID | None = None, actor_id: uuid.UUID | None = None, request_id: str = ""
     ) -> list[Event]:
-        """What this posting changed, one event each: every entry, and the tier."""
-        found = [
+        """`tell` as events to be emitted."""
+        return [
             event(
                 merchant_id=self.merchant_id,
                 customer_id=self.customer_id,
                 store_id=store_id,
                 actor_id=actor_id,
                 request_id=request_id,
-                type=f"points.{entry.type}",
-                data={"entryId": str(entry.id), "points": entry.points, "balance": entry.balance_after},
-                occurred_at=entry.cause.at,
+                type=type,
+                data=data,
+                occurred_at=at,
             )
-            for entry in self.entries
+            for type, data, at in self.tell()
         ]
-        if self.tier != self._first_tier:
-            found.append(
-                event(
-                    merchant_id=self.merchant_id,
-                    customer_id=self.customer_id,
-                    store_id=store_id,
-                    actor_id=actor_id,
-                    request_id=request_id,
-                    type="tier.changed",
-                    data={"from": self._first_tier, "to": self.tier},
-                )
-            )
-        return found
 
 
 class StaleAccount(Exception):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Min, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import F, Sum
 
 from cloudpos.tenancy.access import Access
 from customers.models import Customer
@@ -72,12 +72,17 @@ def _expiring(access: Access, enrollment_id: uuid.UUID) -> list[dict[str, Any]]:
     rows = (
         Lot.objects.for_merchant(access.merchant_id)
         .filter(enrollment_id=enrollment_id, remaining__gt=0)
-        .values(day=TruncDate("expires_at", tzinfo=access.tz))
-        .annotate(at=Min("expires_at"), points=Sum("remaining"))
-        .order_by("day")
-        .values_list("at", "points")
+        .values("expires_at")
+        .annotate(points=Sum("remaining"))
+        .order_by(F("expires_at").asc(nulls_last=True))
+        .values_list("expires_at", "points")
     )
-    return [{"expiresAt": at, "points": int(points)} for at, points in rows]
+    days: dict[date | None, tuple[datetime | None, int]] = {}
+    for at, points in rows:
+        day = at.astimezone(access.tz).date() if at is not None else None
+        first, before = days.get(day, (at, 0))
+        days[day] = (first, before + int(points))
+    return [{"expiresAt": at, "points": points} for at, points in days.values()]
 
 
 def entries_of(*, access: Access, customer_id: uuid.UUID) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -245,3 +246,32 @@ def return_receipt(
         "nextTier": outcome["nextTier"],
         "explanation": outcome["explanation"],
     }
+
+
+# --- Events -----------------------------------------------------------------------------------------------------
+
+
+def sold_event(purchase: NewPurchase) -> tuple[str, dict[str, Any], datetime]:
+    """Type, data and time of the event that a sale emits."""
+    data = {
+        "purchaseId": str(purchase.id),
+        "storeId": str(purchase.store_id),
+        "amount": str(purchase.amount),
+        "currency": purchase.currency,
+        "transactionId": purchase.transaction_id,
+    }
+    return "purchase.recorded", data, purchase.occurred_at
+
+
+def returned_event(back: NewReturn, purchase: NewPurchase | Purchase) -> tuple[str, dict[str, Any], datetime]:
+    """Type, data and time of the event that a return emits."""
+    data = {
+        "returnId": str(back.id),
+        "purchaseId": str(purchase.id),
+        "storeId": str(back.store_id),
+        "amount": str(back.amount),
+        "currency": purchase.currency,
+        "transactionId": back.transaction_id,
+        "purchaseTransactionId": purchase.transaction_id,
+    }
+    return "purchase.returned", data, back.occurred_at

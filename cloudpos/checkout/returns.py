@@ -24,7 +24,7 @@ from customers.events import emit_all, event
 from customers.models import Customer, Purchase, PurchaseItem, PurchaseReturn, PurchaseReturnItem
 from customers.purchases import NewReturn, TransactionConflict
 from customers.services import lock_customers, write_standing
-from loyalty.rules import Sale, TakeBack, to_cents
+from loyalty.rules import Sale, TakeBack, plain, to_cents
 from loyalty.services import open_account, take_back
 
 CENT = Decimal("0.01")
@@ -66,7 +66,15 @@ def return_purchase(
     merchant's others (or at `purchase_store_id`). Raises TransactionConflict, PurchaseNotFound, AmbiguousPurchase,
     AlreadyReturned, ReturnExceedsPurchase, UnknownLine, InTheFuture.
     """
-    at = at or now()
+    return record_return(
+        access=access, purchase_transaction_id=purchase_transaction_id, back=back, at=at or now()
+    )
+
+
+def record_return(
+    *, access: Access, purchase_transaction_id: str, back: Mapping[str, Any], at: datetime
+) -> Taken:
+    """`return_purchase` inside the caller's transaction."""
     occurred_at: datetime | None = back.get("occurred_at")
     if occurred_at is not None and occurred_at > at + CLOCK_SKEW:
         raise InTheFuture(field="occurredAt")
@@ -139,6 +147,7 @@ def _write(
         return None
     changed = purchases.standing_after_return(customer=customer, amount=new.amount)
     request_id = current_request_id()
+    type, data, occurred_at = receipts.returned_event(new, purchase)
     events = [
         event(
             merchant_id=access.merchant_id,
@@ -146,17 +155,9 @@ def _write(
             store_id=access.store_id,
             actor_id=access.user_id,
             request_id=request_id,
-            type="purchase.returned",
-            data={
-                "returnId": str(new.id),
-                "purchaseId": str(purchase.pk),
-                "storeId": str(new.store_id),
-                "amount": str(new.amount),
-                "currency": purchase.currency,
-                "transactionId": new.transaction_id,
-                "purchaseTransactionId": purchase.transaction_id,
-            },
-            occurred_at=new.occurred_at,
+            type=type,
+            data=data,
+            occurred_at=occurred_at,
         )
     ]
     if account is not None:
@@ -304,7 +305,7 @@ def _lines(
         available = sold[line].quantity - gone.get(line, Decimal(0))
         if wanted[line] > available:
             raise ReturnExceedsPurchase(
-                f"Line {line}: {receipts.plain(available)} left to return",
+                f"Line {line}: {plain(available)} left to return",
                 field=f"items.{index}.quantity",
             )
     everything = all(

@@ -73,7 +73,7 @@ def take_purchase(*, access: Access, sale: Mapping[str, Any], at: datetime | Non
     `sale` has the fields of POST /purchases by their Python names. Raises TransactionConflict when this transactionId
     was something else, CustomerNotFound, CurrencyMismatch, InTheFuture.
     """
-    return _take(access=access, sale=sale, at=at or now())
+    return record_sale(access=access, sale=sale, at=at or now())
 
 
 def quote_purchase(*, access: Access, sale: Mapping[str, Any], at: datetime | None = None) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def take_purchases(
             if isinstance(sale, ApiError):
                 raise sale
             with transaction.atomic():
-                results.append(_take(access=access, sale=sale, at=at or now()))
+                results.append(record_sale(access=access, sale=sale, at=at or now()))
         except (ApiError, Error) as exc:
             if isinstance(exc, Error) and not connection.is_usable():
                 raise
@@ -109,8 +109,8 @@ def take_purchases(
     return results
 
 
-def _take(*, access: Access, sale: Mapping[str, Any], at: datetime) -> Taken:
-    """Runs inside the caller's transaction."""
+def record_sale(*, access: Access, sale: Mapping[str, Any], at: datetime) -> Taken:
+    """`take_purchase` inside the caller's transaction."""
     purchase = _new_purchase(access, sale, at)
     repeated = _repeated(access, purchase, sale)
     if repeated is not None:
@@ -153,6 +153,7 @@ def _write(access: Access, customer: Customer, planned: Planned) -> None:
         customer=customer, amount=purchase.amount, at=purchase.occurred_at
     )
     request_id = current_request_id()
+    type, data, occurred_at = receipts.sold_event(purchase)
     events = [
         event(
             merchant_id=access.merchant_id,
@@ -160,15 +161,9 @@ def _write(access: Access, customer: Customer, planned: Planned) -> None:
             store_id=access.store_id,
             actor_id=access.user_id,
             request_id=request_id,
-            type="purchase.recorded",
-            data={
-                "purchaseId": str(purchase.id),
-                "storeId": str(purchase.store_id),
-                "amount": str(purchase.amount),
-                "currency": purchase.currency,
-                "transactionId": purchase.transaction_id,
-            },
-            occurred_at=purchase.occurred_at,
+            type=type,
+            data=data,
+            occurred_at=occurred_at,
         )
     ]
     if account is not None:

@@ -3,7 +3,7 @@
 Use cases own their transaction; the other functions run inside their caller's, under the customer's lock.
 """
 
-from loyalty.services.accounts import open_account, read_account
+from loyalty.services.accounts import open_account, read_account, read_accounts
 from loyalty.services.points import (
     InsufficientPoints,
     NoProgram,
@@ -46,6 +46,7 @@ __all__ = [
     "programs_with_stale_tiers",
     "put_program",
     "read_account",
+    "read_accounts",
     "redeem",
     "refresh_tiers",
     "reverse",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from django.db import connection
 
 from customers.models import Customer
 from loyalty.ledger import Account
+from loyalty.models import Enrollment, Program
 from loyalty.rules import to_cents
 from loyalty.services.programs import rule_book
 
@@ -57,3 +59,41 @@ def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool =
         spend_cents=to_cents(spend),
         last_activity_at=last_activity_at,
     )
+
+
+def read_accounts(
+    *, merchant_id: uuid.UUID, customer_ids: Sequence[uuid.UUID], lock: bool = False
+) -> dict[uuid.UUID, Account]:
+    """The accounts of many customers, new ones included; empty when the merchant has no program."""
+    program = (
+        Program.objects.for_merchant(merchant_id).filter(is_active=True).values_list("pk", "revision").first()
+    )
+    if program is None:
+        return {}
+    program_id, revision = program
+    book = rule_book(merchant_id=merchant_id, program_id=program_id, revision=revision)
+    accounts = {}
+    rows = (
+        Enrollment.objects.for_merchant(merchant_id)
+        .filter(program_id=program_id, customer_id__in=customer_ids)
+        .order_by("customer_id")
+    )
+    for row in rows.select_for_update(no_key=True) if lock else rows:
+        accounts[row.customer_id] = Account(
+            merchant_id=merchant_id,
+            customer_id=row.customer_id,
+            program_id=program_id,
+            book=book,
+            id=row.pk,
+            balance=row.balance,
+            version=row.version,
+            tier=row.tier,
+            spend_cents=to_cents(row.qualifying_spend),
+            last_activity_at=row.last_activity_at,
+        )
+    for customer_id in customer_ids:
+        if customer_id not in accounts:
+            accounts[customer_id] = Account(
+                merchant_id=merchant_id, customer_id=customer_id, program_id=program_id, book=book
+            )
+    return accounts

@@ -11,12 +11,10 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import orjson
 from django.db.models import Sum
-from django.utils.timezone import now
 
 from cloudpos.api.context import current_request_id
 from cloudpos.api.errors import BadRequest, Conflict, NotFound
@@ -83,7 +81,6 @@ def post_points(
     transaction_id: str = "",
     reverses_transaction_id: str = "",
     reverses_type: str = "",
-    at: datetime | None = None,
 ) -> Answer:
     """Move points of a customer, once per (store, type, transaction id).
 
@@ -119,9 +116,8 @@ def post_points(
     account = open_settled_account(customer=customer, actor_id=access.user_id)
     if account is None:
         raise NoProgram()
-    at = at or now()
     cause = Cause(
-        at=at,
+        at=account.at,
         description=description,
         transaction_id=transaction_id,
         content_hash=content_hash if transaction_id else None,
@@ -204,7 +200,9 @@ def reverse(
         )
     entry = account.restore(type=Type.REVERSED.value, lots=lots, cause=cause)
     # Points that come back into a lot whose time is over are over at once.
-    over = [(lot, given) for lot, given in lots if lot.expires_at is not None and lot.expires_at <= cause.at]
+    over = [
+        (lot, given) for lot, given in lots if lot.expires_at is not None and lot.expires_at <= account.at
+    ]
     account.debit_lots(
         type=Type.EXPIRED.value, lots=over, cause=Cause(at=cause.at, description="Expired while redeemed")
     )
@@ -219,8 +217,8 @@ def _debit(
     missing = points
     own: list[LotState] = account.lots_of_entry(original_id) if original_id is not None else []
     used = {lot.id for lot in own}
-    for lot in [*own, *account.burnable_lots(points, cause.at, but=used)]:
-        taken = min(missing, lot.remaining) if lot.burnable(cause.at) else 0
+    for lot in [*own, *account.burnable_lots(points, but=used)]:
+        taken = min(missing, lot.remaining) if lot.burnable(account.at) else 0
         if taken:
             lots.append((lot, taken))
             missing -= taken

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.utils.timezone import now
 
 from customers import purchases
 from customers.events import emit_all
@@ -72,18 +71,32 @@ class Story:
     recorded: dict[uuid.UUID, Recorded] = field(default_factory=dict)
 
 
-def accrue(*, account: Account, customer: Customer, sale: Sale, actor_id: uuid.UUID | None = None) -> Posting:
+def accrue(
+    *,
+    account: Account,
+    customer: Customer,
+    sale: Sale,
+    actor_id: uuid.UUID | None = None,
+    latest: bool = False,
+) -> Posting:
     """Post the points of a new purchase. Nothing is written before `account.write()`.
 
     O(1) when it is the customer's latest; otherwise the purchases after it are settled anew. `customer` is as it was
-    before the purchase. Runs under the customer's lock, or for a quote without.
+    before the purchase; `latest` says that the caller knows it to be their latest. Runs under the customer's lock, or
+    for a quote without.
     """
+    if latest:
+        return _accrue_latest(account, sale, actor_id)
     if not _in_step(account, customer):
         return _settle(account, since=None, sale=sale, actor_id=actor_id, cause=_late(sale))
     if account.last_activity_at is not None and sale.at <= account.last_activity_at:
         return _settle(
             account, since=sale.at, customer=customer, sale=sale, actor_id=actor_id, cause=_late(sale)
         )
+    return _accrue_latest(account, sale, actor_id)
+
+
+def _accrue_latest(account: Account, sale: Sale, actor_id: uuid.UUID | None) -> Posting:
     rules = account.book.at(sale.at)
     tier = rules.tier_for(account.spend_cents) if rules is not None else None
     earned = SalePoints(sale, rules.points_for(sale.cents, tier) if rules is not None else 0, tier)
@@ -106,6 +119,24 @@ def take_back(
     since = sale.at if _in_step(account, customer) else None
     cause = f"Return {back.reference[0]} of an earlier purchase"
     return _settle(account, since=since, customer=customer, back=back, actor_id=actor_id, cause=cause)
+
+
+def take_back_latest(
+    *, account: Account, origin: SalePoints, back: TakeBack, actor_id: uuid.UUID | None = None
+) -> Posting:
+    """`take_back` for a return that is the latest of its customer, when the caller has what the sale earned.
+
+    `origin` counts the returns so far, and then this one.
+    """
+    posting = Posting(account)
+    before = taken_back(origin.gross, origin.sale.cents, origin.returned_cents)
+    origin.returned_cents += back.cents
+    points = taken_back(origin.gross, origin.sale.cents, origin.returned_cents) - before
+    _take_for_return(posting, origin, back, points, actor_id)
+    account.spend_cents -= back.cents
+    account.last_activity_at = back.at
+    account.settle_tier()
+    return posting
 
 
 def settle(
@@ -205,7 +236,7 @@ def post_story(
     outcome = replay(story.sales, story.returns, account.book, opening_cents=story.opening_cents)
     posting = Posting(account)
     losses: list[tuple[SalePoints, int]] = []
-    at = now()
+    at = account.at
     newly_returned: dict[uuid.UUID, int] = {}
     for back in story.returns:
         if back.id in story.new_returns:
@@ -271,20 +302,24 @@ def _post_new(
         before = returned[step.sale_id]
         returned[step.sale_id] += step.cents
         points = taken_back(gross, sold, before + step.cents) - taken_back(gross, sold, before)
-        posting.taken += points
-        short = _take(
-            account, type=REVERSED, points=points, sale=origin.sale, back=step,
-            cause=Cause(
-                at=step.at,
-                description=f"Return {step.reference[0]} of purchase {origin.sale.reference[0]}",
-                purchase_id=origin.sale.id,
-                purchase_return_id=step.id,
-                actor_id=actor_id,
-                store_id=step.reference[1],
-            ),
-        )  # fmt: skip
-        posting.taken_short += short
-        posting.shortfall += short
+        _take_for_return(posting, origin, step, points, actor_id)
+
+
+def _take_for_return(
+    posting: Posting, origin: SalePoints, back: TakeBack, points: int, actor_id: uuid.UUID | None
+) -> None:
+    cause = Cause(
+        at=back.at,
+        description=f"Return {back.reference[0]} of purchase {origin.sale.reference[0]}",
+        purchase_id=origin.sale.id,
+        purchase_return_id=back.id,
+        actor_id=actor_id,
+        store_id=back.reference[1],
+    )
+    short = _take(posting.account, type=REVERSED, points=points, sale=origin.sale, back=back, cause=cause)
+    posting.taken += points
+    posting.taken_short += short
+    posting.shortfall += short
 
 
 def _gain(
