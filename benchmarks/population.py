@@ -12,8 +12,9 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 MERCHANTS = 50
@@ -102,7 +103,8 @@ def sales(
                 "customer_id": customer_id,
                 "store_id": store_id,
                 "transaction_id": f"L{serial}",
-                "amount": f"{pence / 100:.2f}",
+                "amount": Decimal(pence) / 100,
+                "items": [{"name": "Sundries", "quantity": 1, "unit_price": Decimal(pence) / 100}],
                 "occurred_at": today - timedelta(days=ago, minutes=1),
             }
 
@@ -140,22 +142,63 @@ def load_people(found: list[Any], counts: list[int], chance: random.Random) -> i
     return loaded
 
 
+def load_sales(found: list[Any], counts: list[int], purchases: int, chance: random.Random) -> int:
+    """Purchases with points, as many per merchant as it has of the customers. Returns how many."""
+    from cloudpos.checkout.bulk import load_history
+    from customers.models import Customer
+
+    loaded = 0
+    for access, count in zip(found, counts, strict=True):
+        ids = list(
+            Customer.objects.for_merchant(access.merchant_id).order_by("id").values_list("id", flat=True)
+        )
+        share = purchases * count // sum(counts)
+        report = load_history(access=access, sales=sales(ids, share, chance, access.store_id))
+        if report.purchases != share:
+            raise SystemExit(f"loaded {report.purchases} of {share} purchases")
+        loaded += report.purchases
+    return loaded
+
+
+def tidy() -> None:
+    """What PostgreSQL and the service's own jobs do in the hours after such a load."""
+    from django.db import connection
+
+    from customers.tasks import compact_counts
+
+    compact_counts()
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+
+
 def main() -> None:
     import django
 
-    django.setup()
     parser = argparse.ArgumentParser()
     parser.add_argument("--customers", type=int, required=True)
     parser.add_argument("--purchases", type=int, required=True)
     chosen = parser.parse_args()
+    django.setup()
     chance = random.Random(SEED)
     counts = sizes(chosen.customers)
     found = merchants(len(counts))
     steps = []
-    started = time.perf_counter()
-    rows = load_people(found, counts, chance)
-    steps.append({"what": "Customers", "rows": rows, "seconds": time.perf_counter() - started})
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    loads: list[tuple[str, Callable[[], int]]] = [
+        ("Customers with an address", lambda: load_people(found, counts, chance)),
+        ("Purchases with points", lambda: load_sales(found, counts, chosen.purchases, chance)),
+    ]
+    for what, load in loads:
+        started = time.perf_counter()
+        rows = load()
+        seconds = time.perf_counter() - started
+        if rows:
+            steps.append({"what": what, "rows": rows, "seconds": seconds})
+            print(f"{what}: {rows:,} in {seconds:.1f} s", file=sys.stderr, flush=True)
+    tidy()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1024 * 1024 if sys.platform == "darwin" else 1024
+    )
     print(json.dumps({"steps": steps, "peak_mb": peak}))
 
 
