@@ -100,7 +100,14 @@ class BatchedEventInput(EventInput):
 
 
 class EventBatchInput(CamelSerializer):
-    # Each row is validated by itself: a bad one fails alone.
+    """What a batch looks like, for the documentation."""
+
+    events = BatchedEventInput(many=True, max_length=EVENTS_PER_BATCH_MAX, allow_empty=False)
+
+
+class EventRowsInput(CamelSerializer):
+    """How a batch is read: each row is validated by itself, a bad one fails alone."""
+
     events = StrictListField(max_length=EVENTS_PER_BATCH_MAX, allow_empty=False)
 
 

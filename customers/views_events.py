@@ -20,6 +20,7 @@ from customers.serializers_events import (
     EventBatchInput,
     EventFilters,
     EventInput,
+    EventRowsInput,
 )
 from customers.services.activity import Recorded, record_activities, record_activity
 
@@ -65,7 +66,7 @@ class EventBatchView(ApiView):
     summaries = {"post": "Record events of many customers"}
 
     def post(self, request: Request) -> HttpResponse:
-        rows = [_read(row) for row in self.input(EventBatchInput)["events"]]
+        rows = [_read(row) for row in self.input(EventRowsInput)["events"]]
         outcomes = record_activities(access=request.access, rows=rows)  # type: ignore[attr-defined]
         results = [_rendered(index, outcome) for index, outcome in enumerate(outcomes)]
         statuses = [result["status"] for result in results]
