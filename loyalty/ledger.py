@@ -108,7 +108,7 @@ COLUMNS = {
     ),
     "loyalty_enrollments": (
         "id", "merchant_id", "customer_id", "program_id", "balance", "version", "tier", "qualifying_spend",
-        "last_activity_at", "at",
+        "last_activity_at", "enrolled_at",
     ),
 }  # fmt: skip
 _INSERTS = {
