@@ -194,6 +194,8 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
+# Dates as the admin writes them everywhere: 22 Nov 2026, 15:04.
+FORMAT_MODULE_PATH = "cloudpos.tenancy.locale_formats"
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 STORAGES = {

@@ -113,12 +113,16 @@ class SearchesByCustomer:
 
 class PurchaseItemInline(TenantTabularInline):
     model = PurchaseItem
-    fields = readonly_fields = ["line", "name", "sku", "category", "amount_of", "price", "total"]
+    fields = readonly_fields = ["name", "code", "category", "amount_of", "price", "total"]
     ordering = ["line"]
     verbose_name_plural = "Items"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("purchase")
+
+    @display(description="SKU")
+    def code(self, item: PurchaseItem) -> str:
+        return item.sku
 
     @display(description="Quantity")
     def amount_of(self, item: PurchaseItem) -> str:
@@ -157,7 +161,6 @@ class PurchaseAdmin(SearchesByCustomer, TenantModelAdmin):
     search_fields = ["transaction_id"]
     search_help_text = "Receipt number, or the customer's name, e-mail, phone or number"
     ordering = ["-occurred_at"]
-    inlines = [PurchaseItemInline, PurchaseReturnInline]
     fieldsets = [
         (
             None,
@@ -175,6 +178,12 @@ class PurchaseAdmin(SearchesByCustomer, TenantModelAdmin):
     empty_icon = "receipt_long"
     empty_title = "No purchases yet"
     empty_text = "A sale appears here as soon as a till has sent it."
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
+        if obj is None:
+            return []
+        returned = PurchaseReturn.objects.for_merchant(obj.merchant_id).filter(purchase=obj).exists()
+        return [PurchaseItemInline, *([PurchaseReturnInline] if returned else [])]
 
     @display(description="When", ordering="occurred_at")
     def when(self, purchase: Purchase) -> str:
@@ -250,9 +259,9 @@ class ConsentAdmin(SearchesByCustomer, TenantModelAdmin):
         ("channel", "purpose"),
         ("source", "wording_version"),
         ("occurred_at", "recorded_at"),
-        "ip",
+        "address",
     ]
-    readonly_fields = ["who", "said", "recorded_at"]
+    readonly_fields = ["who", "said", "recorded_at", "address"]
     empty_icon = "verified_user"
     empty_title = "Nobody said anything about consent yet"
     empty_text = "Until a customer agrees, marketing is off for them."
@@ -264,6 +273,10 @@ class ConsentAdmin(SearchesByCustomer, TenantModelAdmin):
     @display(description="Customer")
     def who(self, consent: Consent) -> str:
         return customer_link(consent.customer)
+
+    @display(description="IP address")
+    def address(self, consent: Consent) -> str:
+        return consent.ip or "–"
 
     @display(description="Said", ordering="state", label={"Granted": "success", "Withdrawn": "danger"})
     def said(self, consent: Consent) -> str:

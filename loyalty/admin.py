@@ -78,6 +78,7 @@ class ProgramAdmin(TenantModelAdmin):
     list_display = ["name", "rate", "rounding", "tier_count", "is_active"]
     list_select_related = ["merchant"]
     inlines = [TierInline]
+    opens_single_row = True
     fieldsets = [
         (None, {"fields": ["name"]}),
         (

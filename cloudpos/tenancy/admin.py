@@ -1,5 +1,6 @@
 """Merchant, stores and the team. Managers look, owners change; user accounts are the platform's."""
 
+import zoneinfo
 from typing import Any
 
 from django import forms
@@ -26,9 +27,46 @@ from cloudpos.tenancy.models import Membership, Merchant, Store, User, email_key
 from cloudpos.tenancy.roles import Role
 
 
+class MerchantForm(TenantForm):
+    timezone = forms.ChoiceField(label="Time zone", choices=lambda: zones(""), widget=UnfoldAdminSelectWidget)
+
+    class Meta:
+        model = Merchant
+        fields = ["name", "slug", "is_active", "currency", "country", "timezone", "language"]
+        help_texts = {
+            "slug": "Short name in lower case",
+            "currency": "Three letters, such as GBP; it can't be changed later",
+            "country": "Two letters, such as GB; how phone numbers without a country are read",
+            "language": "Two letters, such as en",
+        }
+
+
+class StoreForm(TenantForm):
+    timezone = forms.ChoiceField(
+        label="Time zone",
+        choices=lambda: zones("The merchant's"),
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+    )
+
+
+def zones(empty: str) -> list[tuple[str, str]]:
+    """The IANA zones that a place can be in, by region; `empty` is what no choice stands for."""
+    names = sorted(
+        name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/")
+    )
+    return [
+        *([("", empty)] if empty else []),
+        ("UTC", "UTC"),
+        *((name, name.replace("_", " ")) for name in names),
+    ]
+
+
 @admin.register(Merchant)
 class MerchantAdmin(TenantModelAdmin):
     merchant_path = "pk"
+    opens_single_row = True
+    form = MerchantForm
     view_role = Role.OWNER
     edit_role = Role.OWNER
     list_display = ["name", "currency", "country", "timezone", "is_active"]
@@ -53,6 +91,7 @@ class MerchantAdmin(TenantModelAdmin):
 
 @admin.register(Store)
 class StoreAdmin(TenantModelAdmin):
+    form = StoreForm
     add_role = edit_role = Role.OWNER
     list_display = ["name", "code", "city", "country", "time_zone", "is_active"]
     list_select_related = ["merchant"]
@@ -73,7 +112,25 @@ class StoreAdmin(TenantModelAdmin):
         forget_access()
 
 
-class ColleagueForm(TenantForm):
+class RoleForm(TenantForm):
+    """Changes a colleague's role, but never the last owner's."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "store" in self.fields:
+            self.fields["store"].empty_label = "All stores"  # type: ignore[attr-defined]
+            self.fields["store"].help_text = ""
+
+    def clean(self) -> None:
+        super().clean()
+        if self.instance._state.adding:
+            return
+        stays = self.cleaned_data.get("role") == Role.OWNER and self.cleaned_data.get("store") is None
+        if not stays and is_last_owner(Membership.objects.get(pk=self.instance.pk)):
+            raise ValidationError("Make somebody else owner of all stores first.", code="last_owner")
+
+
+class ColleagueForm(RoleForm):
     """Adds a person to the team: an account that exists keeps its name and password."""
 
     email = forms.EmailField(label="E-mail address", widget=UnfoldAdminEmailInputWidget)
@@ -114,14 +171,6 @@ class ColleagueForm(TenantForm):
             raise ValidationError(
                 "This person already has a role there: change it in the list.", code="duplicate"
             )
-
-
-class RoleForm(TenantForm):
-    def clean(self) -> None:
-        super().clean()
-        stays = self.cleaned_data.get("role") == Role.OWNER and self.cleaned_data.get("store") is None
-        if not stays and is_last_owner(Membership.objects.get(pk=self.instance.pk)):
-            raise ValidationError("Make somebody else owner of all stores first.", code="last_owner")
 
 
 def is_last_owner(membership: Membership) -> bool:

@@ -3,6 +3,9 @@
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
 
+import phonenumbers
+from phonenumbers import PhoneNumberFormat
+
 # Where the sign is unmistakable; every other currency is written with its code.
 _SIGNS = {
     "GBP": "£",
@@ -102,6 +105,16 @@ def ago(at: datetime | None, *, now: datetime) -> str:
             text = f"{number} {unit}{'s' if number != 1 else ''}"
             return f"in {text}" if future else f"{text} ago"
     return "just now"
+
+
+def phone(number: str) -> str:
+    """E.164 the way it is printed internationally: +44 20 7183 8750."""
+    if not number:
+        return "–"
+    try:
+        return str(phonenumbers.format_number(phonenumbers.parse(number), PhoneNumberFormat.INTERNATIONAL))
+    except phonenumbers.NumberParseException:
+        return number
 
 
 def change_percent(now: Decimal | int, before: Decimal | int) -> int | None:

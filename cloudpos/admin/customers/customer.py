@@ -32,7 +32,7 @@ from cloudpos.admin.customers.listing import (
 from cloudpos.admin.customers.page import ROWS_SHOWN, customer_page
 from cloudpos.tenancy.backoffice.access import StaffAccess, acting_for, staff_access
 from cloudpos.tenancy.backoffice.pages import TenantModelAdmin, TenantStackedInline
-from cloudpos.tenancy.formats import ago, count, day, money
+from cloudpos.tenancy.formats import ago, count, day, money, phone
 from cloudpos.tenancy.models import Merchant
 from cloudpos.tenancy.roles import Role
 from customers.admin import numbers
@@ -68,7 +68,7 @@ class CustomerAdmin(TenantModelAdmin):
     inlines = [AddressInline]
     list_display = [
         "who",
-        "email",
+        "mail",
         "phone_number",
         "tier_of",
         "segment_of",
@@ -93,15 +93,15 @@ class CustomerAdmin(TenantModelAdmin):
             "More",
             {
                 "fields": [
-                    ("date_of_birth", "gender", "language"),
+                    ("date_of_birth", "gender"),
                     ("home_store", "status"),
-                    "tax_id",
+                    ("language", "tax_id"),
                     "tags",
                     "notes",
                 ]
             },
         ),
-        (None, {"fields": ["version"], "classes": ["cp-hidden"]}),
+        (None, {"fields": ["seen_version"], "classes": ["cp-hidden"]}),
     ]
     empty_icon = "group"
     empty_title = "No customers yet"
@@ -148,9 +148,13 @@ class CustomerAdmin(TenantModelAdmin):
             customer.customer_number,
         )
 
+    @display(description="E-mail", ordering="email_key")
+    def mail(self, customer: Customer) -> str:
+        return customer.email or "–"
+
     @display(description="Phone")
     def phone_number(self, customer: Customer) -> str:
-        return customer.phone or "–"
+        return phone(customer.phone)
 
     @display(description="Tier")
     def tier_of(self, customer: Customer) -> str:
@@ -209,6 +213,7 @@ class CustomerAdmin(TenantModelAdmin):
             "title": customer.display_name,
             "subtitle": None,
             "show_delete": False,
+            "show_save_and_add_another": False,
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)
@@ -231,7 +236,7 @@ class CustomerAdmin(TenantModelAdmin):
                 access=access,
                 customer_id=customer.pk,
                 data=data,
-                expected_version=form.cleaned_data.get("version"),
+                expected_version=form.cleaned_data.get("seen_version"),
             )
         else:
             saved = create_customer(access=access, data=data)

@@ -70,7 +70,7 @@ class CustomerForm(TenantForm):
         required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), max_length=5000
     )
     # The state that the person saw: a change in between is refused instead of overwritten.
-    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    seen_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = Customer
@@ -81,17 +81,16 @@ class CustomerForm(TenantForm):
             "date_of_birth": "Birthday",
             "home_store": "Home store",
         }
-        help_texts = {
-            "phone": "With country code, such as +44 20 7183 8750, or as it is dialled in your country"
-        }
+        help_texts = {"phone": ""}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["phone"].max_length = 40
         self.fields["phone"].validators = []
-        self.fields["phone"].widget.attrs["maxlength"] = 40
+        self.fields["phone"].widget.attrs |= {"maxlength": 40, "placeholder": "+44 20 7183 8750"}
+        self.fields["home_store"].empty_label = "None"  # type: ignore[attr-defined]
         if self.instance.pk and not self.instance._state.adding:
-            self.fields["version"].initial = self.instance.version
+            self.fields["seen_version"].initial = self.instance.version
 
     def _post_clean(self) -> None:
         """Nothing is put on the instance here: the service normalises first, and it alone knows what is unique."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Sum
 
-from cloudpos.admin.customers.telling import Line, told
+from cloudpos.admin.customers.telling import Line, tell
 from cloudpos.lifecycle.timeline import read_timeline
 from cloudpos.tenancy.models import Merchant, Store, User
 from customers.models import (
@@ -52,6 +52,8 @@ def customer_page(customer: Customer, merchant: Merchant) -> dict[str, Any]:
     return {
         "customer": customer,
         "currency": merchant.currency,
+        # An imported history may be older than the record.
+        "since": min(filter(None, [customer.first_visit_at, customer.created_at])),
         "purchases": purchases,
         "rows_shown": ROWS_SHOWN,
         "account": account,
@@ -209,8 +211,7 @@ def _people(ids: Iterable[Any]) -> dict[Any, str]:
 
 def timeline(customer: Customer, merchant: Merchant) -> list[Line]:
     """The latest of everything, newest first, in words."""
-    moments, _ = read_timeline(merchant_id=merchant.pk, customer_id=customer.pk, limit=TIMELINE_SHOWN)
+    # Points that a purchase earned are told in the purchase's own line, so more is read than shown.
+    moments, _ = read_timeline(merchant_id=merchant.pk, customer_id=customer.pk, limit=2 * TIMELINE_SHOWN)
     stores = dict(Store.objects.for_merchant(merchant).values_list("pk", "name"))
-    return [
-        told(moment, currency=merchant.currency, store=stores.get(moment.store_id, "")) for moment in moments
-    ]
+    return tell(moments, currency=merchant.currency, stores=stores)[:TIMELINE_SHOWN]

@@ -10,10 +10,12 @@ from typing import Any
 from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 from django.contrib.admin import ShowFacets, SimpleListFilter
 from django.contrib.admin.views.main import ChangeList as DjangoChangeList
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.paginator import Paginator
 from django.db.models import ForeignKey, Model, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.views import ChangeList
@@ -26,6 +28,13 @@ from cloudpos.tenancy.roles import Role
 
 ROWS_COUNTED_MAX = 10_000
 STORES_OFFERED_MAX = 100
+# Columns whose names say less to a store manager than to us.
+FIELD_LABELS = {
+    "is_active": "Active",
+    "street1": "Street",
+    "street2": "Street, second line",
+    "timezone": "Time zone",
+}
 
 
 class CappedPaginator(Paginator):
@@ -139,6 +148,17 @@ class TenantScope:
             kwargs["queryset"] = rows.for_merchant(merchant_id) if merchant_id else rows.none()
         return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in FIELD_LABELS:
+            kwargs.setdefault("label", FIELD_LABELS[db_field.name])
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+        widget = getattr(field, "widget", None)
+        if isinstance(widget, RelatedFieldWidgetWrapper):
+            # Choosing a store is no occasion to change it.
+            widget.can_add_related = widget.can_change_related = False
+            widget.can_delete_related = widget.can_view_related = False
+        return field
+
     def _may(self, request: HttpRequest, role: Role | None, obj: Any) -> bool:
         # A detail action is asked about with the bare id; its row is then loaded through get_queryset.
         merchant_id = merchant_id_of(obj) if isinstance(obj, Model) else None
@@ -168,6 +188,8 @@ class TenantAdmin(TenantScope):
     empty_icon = "inbox"
     empty_title = ""
     empty_text = ""
+    # A list that holds one row for most merchants opens it at once.
+    opens_single_row = False
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return staff_access(request).may(self.view_role)
@@ -178,6 +200,15 @@ class TenantAdmin(TenantScope):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DjangoChangeList]:
         return TenantChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        if self.opens_single_row and request.method == "GET" and not request.GET:
+            rows = list(self.get_queryset(request)[:2])
+            if len(rows) == 1 and self.has_view_permission(request, rows[0]):
+                return HttpResponseRedirect(
+                    reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[rows[0].pk])
+                )
+        return super().changelist_view(request, extra_context)  # type: ignore[misc]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         columns = list(super().get_list_display(request))  # type: ignore[misc]
@@ -249,6 +280,8 @@ class StoreFilter(SimpleListFilter):
 class TenantInline(TenantScope):
     extra = 0
     show_change_link = False
+    # The theme would repeat each row's name, which for most of them is an id.
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._may(request, self.add_role, obj)

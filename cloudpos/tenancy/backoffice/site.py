@@ -32,6 +32,10 @@ class SignInForm(AuthenticationForm):
         "no_backoffice": "This account has no access to the back office. Ask the owner for the manager role.",
     }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = "E-mail"
+
     def confirm_login_allowed(self, user: Any) -> None:
         super().confirm_login_allowed(user)
         if user.is_superuser or _manages(user):

@@ -14,6 +14,7 @@ register.filter("money", formats.money)
 register.filter("short_money", formats.short_money)
 register.filter("count", formats.count)
 register.filter("signed", formats.signed)
+register.filter("phone", formats.phone)
 
 
 @register.filter

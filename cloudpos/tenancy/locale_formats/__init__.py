@@ -1,0 +1,1 @@
+"""How Django writes dates and numbers where no code of ours does."""
