@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
-from django.db.models.constants import OnConflict
 from django.utils.timezone import now
 
 from cloudpos.api.context import current_request_id
@@ -233,14 +232,7 @@ def _insert(customers: Iterable[Customer], *, search_key: str) -> dict[uuid.UUID
     for _ in range(NUMBER_DRAWS_MAX):
         if not pending:
             break
-        inserted = Customer.objects.all()._insert(
-            pending,
-            fields=Customer._meta.concrete_fields,
-            returning_fields=[Customer._meta.pk],
-            using="default",
-            on_conflict=OnConflict.IGNORE,
-        )
-        done = {row[0] for row in inserted}
+        done = _insert_new(pending)
         pending = [customer for customer in pending if customer.pk not in done]
         for customer in list(pending):
             holder = _holder(customer)
@@ -253,6 +245,25 @@ def _insert(customers: Iterable[Customer], *, search_key: str) -> dict[uuid.UUID
     for customer in pending:
         refused[customer.pk] = Conflict()
     return refused
+
+
+def _insert_new(customers: Sequence[Customer]) -> set[uuid.UUID]:
+    """Insert what conflicts with nothing. The ids that are in."""
+    fields = Customer._meta.concrete_fields
+    columns = ", ".join(connection.ops.quote_name(str(each.column)) for each in fields)
+    row = ", ".join("array_to_tsvector(%s::text[])" if each.attname == "search" else "%s" for each in fields)
+    rows = ", ".join([f"({row})"] * len(customers))
+    values = [
+        each.get_db_prep_save(getattr(customer, each.attname), connection)
+        for customer in customers
+        for each in fields
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO customers ({columns}) VALUES {rows} ON CONFLICT DO NOTHING RETURNING id",  # noqa: S608
+            values,
+        )
+        return {found for (found,) in cursor.fetchall()}
 
 
 def _insert_parts(drafts: Sequence[Draft]) -> None:
