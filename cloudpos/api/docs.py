@@ -17,13 +17,13 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>CloudPOS Customer Service API</title>
-<link rel="icon" href="{assets}/favicon-32x32.png">
-<link rel="stylesheet" href="{assets}/swagger-ui.css">
+<link rel="icon" href="{icon}">
+<link rel="stylesheet" href="{style}">
 </head>
 <body>
 <div id="swagger-ui"></div>
 <noscript>This page needs JavaScript. The description itself is at <a href="/api/schema">/api/schema</a>.</noscript>
-<script src="{assets}/swagger-ui-bundle.js"></script>
+<script src="{bundle}"></script>
 <script src="/api/docs.js"></script>
 </body>
 </html>
@@ -61,8 +61,10 @@ def schema_view(request: HttpRequest) -> HttpResponse:
 @require_safe
 def docs_view(request: HttpRequest) -> HttpResponse:
     """GET /api/docs: Swagger UI."""
-    assets = static("drf_spectacular_sidecar/swagger-ui-dist")
-    return HttpResponse(_PAGE.format(assets=assets))
+    # Each file by its own name: production adds a hash of the content to it.
+    files = {"icon": "favicon-32x32.png", "style": "swagger-ui.css", "bundle": "swagger-ui-bundle.js"}
+    assets = {name: static(f"drf_spectacular_sidecar/swagger-ui-dist/{file}") for name, file in files.items()}
+    return HttpResponse(_PAGE.format(**assets))
 
 
 @require_safe

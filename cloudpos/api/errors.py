@@ -265,7 +265,7 @@ def _drf_problem(exc: drf.APIException) -> Problem:
         return _validation_problem(flatten(exc.detail))
     if isinstance(exc, drf.NotAuthenticated | drf.AuthenticationFailed):
         code = getattr(exc.detail, "code", None)
-        detail = exc.detail
+        detail: Any = exc.detail
         if isinstance(detail, Mapping):
             # simplejwt raises {"detail": ..., "code": ...}
             code, detail = str(detail.get("code", "not_authenticated")), detail.get("detail", "")
@@ -275,8 +275,9 @@ def _drf_problem(exc: drf.APIException) -> Problem:
     headers: dict[str, str] = {}
     if isinstance(exc, drf.ParseError):
         code = MalformedJson.code
-    if isinstance(exc, drf.Throttled) and exc.wait is not None:
-        headers["Retry-After"] = str(int(exc.wait) + 1)
+    wait = getattr(exc, "wait", None)
+    if isinstance(exc, drf.Throttled) and wait is not None:
+        headers["Retry-After"] = str(int(wait) + 1)
     message = "; ".join(error.message for error in flatten(exc.detail)) or _MESSAGES_BY_STATUS.get(status, "")
     return Problem(status, code, message, headers=headers)
 

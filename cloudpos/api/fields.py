@@ -65,6 +65,8 @@ class CleanCharField(serializers.CharField):
         "invalid_text": "Text must not contain NUL or unpaired surrogate characters.",
     }
 
+    max_length: int
+
     def __init__(self, *, multiline: bool = False, max_length: int = 255, **kwargs: Any) -> None:
         self.multiline = multiline
         super().__init__(max_length=max_length, **kwargs)
@@ -95,6 +97,9 @@ class CleanCharField(serializers.CharField):
 
 class StrictIntegerField(serializers.IntegerField):
     """A whole JSON number: 3 or 3.0; not "3", not true, not 3.5. 32 bits unless bounds say otherwise."""
+
+    min_value: int
+    max_value: int
 
     def __init__(self, *, min_value: int = -INT32_MAX - 1, max_value: int = INT32_MAX, **kwargs: Any) -> None:
         super().__init__(min_value=min_value, max_value=max_value, **kwargs)
@@ -137,6 +142,7 @@ class MoneyField(serializers.DecimalField):
         "invalid": 'This must be an amount such as "12.50".',
         "places": "An amount has at most {places} decimal places.",
     }
+    decimal_places: int
 
     def __init__(
         self,
@@ -301,6 +307,9 @@ class MetadataField(serializers.DictField):
 
 class StrictListField(serializers.ListField):
     """A JSON array of at most `max_length` items."""
+
+    max_length: int
+    field_name: str
 
     def __init__(self, *, max_length: int = LIST_ITEMS_MAX, **kwargs: Any) -> None:
         super().__init__(max_length=max_length, **kwargs)

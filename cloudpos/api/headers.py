@@ -11,6 +11,6 @@ def put(response: HttpResponseBase, headers: Mapping[str, str]) -> None:
     Django checks and converts each of them, a microsecond at a time; an answer of this API has about fifteen. Values
     that hold anything from outside go through `response.headers[name] = value`.
     """
-    store = response.headers._store  # type: ignore[attr-defined]
+    store = response.headers._store
     for name, value in headers.items():
         store[name.lower()] = (name, value)

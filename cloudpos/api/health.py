@@ -50,7 +50,7 @@ def _cache() -> str:
 @lru_cache(maxsize=1)
 def _broker_client() -> redis.Redis:
     return redis.from_url(
-        settings.CELERY_BROKER_URL,
+        str(settings.CELERY_BROKER_URL),
         socket_connect_timeout=0.3,
         socket_timeout=0.5,
         retry=Retry(NoBackoff(), 0),

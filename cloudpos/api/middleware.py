@@ -97,9 +97,11 @@ class RequestMiddleware:
     sync_capable = True
     async_capable = False
 
+    _view_alone: Callable[[HttpRequest], HttpResponseBase]
+
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._all_layers = get_response
-        self._view_alone = convert_exception_to_response(self._answer)
+        self._view_alone = convert_exception_to_response(self._answer)  # type: ignore[assignment]
         self._transport_security = _transport_security()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:

@@ -51,6 +51,10 @@ class CamelListSerializer(serializers.ListSerializer):
     """`many=True`: a bounded array, its errors named by index."""
 
     default_error_messages = {"not_a_list": "This must be a list."}
+    child: serializers.Field[Any, Any, Any, Any]
+    field_name: str
+    max_length: int
+    min_length: int | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("max_length", LIST_ITEMS_MAX)
@@ -64,11 +68,12 @@ class CamelListSerializer(serializers.ListSerializer):
             self.fail("not_a_list")
         if not data and not self.allow_empty:
             self.fail("empty")
-        if self.max_length is not None and len(data) > self.max_length:
+        if len(data) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
         if self.min_length is not None and len(data) < self.min_length:
             self.fail("min_length", min_length=self.min_length)
-        rows, errors = [], {}
+        rows: list[Any] = []
+        errors: dict[Any, Any] = {}
         for index, item in enumerate(data):
             try:
                 rows.append(self.child.run_validation(item))
@@ -91,7 +96,8 @@ class _CamelMetaclass(serializers.SerializerMetaclass):
             if isinstance(value, serializers.Field):
                 if value.source is None:
                     value.source = key
-                    value._kwargs["source"] = key  # DRF copies a field by calling its class again
+                    # DRF copies a field by calling its class again.
+                    value._kwargs["source"] = key  # type: ignore[attr-defined]
                 attrs[outside] = attrs.pop(key)
             elif value is None and outside in inherited:
                 attrs[outside] = attrs.pop(key)
@@ -161,9 +167,10 @@ class CamelSerializer(serializers.Serializer, metaclass=_CamelMetaclass):
                 continue
             if len(field.source_attrs) != 1:
                 raise TypeError(f"{type(self).__name__}.{name}: source must be one name")
-            plan[name] = (field, getattr(self, f"validate_{field.source}", None), field.source)
+            source = field.source_attrs[0]
+            plan[name] = (field, getattr(self, f"validate_{source}", None), source)
             if field.required or field.default is not empty:
-                absent.append((name, field, field.source))
+                absent.append((name, field, source))
         self._absent = absent
         self._plan = plan
 
@@ -222,4 +229,4 @@ class CamelSerializer(serializers.Serializer, metaclass=_CamelMetaclass):
         return values
 
     def _error(self, code: str) -> ErrorDetail:
-        return ErrorDetail(self.error_messages[code], code=code)
+        return ErrorDetail(str(self.error_messages[code]), code=code)

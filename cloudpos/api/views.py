@@ -40,6 +40,9 @@ class ApiRequest(Request):
     _auth: Any = None
     _authenticator: Any = None
     _full_data: Any
+    _files: Any
+    # The tenant facts of the caller, set by the authenticator.
+    access: Any
 
     def __init__(self, request: HttpRequest, view: ApiView, authenticators: Sequence[Any]) -> None:
         context = {"view": view, "request": request}
@@ -47,11 +50,12 @@ class ApiRequest(Request):
 
     def identify(self) -> None:
         """Set `user`, `auth` and whatever the authenticators set. Raises what they raise."""
-        for authenticator in self.authenticators:
+        for authenticator in self.authenticators or ():
             found = authenticator.authenticate(self)
             if found is not None:
                 self._authenticator = authenticator
-                self.user, self.auth = found
+                self._request.user = found[0]  # type: ignore[assignment]
+                self._user, self._auth = found
                 return
 
     def _load_data_and_files(self) -> None:
@@ -110,7 +114,7 @@ class ApiView(APIView):
     def get_authenticators(self) -> list[Any]:
         return [] if self.least_role == PUBLIC else super().get_authenticators()
 
-    def get_permissions(self) -> list[Any]:
+    def get_permissions(self) -> Any:
         return [] if self.least_role == PUBLIC else super().get_permissions()
 
     def dispatch(self, http_request: Any, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
@@ -134,9 +138,9 @@ class ApiView(APIView):
         if isinstance(response, Response):
             response.accepted_renderer = _RENDERER
             response.accepted_media_type = _RENDERER.media_type
-            response.renderer_context = {"view": self, "request": request}
+            response.renderer_context = {"view": self, "request": request}  # type: ignore[attr-defined]
         put(response, self.headers)
-        self.response = response
+        self.response = response  # type: ignore[assignment]
         return response
 
     def _handler(self, method: str) -> Callable[..., HttpResponse]:
@@ -171,7 +175,7 @@ class ApiView(APIView):
         return idempotency.perform(
             merchant_id=access.merchant_id,
             subject=str(access.user_id),
-            method=request.method,
+            method=str(request.method),
             path=request._request.path,
             key=key,
             body_hash=idempotency.content_hash(request._request.META.get("QUERY_STRING", ""), request.data),
