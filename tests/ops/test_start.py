@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import secrets
 import signal
 import socket
@@ -31,9 +32,10 @@ def empty_database(django_db_setup: None) -> Iterator[str]:
         databases._drop(server, name)
 
 
-def start(role: str, *, database: str, port: int, folder: Path) -> subprocess.Popen[str]:
+def production(*, database: str, folder: Path, port: int = 3002) -> dict[str, str]:
+    """The environment of a container."""
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    environment |= {
+    return environment | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "ENVIRONMENT": "production",
         "DATABASE_URL": database,
@@ -42,11 +44,14 @@ def start(role: str, *, database: str, port: int, folder: Path) -> subprocess.Po
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "PROMETHEUS_MULTIPROC_DIR": str(folder / f"metrics-{port}"),
-        "STATIC_ROOT": str(folder),
+        "STATIC_ROOT": str(folder / "static"),
     }
+
+
+def start(role: str, *, database: str, port: int, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         ["script/start", role],
-        env=environment,
+        env=production(database=database, port=port, folder=folder),
         cwd=embedded.BASE_DIR,
         stdout=open(folder / f"{port}.log", "w"),
         stderr=subprocess.STDOUT,
@@ -54,15 +59,21 @@ def start(role: str, *, database: str, port: int, folder: Path) -> subprocess.Po
     )
 
 
-def ready(port: int) -> bool:
+def get(port: int, path: str) -> tuple[int, str]:
+    """Status and body, as a proxy that ends TLS would ask; (0, "") when nobody answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", "/health/ready")
-        return connection.getresponse().status == 200
+        connection.request("GET", path, headers={"X-Forwarded-Proto": "https"})
+        response = connection.getresponse()
+        return response.status, response.read().decode(errors="replace")
     except OSError:
-        return False
+        return 0, ""
     finally:
         connection.close()
+
+
+def ready(port: int) -> bool:
+    return get(port, "/health/ready")[0] == 200
 
 
 def free_port() -> int:
@@ -73,6 +84,13 @@ def free_port() -> int:
 
 def test_replicas_that_start_at_once_migrate_once_and_serve(empty_database: str, tmp_path: Path) -> None:
     ports = [free_port(), free_port()]
+    # As the image does when it is built.
+    subprocess.run(
+        [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"],
+        env=production(database="postgresql://nobody@127.0.0.1:1/nothing", folder=tmp_path),
+        cwd=embedded.BASE_DIR,
+        check=True,
+    )
     replicas = [start("web", database=empty_database, port=port, folder=tmp_path) for port in ports]
     try:
         wait_for(
@@ -83,6 +101,14 @@ def test_replicas_that_start_at_once_migrate_once_and_serve(empty_database: str,
         assert all(ready(port) for port in ports), logs
         assert sorted("to apply" in log for log in logs) == [False, True]
         assert sorted("nothing to do" in log for log in logs) == [False, True]
+
+        for page in ("/api/docs", "/admin/login/"):
+            status, body = get(ports[0], page)
+            assert status == 200, page
+            assets = re.findall(r'(?:src|href)="(/static/[^"]+)"', body)
+            assert assets, page
+            assert {get(ports[0], asset)[0] for asset in assets} == {200}, page
+        assert get(ports[0], "/api/schema")[0] == 200
 
         health = subprocess.run(
             [sys.executable, "script/healthcheck.py"],
