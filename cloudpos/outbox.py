@@ -204,7 +204,7 @@ WITH due AS (
     ORDER BY next_attempt_at LIMIT %s
     FOR UPDATE SKIP LOCKED
 )
-UPDATE event_tasks SET attempts = attempts + 1, next_attempt_at = statement_timestamp() + %s
+UPDATE event_tasks SET attempts = attempts + 1, next_attempt_at = statement_timestamp() + %s * interval '1 second'
 FROM due WHERE event_tasks.merchant_id = due.merchant_id AND event_tasks.id = due.id
 RETURNING event_tasks.id, event_tasks.event_id, event_tasks.attempts
 """
@@ -260,7 +260,7 @@ def sweep(*, seconds_max: float = RUN_SECONDS_MAX) -> int:
 def _run_some(turn: Turn) -> tuple[int, int]:
     """(tasks claimed, tasks succeeded)"""
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM_TASKS, [*turn, EVENTS_PER_CALL, timedelta(seconds=LEASE_SECONDS)])
+        cursor.execute(_CLAIM_TASKS, [*turn, EVENTS_PER_CALL, LEASE_SECONDS])
         tasks = [ClaimedTask(*row) for row in cursor.fetchall()]
     return len(tasks), _call(turn, tasks) if tasks else 0
 

@@ -80,7 +80,7 @@ class EventInput(CamelSerializer):
     ignored_fields = EVENT.all_names - {"type", "data", "occurredAt", "eventId", "customerId"}
 
     type = CleanCharField(max_length=EVENT_TYPE_CHARS_MAX)
-    data = MetadataField(bytes_max=EVENT_DATA_BYTES_MAX, required=False)
+    data = MetadataField(bytes_max=EVENT_DATA_BYTES_MAX, required=False)  # type: ignore[assignment]
     occurred_at = AwareDateTimeField(required=False, allow_null=True)
     event_id = CleanCharField(
         max_length=EVENT_ID_CHARS_MAX, required=False, allow_null=True, allow_blank=True
@@ -102,7 +102,9 @@ class BatchedEventInput(EventInput):
 class EventBatchInput(CamelSerializer):
     """What a batch looks like, for the documentation."""
 
-    events = BatchedEventInput(many=True, max_length=EVENTS_PER_BATCH_MAX, allow_empty=False)
+    events = BatchedEventInput(  # type: ignore[call-arg]
+        many=True, max_length=EVENTS_PER_BATCH_MAX, allow_empty=False
+    )
 
 
 class EventRowsInput(CamelSerializer):

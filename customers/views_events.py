@@ -5,7 +5,6 @@ from typing import Any
 
 from django.http import HttpResponse
 from rest_framework.exceptions import ValidationError
-from rest_framework.request import Request
 
 from cloudpos.api import envelope
 from cloudpos.api.errors import ApiError, BadRequest, flatten
@@ -38,15 +37,15 @@ class CustomerEventsView(ApiView):
     filters = {"get": EventFilters}
     summaries = {"get": "List what happened to a customer", "post": "Record an event of a customer"}
 
-    def get(self, request: Request, customer_id: uuid.UUID) -> HttpResponse:
+    def get(self, request: Any, customer_id: uuid.UUID) -> HttpResponse:
         filters = EventFilters(request)
-        access = request.access  # type: ignore[attr-defined]
+        access = request.access
         events = filters.filter_queryset(events_of(merchant_id=access.merchant_id, customer_id=customer_id))
         total, exact = count_events(events)
         return filters.respond("events", EVENT, events, total=total, exact=exact)
 
-    def post(self, request: Request, customer_id: uuid.UUID) -> HttpResponse:
-        access = request.access  # type: ignore[attr-defined]
+    def post(self, request: Any, customer_id: uuid.UUID) -> HttpResponse:
+        access = request.access
         recorded = record_activity(access=access, customer_id=customer_id, data=self.input(EventInput))
         shown = EVENT.instance(recorded.event)
         if not recorded.is_new:
@@ -65,9 +64,9 @@ class EventBatchView(ApiView):
     outputs = {"post": BATCH}
     summaries = {"post": "Record events of many customers"}
 
-    def post(self, request: Request) -> HttpResponse:
+    def post(self, request: Any) -> HttpResponse:
         rows = [_read(row) for row in self.input(EventRowsInput)["events"]]
-        outcomes = record_activities(access=request.access, rows=rows)  # type: ignore[attr-defined]
+        outcomes = record_activities(access=request.access, rows=rows)
         results = [_rendered(index, outcome) for index, outcome in enumerate(outcomes)]
         statuses = [result["status"] for result in results]
         return envelope.success(

@@ -134,11 +134,12 @@ WITH due AS (
     WHERE webhook.is_enabled
     ORDER BY next.next_attempt_at
     LIMIT greatest(0, least(%(places)s, %(in_all)s - (
-        SELECT count(*) FROM webhook_deliveries flying WHERE flying.state = 'sending' AND flying.next_attempt_at > statement_timestamp()
+        SELECT count(*) FROM webhook_deliveries flying
+        WHERE flying.state = 'sending' AND flying.next_attempt_at > statement_timestamp()
     )))
 )
 UPDATE webhook_deliveries
-SET state = 'sending', attempts = attempts + 1, next_attempt_at = statement_timestamp() + %(lease)s
+SET state = 'sending', attempts = attempts + 1, next_attempt_at = statement_timestamp() + %(lease)s * interval '1 second'
 FROM due
 WHERE webhook_deliveries.merchant_id = due.merchant_id AND webhook_deliveries.id = due.id
   AND webhook_deliveries.state IN ('pending', 'sending') AND webhook_deliveries.next_attempt_at <= statement_timestamp()
@@ -157,12 +158,10 @@ def claim(*, places: int) -> list[Claimed]:
                 "places": places,
                 "per_webhook": IN_FLIGHT_PER_WEBHOOK_MAX,
                 "in_all": IN_FLIGHT_MAX,
-                "lease": timedelta(seconds=LEASE_SECONDS),
+                "lease": LEASE_SECONDS,
             },
         )
-        return [
-            Claimed(*row[:5], secret_encrypted=bytes(row[5]), body=bytes(row[6])) for row in cursor.fetchall()
-        ]
+        return [Claimed(*row) for row in cursor.fetchall()]
 
 
 def send_due(*, seconds_max: float = RUN_SECONDS_MAX) -> int:

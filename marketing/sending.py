@@ -122,7 +122,7 @@ def _exchange(
     tls: ssl.SSLContext | None,
 ) -> tuple[int, bytes]:
     """(status, the first RESPONSE_BYTES_MAX bytes of the answer)"""
-    sent = {
+    sent: dict[bytes | str, bytes | str] = {
         "host": target.authority,
         "user-agent": USER_AGENT,
         "content-type": "application/json",

@@ -102,9 +102,7 @@ def test_a_worker_that_died_with_its_tasks_gives_them_up_after_the_lease(
     send(shop)
     outbox.relay()
     with connection.cursor() as cursor:
-        cursor.execute(
-            outbox._CLAIM_TASKS, [shop.merchant.pk, PROBE, 10, timedelta(seconds=outbox.LEASE_SECONDS)]
-        )
+        cursor.execute(outbox._CLAIM_TASKS, [shop.merchant.pk, PROBE, 10, outbox.LEASE_SECONDS])
         assert len(cursor.fetchall()) == 1
     outbox.sweep()
     assert probe.calls == [], "somebody has it"
