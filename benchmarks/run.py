@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import http.client
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -38,6 +39,7 @@ WARM_UP_SECONDS = 0.3
 SAMPLE_ROWS = 5_000
 CURSORS = 30
 UNLIMITED = "1000000000"
+TRANSACTION_CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 STATEMENT_TIMEOUT_MS = "600000"
 
 
@@ -232,6 +234,21 @@ def refuse_wrong_answers(port: int, scenario: Scenario, at: Counterparty) -> Non
         raise SystemExit(f"{scenario.name}: {call.path} found nobody")
 
 
+def count_queries(at: Counterparty, scenario: Scenario) -> int:
+    """Statements of one request with warm caches, BEGIN and COMMIT not counted."""
+    from django.db import connection
+    from django.test import Client
+    from django.test.utils import CaptureQueriesContext
+
+    client = Client(headers=dict(line.split(": ", 1) for line in headers(at).decode().strip().split("\r\n")))
+    next_call = scenario.calls(at)
+    for _ in range(2):
+        call = next_call()
+        with CaptureQueriesContext(connection) as captured:
+            client.generic(call.method, call.path, call.body, "application/json")
+    return sum(not query["sql"].startswith(TRANSACTION_CONTROL) for query in captured.captured_queries)
+
+
 # --- Measuring ----------------------------------------------------------------------------------------------
 
 
@@ -241,15 +258,18 @@ class Yardstick:
     def __init__(self, server: Server, seconds: float, connections: int) -> None:
         self.server, self.seconds, self.connections = server, seconds, connections
         self.total = load.Result()
+        self.cpu_seconds = 0.0
 
     def rate(self) -> float:
         ready = load.prepared(load.Call("GET", self.server.path), b"")
+        before = self.server.cpu_seconds()
         result = load.run(
             port=self.server.port,
             next_request=lambda: ready,
             seconds=self.seconds,
             connections=self.connections,
         )
+        self.cpu_seconds += self.server.cpu_seconds() - before
         self.total.add(result)
         return result.per_second
 
@@ -393,6 +413,9 @@ def measure_all(
         yardstick = Yardstick(bare, chosen.seconds / chosen.rounds, chosen.connections)
         measure(service, yardstick, plan, database, chosen)
     rows = [measured for measured, _ in plan]
+    logging.disable()
+    for measured, at in plan:
+        measured.queries = count_queries(at, measured.scenario)
     return compose(chosen, yardstick, rows, loaded), [
         f"{row.scenario.title}, {row.label}: {miss}" for row in rows for miss in row.misses
     ]
@@ -402,8 +425,9 @@ def compose(
     chosen: argparse.Namespace, yardstick: Yardstick, rows: list[Measured], loaded: dict[str, Any]
 ) -> str:
     bare = ["Empty DRF view, empty project", "", f"{yardstick.total.per_second:.0f}", "1.00", ""]
-    bare += [f"{yardstick.total.percentile(50):.1f}", f"{yardstick.total.percentile(99):.1f}", "", "", "0"]
-    bare.append(str(yardstick.total.errors(200)))
+    bare += [f"{yardstick.total.percentile(50):.1f}", f"{yardstick.total.percentile(99):.1f}"]
+    cpu_ms = 1000 * yardstick.cpu_seconds / (len(yardstick.total.latencies) or 1)
+    bare += [f"{cpu_ms:.2f}", "", "0", str(yardstick.total.errors(200))]
     parts = [
         f"{machine()}. {chosen.customers:,} customers of 50 merchants, {chosen.connections} connections, two gunicorn "
         f"processes, {chosen.seconds:g} s per line in {chosen.rounds} rounds"
