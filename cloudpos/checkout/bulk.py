@@ -22,7 +22,7 @@ from django.utils.timezone import now
 
 from cloudpos.checkout import receipts
 from cloudpos.checkout.returns import record_return, return_hash
-from cloudpos.checkout.sales import CHANNEL_DEFAULT, purchase_hash, record_sale
+from cloudpos.checkout.sales import CENT, CHANNEL_DEFAULT, MILLI, PRICE, ZERO, purchase_hash, record_sale
 from cloudpos.ids import new_id
 from cloudpos.tenancy.access import Access
 from customers.models import Customer
@@ -37,11 +37,6 @@ CHUNK_ROWS = 4_000
 WORKERS = 2
 ATTEMPTS = 4
 CHUNK_TIMEOUT_SECONDS = 120
-
-CENT = Decimal("0.01")
-MILLI = Decimal("0.001")
-PRICE = Decimal("0.0001")
-ZERO = Decimal("0.00")
 
 Row = Mapping[str, Any]
 

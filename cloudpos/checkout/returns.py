@@ -15,7 +15,7 @@ from cloudpos.api.context import current_request_id
 from cloudpos.api.errors import BadRequest, Conflict, NotFound
 from cloudpos.api.transactions import use_case
 from cloudpos.checkout import receipts
-from cloudpos.checkout.sales import CLOCK_SKEW, InTheFuture, Taken
+from cloudpos.checkout.sales import CENT, CLOCK_SKEW, MILLI, ZERO, InTheFuture, Taken
 from cloudpos.ids import new_id
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Store
@@ -26,8 +26,6 @@ from customers.purchases import NewReturn, TransactionConflict
 from customers.services import lock_customers, write_standing
 from loyalty.rules import Sale, TakeBack, plain, to_cents
 from loyalty.services import open_account, take_back
-
-CENT = Decimal("0.01")
 
 
 class PurchaseNotFound(NotFound):
@@ -80,7 +78,7 @@ def record_return(
         raise InTheFuture(field="occurredAt")
     digest = return_hash(
         purchase_transaction_id=purchase_transaction_id,
-        amount=back.get("amount"),
+        amount=_amount(back),
         reason=back.get("reason") or "",
         occurred_at=occurred_at,
         items=back.get("items") or (),
@@ -187,9 +185,16 @@ def return_hash(
             "amount": amount,
             "reason": reason,
             "occurredAt": occurred_at.timestamp() if occurred_at is not None else None,
-            "items": [[item.get("line"), item.get("sku") or "", item["quantity"]] for item in items],
+            "items": [
+                [item.get("line"), item.get("sku") or "", item["quantity"].quantize(MILLI)] for item in items
+            ],
         }
     )
+
+
+def _amount(back: Mapping[str, Any]) -> Decimal | None:
+    amount: Decimal | None = back.get("amount")
+    return None if amount is None else amount.quantize(CENT)
 
 
 def _repeated(access: Access, transaction_id: str, digest: bytes) -> Taken | None:
@@ -257,14 +262,17 @@ def _what_comes_back(
 ) -> tuple[Decimal, list[tuple[int, Decimal]], Decimal]:
     """(amount, [(line, quantity)], amount returned before), checked against the sale under its customer's lock."""
     returned = (
-        PurchaseReturn.objects.for_merchant(purchase.merchant_id)
-        .filter(purchase_id=purchase.pk)
-        .aggregate(amount=Sum("amount"))["amount"]
-    ) or Decimal("0.00")
+        (
+            PurchaseReturn.objects.for_merchant(purchase.merchant_id)
+            .filter(purchase_id=purchase.pk)
+            .aggregate(amount=Sum("amount"))["amount"]
+        )
+        or ZERO
+    )
     left = purchase.amount - returned
     if left <= 0:
         raise AlreadyReturned(extra={"returnable": "0.00"})
-    amount: Decimal | None = back.get("amount")
+    amount = _amount(back)
     lines: list[tuple[int, Decimal]] = []
     if back.get("items"):
         lines, share = _lines(purchase, back["items"], left)
@@ -316,7 +324,7 @@ def _lines(
         return sorted(wanted.items()), left
     value = sum((quantity * sold[line].unit_price for line, quantity in wanted.items()), Decimal(0))
     total = sum((item.quantity * item.unit_price for item in sold.values()), Decimal(0))
-    share = (purchase.amount * value / total).quantize(CENT, ROUND_HALF_UP) if total else Decimal("0.00")
+    share = (purchase.amount * value / total).quantize(CENT, ROUND_HALF_UP) if total else ZERO
     return sorted(wanted.items()), min(share, left)
 
 

@@ -38,6 +38,11 @@ CLOCK_SKEW = timedelta(minutes=5)
 BATCH_PURCHASES_MAX = 500
 CHANNEL_DEFAULT = "store"
 
+ZERO = Decimal("0.00")
+CENT = Decimal("0.01")
+MILLI = Decimal("0.001")
+PRICE = Decimal("0.0001")
+
 
 class CurrencyMismatch(BadRequest):
     code = "currency_mismatch"
@@ -190,14 +195,16 @@ def _new_purchase(access: Access, sale: Mapping[str, Any], at: datetime) -> NewP
             sku=item.get("sku", ""),
             name=item.get("name", ""),
             category=item.get("category", ""),
-            quantity=item["quantity"],
-            unit_price=item["unit_price"],
-            tax=item.get("tax") or Decimal("0.00"),
+            quantity=item["quantity"].quantize(MILLI),
+            unit_price=item["unit_price"].quantize(PRICE),
+            tax=(item.get("tax") or ZERO).quantize(CENT),
         )
         for item in sale.get("items") or ()
     ]
-    tax = sale.get("tax") or Decimal("0.00")
-    discount = sale.get("discount") or Decimal("0.00")
+    # As the database keeps them: two requests are compared by what they would have stored.
+    amount = sale["amount"].quantize(CENT)
+    tax = (sale.get("tax") or ZERO).quantize(CENT)
+    discount = (sale.get("discount") or ZERO).quantize(CENT)
     payment_method = sale.get("payment_method") or ""
     channel = sale.get("channel") or CHANNEL_DEFAULT
     return NewPurchase(
@@ -205,7 +212,7 @@ def _new_purchase(access: Access, sale: Mapping[str, Any], at: datetime) -> NewP
         merchant_id=access.merchant_id,
         store_id=access.store_id,
         transaction_id=sale.get("transaction_id") or "",
-        amount=sale["amount"],
+        amount=amount,
         tax=tax,
         discount=discount,
         currency=currency,
@@ -214,7 +221,7 @@ def _new_purchase(access: Access, sale: Mapping[str, Any], at: datetime) -> NewP
         occurred_at=occurred_at or at,
         recorded_at=at,
         content_hash=purchase_hash(
-            amount=sale["amount"],
+            amount=amount,
             tax=tax,
             discount=discount,
             currency=currency,

@@ -38,7 +38,9 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_generated_client_logs_in_makes_a_customer_sells_and_reads_the_receipt(generated: str, live_server: Any) -> None:
+def test_a_generated_client_logs_in_makes_a_customer_sells_and_reads_the_receipt(
+    generated: str, live_server: Any
+) -> None:
     shop = make_shop("Corner Shop")
     create_program(merchant_id=shop.merchant.pk)
     alice = User.objects.create_user("alice@corner.example", PASSWORD, name="Alice Archer")

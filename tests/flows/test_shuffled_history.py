@@ -1,0 +1,226 @@
+"""Tills send late, twice and in any order: the books end the same, and the same as those of a bulk load."""
+
+import uuid
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cloudpos.checkout.bulk import load_history
+from cloudpos.checkout.returns import PurchaseNotFound
+from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.models import Store
+from customers.models import Customer
+from loyalty.rules import TierRule
+from loyalty.services import create_program
+from tests.fixtures import Shop
+from tests.tills import books, bring_back, findings, minutes, register, sell
+
+pytestmark = pytest.mark.django_db
+
+# Close together, so that a short history crosses them up and down.
+TIERS = [
+    TierRule("bronze", "Bronze", 0, Decimal("1")),
+    TierRule("silver", "Silver", 50_00, Decimal("1.5")),
+    TierRule("gold", "Gold", 120_00, Decimal("2.25")),
+]
+
+
+@dataclass(frozen=True)
+class Return:
+    cents: int
+    minute: int
+
+
+@dataclass(frozen=True)
+class Sale:
+    cents: int
+    minute: int
+    store: int
+    returns: tuple[Return, ...]
+
+
+@st.composite
+def sales(draw: st.DrawFn) -> Sale:
+    cents = draw(st.integers(0, 90_00))
+    minute = draw(st.integers(0, 12))
+    returns = []
+    left = cents
+    for _ in range(draw(st.integers(0, 3))):
+        if left == 0:
+            break
+        back = draw(st.one_of(st.just(left), st.integers(1, left)))
+        # Also before its sale, when a till's clock is wrong.
+        returns.append(Return(back, draw(st.integers(minute - 2, 15))))
+        left -= back
+    return Sale(cents, minute, draw(st.integers(0, 1)), tuple(returns))
+
+
+histories = st.lists(sales(), min_size=1, max_size=6)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What one till sends once."""
+
+    sale: int
+    back: int | None = None
+
+
+def messages(history: Sequence[Sale]) -> list[Message]:
+    return [
+        message
+        for number, sale in enumerate(history)
+        for message in (Message(number), *(Message(number, back) for back in range(len(sale.returns))))
+    ]
+
+
+class Tills:
+    """Sends the messages of one history for one customer; a return that comes before its sale is sent again later."""
+
+    def __init__(self, access: Sequence[Access], customer: Customer, history: Sequence[Sale]) -> None:
+        self.access = access
+        self.customer = customer
+        self.history = history
+        # Another customer's history has the same content under other numbers.
+        self.prefix = uuid.uuid4().hex[:8]
+
+    def send(self, order: Sequence[Message]) -> None:
+        waiting = deque(order)
+        while waiting:
+            message = waiting.popleft()
+            try:
+                self._send(message)
+            except PurchaseNotFound:
+                waiting.append(message)
+
+    def _send(self, message: Message) -> None:
+        sale = self.history[message.sale]
+        access = self.access[sale.store]
+        number = f"{self.prefix}-{message.sale}"
+        if message.back is None:
+            sell(access, self.customer, number, str(Decimal(sale.cents) / 100), minutes(sale.minute))
+        else:
+            back = sale.returns[message.back]
+            bring_back(
+                access,
+                number,
+                f"{number}-{message.back}",
+                str(Decimal(back.cents) / 100),
+                minutes(back.minute),
+            )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The history as the bulk load takes it."""
+        return [
+            {
+                "customer_id": self.customer.pk,
+                "store_id": self.access[sale.store].store_id,
+                "transaction_id": f"{self.prefix}-{number}",
+                "amount": Decimal(sale.cents) / 100,
+                "occurred_at": minutes(sale.minute),
+                "returns": [
+                    {
+                        "store_id": self.access[sale.store].store_id,
+                        "transaction_id": f"{self.prefix}-{number}-{place}",
+                        "amount": Decimal(back.cents) / 100,
+                        "occurred_at": minutes(back.minute),
+                    }
+                    for place, back in enumerate(sale.returns)
+                ],
+            }
+            for number, sale in enumerate(self.history)
+        ]
+
+    def books(self) -> dict[str, Any]:
+        found = books(self.customer)
+        found["points"] = {number.removeprefix(self.prefix): each for number, each in found["points"].items()}
+        return found
+
+
+def by_hand(history: Sequence[Sale]) -> dict[str, Any]:
+    """The balance, tier and points of a history, worked out once more without the service's own rules."""
+    steps: list[tuple[int, int, str, int, int]] = []
+    for number, sale in enumerate(history):
+        steps.append((sale.minute, 0, str(number), number, sale.cents))
+        for place, back in enumerate(sale.returns):
+            steps.append((max(back.minute, sale.minute), 1, f"{number}-{place}", number, back.cents))
+    # Store ids are of one merchant: transaction ids alone are unique here, so they decide.
+    spend, gross, returned = 0, {}, dict.fromkeys(range(len(history)), 0)
+    for _, kind, _, number, cents in sorted(steps):
+        if kind == 0:
+            factor = Decimal("2.25") if spend >= 120_00 else Decimal("1.5") if spend >= 50_00 else Decimal(1)
+            gross[number] = int(Decimal(cents) / 100 * factor)
+            spend += cents
+        else:
+            returned[number] += cents
+            spend -= cents
+    points = {
+        f"-{number}": gross[number] - (gross[number] * returned[number] // sale.cents if sale.cents else 0)
+        for number, sale in enumerate(history)
+    }
+    tier = "gold" if spend >= 120_00 else "silver" if spend >= 50_00 else "bronze"
+    return {"points": points, "balance": sum(points.values()), "tier": tier, "spend": Decimal(spend) / 100}
+
+
+@pytest.fixture
+def two_stores(shop: Shop) -> Iterator[list[Access]]:
+    """Whatever the examples did, the ledger of all of them together is sound."""
+    create_program(merchant_id=shop.merchant.pk, tiers=TIERS)
+    second = Store.objects.create(merchant=shop.merchant, name="Station", code="STN")
+    yield [shop.access, replace(shop.access, store_id=second.pk)]
+    assert findings(shop) == []
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories, data=st.data())
+def test_any_order_ends_in_the_same_books(
+    shop: Shop, two_stores: list[Access], history: list[Sale], data: st.DataObject
+) -> None:
+    sent = messages(history)
+    shuffled = data.draw(st.permutations(sent))
+    repeated = data.draw(st.lists(st.sampled_from(sent), max_size=4))
+
+    alice = Tills(two_stores, register(shop, "Alice"), history)
+    alice.send([*shuffled, *repeated, *reversed(repeated)])
+    bob = Tills(two_stores, register(shop, "Bob"), history)
+    load_history(access=two_stores[0], sales=bob.rows())
+
+    expected = by_hand(history)
+    for till in (alice, bob):
+        found = till.books()
+        assert found["points"] == expected["points"]
+        assert found["balance"] == found["shown"] == expected["balance"]
+        assert found["tier"] == (expected["tier"], expected["tier"])
+        assert found["spend"] == (expected["spend"], expected["spend"])
+        assert found["shortfall"] == 0
+        assert found["visits"] == (
+            len(history),
+            minutes(min(sale.minute for sale in history)),
+            minutes(max(sale.minute for sale in history)),
+        )
+    assert alice.books() == bob.books()
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories, data=st.data())
+def test_a_bulk_load_after_any_part_of_the_history_ends_in_the_same_books(
+    shop: Shop, two_stores: list[Access], history: list[Sale], data: st.DataObject
+) -> None:
+    sent = messages(history)
+    known = {message.sale for message in data.draw(st.lists(st.sampled_from(sent), max_size=4))}
+    alice = Tills(two_stores, register(shop, "Alice"), history)
+    alice.send([message for message in sent if message.sale in known and message.back is None])
+    first = load_history(access=two_stores[0], sales=alice.rows())
+    again = load_history(access=two_stores[0], sales=alice.rows())
+
+    assert first.purchases + first.returns == len(sent) - len(known)
+    assert (again.purchases, again.returns, again.repeated) == (0, 0, len(sent))
+    expected = by_hand(history)
+    found = alice.books()
+    assert (found["points"], found["balance"]) == (expected["points"], expected["balance"])
