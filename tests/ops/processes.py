@@ -24,7 +24,7 @@ def processes_of(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def wait_for(condition: Callable[[], bool], *, seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], bool], *, seconds: float = 60) -> None:
     """Return when `condition` holds; AssertionError when it does not for `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -200,7 +200,7 @@ def test_a_second_server_on_the_same_folder_is_refused(installation: Installatio
     second = Installation(installation.folder, installation.port + 1)
     second.start()
     assert second.process is not None
-    assert second.process.wait(timeout=30) == 1
+    assert second.process.wait(timeout=60) == 1
     assert "another script/server runs" in installation.log()
     assert installation.status() == 200
     assert installation.stop(signal.SIGINT) == 0
