@@ -101,9 +101,13 @@ def _products() -> dict[str, tuple[str, str]]:
 
 def history(until: date) -> Iterator[dict[str, Any]]:
     """Purchases and returns together in order of time, as tills send them: the customer by e-mail or phone."""
-    known = {row["key"]: {"email": row["email"]} if row["email"] else {"phone": row["phone"]} for row in _rows("customers")}
-    sales = ({**sale, **known[sale["customer"]]} for sale in purchases(until))
+    known = {
+        row["key"]: {"email": row["email"]} if row["email"] else {"phone": row["phone"]}
+        for row in _rows("customers")
+    }
     # A return is later than its sale; at one instant, sales first.
-    for sale in heapq.merge(sales, returns(until), key=lambda row: (row["occurredAt"], "purchase" in row)):
-        del sale["customer"]
-        yield sale
+    sales = heapq.merge(
+        purchases(until), returns(until), key=lambda row: (row["occurredAt"], "purchase" in row)
+    )
+    for sale in sales:
+        yield {**sale, **known[sale.pop("customer")]}
