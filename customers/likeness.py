@@ -29,8 +29,11 @@ PHONE_TAIL_DIGITS = 9
 
 # Mailboxes of a function, not of a person.
 _SHARED_LOCAL_PARTS = frozenset(
-    "admin billing contact hello help hi info mail me noreply office orders post reception sales service shop".split()
-)
+    {
+        "admin", "billing", "contact", "hello", "help", "hi", "info", "mail", "me", "noreply", "office", "orders",
+        "post", "reception", "sales", "service", "shop",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

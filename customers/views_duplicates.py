@@ -1,7 +1,7 @@
 """GET /customers/duplicates."""
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 from django.http import HttpResponse
 from rest_framework.request import Request
@@ -17,6 +17,7 @@ from cloudpos.api.views import ApiView
 from cloudpos.tenancy.roles import Role
 from customers.duplicates import SCORE_MIN_DEFAULT, Group, Position, find_alike, find_duplicates
 from customers.models import Customer
+from customers.shapes import optional
 
 CURSOR = "duplicates"
 # A longer key is cut: the next page then reads a few customers twice instead of losing one.
@@ -27,11 +28,11 @@ CANDIDATE = RowShape(
     [
         "id",
         "customer_number",
-        "first_name",
-        "last_name",
-        "company_name",
-        "email",
-        "phone",
+        optional("first_name"),
+        optional("last_name"),
+        optional("company_name"),
+        optional("email"),
+        optional("phone"),
         "date_of_birth",
         "total_spent",
         "visit_count",
@@ -40,7 +41,7 @@ CANDIDATE = RowShape(
         "created_at",
     ],
     model=Customer,
-    extra={"postalCode": {"type": "string"}},
+    extra={"postalCode": {"type": ["string", "null"]}},
 )
 GROUP = Fields(
     "DuplicateGroup",
@@ -56,7 +57,7 @@ GROUP = Fields(
 class Score(Parameter):
     """From 0 to 1."""
 
-    schema: ClassVar[dict[str, Any]] = {"type": "number", "minimum": 0, "maximum": 1}
+    schema = {"type": "number", "minimum": 0, "maximum": 1}
 
     def parse(self, text: str) -> float:
         if re.fullmatch(r"0(\.[0-9]{1,4})?|1(\.0{1,4})?", text) is None:
@@ -148,18 +149,18 @@ def _rendered(group: Group) -> dict[str, Any]:
             {
                 "id": candidate.traits.id,
                 "customerNumber": candidate.customer_number,
-                "firstName": candidate.traits.first_name,
-                "lastName": candidate.traits.last_name,
-                "companyName": candidate.traits.company_name,
-                "email": candidate.email,
-                "phone": candidate.phone,
+                "firstName": candidate.traits.first_name or None,
+                "lastName": candidate.traits.last_name or None,
+                "companyName": candidate.traits.company_name or None,
+                "email": candidate.email or None,
+                "phone": candidate.phone or None,
                 "dateOfBirth": candidate.traits.birth,
                 "totalSpent": candidate.total_spent,
                 "visitCount": candidate.visit_count,
                 "points": candidate.points,
                 "lastVisitAt": candidate.last_visit_at,
                 "createdAt": candidate.created_at,
-                "postalCode": candidate.postal_code,
+                "postalCode": candidate.postal_code or None,
             }
             for candidate in group.customers
         ],

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
-from django.db.models import Q
+from django.db.models import CharField, F, Func, Q, Value
 from django.utils.timezone import now
 
 from cloudpos.api.context import current_request_id
@@ -17,7 +17,7 @@ from cloudpos.api.transactions import use_case
 from cloudpos.lifecycle.family import family_of
 from cloudpos.lifecycle.tables import BY_MODEL, OnErase, Table
 from cloudpos.tenancy.access import Access
-from customers.event_types import OUR_EVENTS
+from customers.event_types import OUR_NOUNS
 from customers.events import emit, event
 from customers.models import (
     Address,
@@ -64,7 +64,11 @@ def erase_customer(*, access: Access, customer_id: uuid.UUID) -> ErasureReport:
     at = now()
     customer, others = _lock_family(access, customer_id)
     if customer.erased_at is not None:
-        receipt = Erasure.objects.for_merchant(access.merchant_id).filter(customer_id=customer.pk).latest("erased_at")
+        receipt = (
+            Erasure.objects.for_merchant(access.merchant_id)
+            .filter(customer_id=customer.pk)
+            .latest("erased_at")
+        )
         return ErasureReport(receipt, is_new=False)
     records = [customer, *others]
     counts = _erase_rows(access.merchant_id, [record.pk for record in records])
@@ -141,9 +145,8 @@ def _erase_rows(merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> dict[str, int]:
         # Only what holds something: the receipt counts what went.
         return int(rows(model).filter(changed).update(**BY_MODEL[model].emptied))
 
-    clients_events = rows(Event).exclude(type__in=OUR_EVENTS)
-    # Deliveries first: they are found by their events' type.
-    deliveries = rows(WebhookDelivery).exclude(event__type__in=OUR_EVENTS)
+    clients_events = _of_clients(rows(Event), "type")
+    deliveries = _of_clients(rows(WebhookDelivery), "event__type")
     counts = {
         "webhookDeliveries": _empty_deliveries(deliveries),
         "events": clients_events.update(**BY_MODEL[Event].emptied),
@@ -156,6 +159,12 @@ def _erase_rows(merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> dict[str, int]:
     merges = Merge.objects.for_merchant(merchant_id).filter(Q(target_id__in=ids) | Q(source_id__in=ids))
     counts["merges"] = merges.update(**BY_MODEL[Merge].emptied)
     return counts
+
+
+def _of_clients(rows: Any, type_path: str) -> Any:
+    """What clients sent: the data of our own events holds ids and amounts only."""
+    noun = Func(F(type_path), Value("."), Value(1), function="split_part", output_field=CharField())
+    return rows.annotate(noun=noun).exclude(noun__in=OUR_NOUNS)
 
 
 def _empty_deliveries(deliveries: Any) -> int:
@@ -206,9 +215,7 @@ def _forget_stored_answers(merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> int:
 def _forget_admin_log(records: list[Customer]) -> int:
     """The admin's history names what it changed."""
     kind = ContentType.objects.get_for_model(Customer)
-    entries = LogEntry.objects.filter(
-        content_type=kind, object_id__in=[str(record.pk) for record in records]
-    )
+    entries = LogEntry.objects.filter(content_type=kind, object_id__in=[str(record.pk) for record in records])
     return entries.update(object_repr=ERASED_NAME, change_message="")
 
 

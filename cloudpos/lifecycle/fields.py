@@ -99,8 +99,8 @@ def take_apart(
             added = set(made) - set(old)
             restored[column] = [tag for tag in now if tag not in added]
         elif column == "metadata":
-            added = {key: value for key, value in made.items() if key not in old}
-            restored[column] = {key: value for key, value in now.items() if added.get(key, _NOTHING) != value}
+            new = {key: value for key, value in made.items() if key not in old}
+            restored[column] = {key: value for key, value in now.items() if new.get(key, _NOTHING) != value}
         elif now != old:
             kept.append(column)
     return restored, kept

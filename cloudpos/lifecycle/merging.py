@@ -126,7 +126,8 @@ def _do_merge(
 ) -> MergeReport:
     at = now()
     target, source = _lock_both(access, customer_id, source_id)
-    before = {"points": (target.points, source.points), "spent": (target.total_spent, source.total_spent)}
+    points_before = (target.points, source.points)
+    spent_before = (target.total_spent, source.total_spent)
     tier_before = (target.tier, source.tier)
     said = (fold_log(target), fold_log(source))
     changed, choices = combine(target, source, from_source=from_source)
@@ -159,7 +160,7 @@ def _do_merge(
             "styleMerged": _storable(style_merged),
             "defaultAddress": str(default_address) if default_address else None,
             "consents": statements,
-            "transferEntry": str(transfer.target_entry_id) if transfer else None,
+            "transferEntries": [str(entry_id) for entry_id in transfer.target_entry_ids] if transfer else [],
         },
     )
     merge.save(force_insert=True)
@@ -182,9 +183,9 @@ def _do_merge(
         fields=choices,
         moved={key: len(ids) for key, ids in moved_ids.items()},
         consents=consents,
-        points={"target": before["points"][0], "source": before["points"][1], "result": target.points},
+        points={"target": points_before[0], "source": points_before[1], "result": target.points},
         tier={"target": tier_before[0], "source": tier_before[1], "result": target.tier},
-        total_spent={"target": before["spent"][0], "source": before["spent"][1], "result": target.total_spent},
+        total_spent={"target": spent_before[0], "source": spent_before[1], "result": target.total_spent},
         merged_at=at,
     )
 
@@ -234,7 +235,9 @@ def write_fields(customer: Customer, changed: dict[str, Any], *, search_key: str
 
 def _release_default_address(customer: Customer) -> uuid.UUID | None:
     """Take the default from a customer whose addresses are about to move; the id of what it was."""
-    addresses = Address.objects.for_merchant(customer.merchant_id).filter(customer_id=customer.pk, is_default=True)
+    addresses = Address.objects.for_merchant(customer.merchant_id).filter(
+        customer_id=customer.pk, is_default=True
+    )
     default: uuid.UUID | None = addresses.values_list("pk", flat=True).first()
     if default is not None:
         addresses.update(is_default=False)
@@ -314,9 +317,11 @@ def _merge_consents(
     statements: list[Consent] = []
     sides: dict[str, str] = {}
     # A till's clock may be ahead: of two statements of one instant the withdrawal counts.
-    latest = Consent.objects.for_merchant(target.merchant_id).filter(customer_id=target.pk).aggregate(
-        at=Max("occurred_at")
-    )["at"]
+    latest = (
+        Consent.objects.for_merchant(target.merchant_id)
+        .filter(customer_id=target.pk)
+        .aggregate(at=Max("occurred_at"))["at"]
+    )
     for channel, purposes in sorted(united.items()):
         for purpose, granted in sorted(purposes.items()):
             sides_said = (mine.get(channel, {}).get(purpose), theirs.get(channel, {}).get(purpose))
@@ -344,7 +349,11 @@ def _merge_consents(
 def _storable(columns: dict[str, Any]) -> dict[str, Any]:
     """Column values as JSON; `restorable` reads them back."""
     return {
-        column: value.isoformat() if hasattr(value, "isoformat") else str(value) if isinstance(value, uuid.UUID) else value
+        column: value.isoformat()
+        if hasattr(value, "isoformat")
+        else str(value)
+        if isinstance(value, uuid.UUID)
+        else value
         for column, value in columns.items()
     }
 

@@ -81,7 +81,7 @@ class Table:
         )
 
 
-_PROFILE_EMPTIED = {
+_PROFILE_EMPTIED: dict[str, Any] = {
     "first_name": "",
     "last_name": "",
     "company_name": "",
@@ -110,7 +110,15 @@ TABLES = (
         emptied=_PROFILE_EMPTIED,
         hidden=frozenset({"search", "sort_name", "email_key"}),
     ),
-    Table(Address, "customer_id", "addresses", OnMerge.MOVES, OnErase.DELETED, "No duty to keep.", order=("created_at",)),
+    Table(
+        Address,
+        "customer_id",
+        "addresses",
+        OnMerge.MOVES,
+        OnErase.DELETED,
+        "No duty to keep.",
+        order=("created_at",),
+    ),
     Table(Preferences, "customer_id", "preferences", OnMerge.STAYS, OnErase.DELETED, "No duty to keep."),
     Table(
         Consent,
@@ -246,9 +254,10 @@ TABLES = (
         PROTOCOL,
         emptied={"moved": {}},
         order=("merged_at", "pk"),
-        hidden=frozenset({"moved"}),
     ),
-    Table(Erasure, "customer_id", "erasures", OnMerge.STAYS, OnErase.KEPT, PROTOCOL, order=("erased_at", "pk")),
+    Table(
+        Erasure, "customer_id", "erasures", OnMerge.STAYS, OnErase.KEPT, PROTOCOL, order=("erased_at", "pk")
+    ),
 )
 BY_MODEL = {table.model: table for table in TABLES}
 MOVING = tuple(table for table in TABLES if table.on_merge is OnMerge.MOVES)

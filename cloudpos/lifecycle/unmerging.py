@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, Sum
 from django.utils.timezone import now
 
 from cloudpos.api.context import current_request_id
@@ -19,7 +19,13 @@ from cloudpos.lifecycle.tables import MOVING
 from cloudpos.tenancy.access import Access
 from customers.events import emit_all, event
 from customers.models import Address, Consent, ConsentState, Customer, Merge, Preferences, Purchase
-from customers.services import append_consents, index_customer, keep_one_default, lock_customers, refold_consents
+from customers.services import (
+    append_consents,
+    index_customer,
+    keep_one_default,
+    lock_customers,
+    refold_consents,
+)
 from customers.services.consents import build_consent, fold_log
 from loyalty.models import LedgerEntry
 from loyalty.services import undo_transfer
@@ -77,7 +83,9 @@ def undo_merge(*, access: Access, customer_id: uuid.UUID, merge_id: uuid.UUID) -
 
     _take_default_from(target, rows["addresses"])
     withdrawn_since = _withdrawn_since(target, merge)
-    counts = {table.key: _give_back(table.model._meta.db_table, target, source, rows[table.key]) for table in MOVING}
+    counts = {
+        table.key: _give_back(table.model._meta.db_table, target, source, rows[table.key]) for table in MOVING
+    }
     if counts["addresses"] < len(rows["addresses"]):
         missing = len(rows["addresses"]) - counts["addresses"]
         report.append(f"Addresses deleted since the merge: {missing}")
@@ -87,18 +95,20 @@ def undo_merge(*, access: Access, customer_id: uuid.UUID, merge_id: uuid.UUID) -
     _restore_style(target, moved)
     _restore_fields(target, source, moved, access, report)
 
-    entry_id = moved["transferEntry"]
-    if entry_id is not None:
+    entry_ids = [uuid.UUID(entry_id) for entry_id in moved["transferEntries"]]
+    if entry_ids:
         undo_transfer(
-            source=source, target=target, target_entry_id=uuid.UUID(entry_id), at=at, actor_id=access.user_id
+            source=source, target=target, target_entry_ids=entry_ids, at=at, actor_id=access.user_id
         )
     for customer in (target, source):
         restate(customer, cause=f"Merge of {source.customer_number} undone", access=access)
-    _tell_missing_points(access, entry_id, source, report)
+    _tell_missing_points(access, entry_ids, source, report)
     _tell_new_purchases(target, merge, report)
 
     merge.undone_at = at
-    merge.save(update_fields=["undone_at"])
+    # Two people again: what one of them brought along is nothing to keep beside the other.
+    merge.moved = {}
+    merge.save(update_fields=["undone_at", "moved"])
     facts = {"mergeId": str(merge.pk), "sourceId": str(source.pk), "targetId": str(target.pk)}
     emit_all(
         [
@@ -127,7 +137,9 @@ def undo_merge(*, access: Access, customer_id: uuid.UUID, merge_id: uuid.UUID) -
     )
 
 
-def _lock_merge(access: Access, customer_id: uuid.UUID, merge_id: uuid.UUID) -> tuple[Merge, Customer, Customer]:
+def _lock_merge(
+    access: Access, customer_id: uuid.UUID, merge_id: uuid.UUID
+) -> tuple[Merge, Customer, Customer]:
     merges = Merge.objects.for_merchant(access.merchant_id).filter(
         Q(target_id=customer_id) | Q(source_id=customer_id), pk=merge_id
     )
@@ -212,7 +224,10 @@ def _divide_consents(
 ) -> None:
     """Statements of the merge go to the side that had withdrawn; a withdrawal since the merge counts for both."""
     _give_back(
-        Consent._meta.db_table, target, source, [uuid.UUID(pk) for pk, side in statements.items() if side == "source"]
+        Consent._meta.db_table,
+        target,
+        source,
+        [uuid.UUID(pk) for pk, side in statements.items() if side == "source"],
     )
     refold_consents(target)
     refold_consents(source)
@@ -285,15 +300,11 @@ def _is_taken(source: Customer, column: str, value: str) -> bool:
     return same.exclude(pk=source.pk).exists()
 
 
-def _tell_missing_points(access: Access, entry_id: str | None, source: Customer, report: list[str]) -> None:
-    if entry_id is None:
-        return
-    gave: int = (
-        LedgerEntry.objects.for_merchant(access.merchant_id)
-        .filter(pk=entry_id)
-        .values_list("points", flat=True)
-        .get()
-    )
+def _tell_missing_points(
+    access: Access, entry_ids: list[uuid.UUID], source: Customer, report: list[str]
+) -> None:
+    entries = LedgerEntry.objects.for_merchant(access.merchant_id).filter(pk__in=entry_ids)
+    gave: int = entries.aggregate(points=Sum("points"))["points"] or 0
     if source.points < gave:
         report.append(
             f"Points spent, expired or taken back since the merge: {gave - source.points} of {gave} did not return"

@@ -17,7 +17,9 @@ BORN = date(1990, 2, 3)
 
 
 def person(shop: Shop, first_name: str, last_name: str = "", **data: Any) -> Customer:
-    return create_customer(access=shop.access, data={"first_name": first_name, "last_name": last_name, **data})
+    return create_customer(
+        access=shop.access, data={"first_name": first_name, "last_name": last_name, **data}
+    )
 
 
 def home(postal_code: str) -> dict[str, str]:
@@ -92,7 +94,10 @@ def test_a_group_says_who_and_why(shop: Shop) -> None:
     ("one", "other"),
     [
         # dots and tags of an e-mail address
-        ({"first_name": "Al", "email": "al.smith@gmail.com"}, {"first_name": "Bo", "email": "alsmith+x@googlemail.com"}),
+        (
+            {"first_name": "Al", "email": "al.smith@gmail.com"},
+            {"first_name": "Bo", "email": "alsmith+x@googlemail.com"},
+        ),
         # first and last name swapped
         (
             {"first_name": "Alice", "last_name": "Smith", "date_of_birth": BORN},
@@ -141,11 +146,19 @@ def test_what_makes_two_customers_one(shop: Shop, one: dict[str, Any], other: di
     [
         ({"first_name": "Alice", "last_name": "Smith"}, {"first_name": "Alice", "last_name": "Smith"}),
         ({"first_name": "Alice", "date_of_birth": BORN}, {"first_name": "Bob", "date_of_birth": BORN}),
-        ({"first_name": "Al", "email": "info@example.com"}, {"first_name": "Bo", "email": "info@example.org"}),
+        (
+            {"first_name": "Al", "email": "info@example.com"},
+            {"first_name": "Bo", "email": "info@example.org"},
+        ),
         # father and son
         (
             {"first_name": "John", "last_name": "Smith", "address": home("LS1"), "date_of_birth": BORN},
-            {"first_name": "John", "last_name": "Smith", "address": home("LS1"), "date_of_birth": date(1960, 5, 5)},
+            {
+                "first_name": "John",
+                "last_name": "Smith",
+                "address": home("LS1"),
+                "date_of_birth": date(1960, 5, 5),
+            },
         ),
     ],
 )
@@ -175,8 +188,8 @@ def test_found_by_several_keys_and_shown_once(shop: Shop) -> None:
     assert sorted(pairs(groups), key=len) == [ids(a, b), ids(a, b, c)]
 
 
-@pytest.mark.parametrize("slice_customers", [3, 7, 10_000])
-@pytest.mark.parametrize("limit", [1, 2, 100])
+@pytest.mark.parametrize("slice_customers", [5, 10_000])
+@pytest.mark.parametrize("limit", [1, 100])
 def test_every_group_once_whatever_the_slices_and_pages(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, slice_customers: int, limit: int
 ) -> None:
