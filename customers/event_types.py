@@ -22,6 +22,7 @@ OUR_EVENTS = frozenset(
         "points.redeemed",
         "points.adjusted",
         "points.reversed",
+        "points.transferred",
         "tier.changed",
         "segment.changed",
         "webhook.test",
