@@ -110,4 +110,5 @@ def history(until: date) -> Iterator[dict[str, Any]]:
         purchases(until), returns(until), key=lambda row: (row["occurredAt"], "purchase" in row)
     )
     for sale in sales:
-        yield {**sale, **known[sale.pop("customer")]}
+        contact = known[sale.pop("customer")]
+        yield {**sale, **contact}
