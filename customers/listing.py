@@ -85,12 +85,7 @@ def list_customers(
         to_walk = (wanted.offset + wanted.limit + 1) * everybody / total
         if total > CANDIDATES_MAX or total >= to_walk:
             return plan.page(plan.walk(), total=total)
-        _, ids = plan.candidates()
-        if ids is not None:
-            return plan.page(
-                customers_json(merchant_id=merchant_id, ids=ids, sort_sql=plan.sort_text), total=total
-            )
-        return plan.page(plan.walk(), total=total)
+        return plan.page(plan.sort_all(), total=total)
     total, ids = plan.candidates()
     if ids is not None:
         return plan.page(
@@ -153,9 +148,14 @@ class _Plan:
             f"WHERE walked.search @@ %s::tsquery ORDER BY {self.order_of_hits} LIMIT %s OFFSET %s",
             [*self.params, *beyond_params, self.tsquery, *window],
         )
-        if len(rows) > self.wanted.limit:
-            return rows
+        return rows if len(rows) > self.wanted.limit else self.sort_all()
+
+    def sort_all(self) -> list[tuple[dict[str, Any], Any]]:
+        """The page's rows and one more, by sorting everything that matches."""
         search, search_params = self._search()
+        beyond, beyond_params = self._beyond(self.sort.sql, '"customers"."id"', " AND ")
+        window = [self.wanted.limit + 1, self.wanted.offset]
+        # OFFSET 0 keeps the order out of the inner plan, which would walk past everybody.
         return self._rows(
             f'SELECT id FROM (SELECT "customers"."id", {self.sort.sql} AS k FROM "customers" '  # noqa: S608
             f"WHERE {self.where}{search}{beyond} OFFSET 0) AS hit ORDER BY {self.order_of_hits} LIMIT %s OFFSET %s",

@@ -4,23 +4,15 @@ import math
 from decimal import Decimal
 from typing import Self
 
-from django.db.models import Q
+from django.db.models import FloatField, Q
+from django.db.models.expressions import Combinable
+from django.db.models.functions import ASin, Cast, Cos, Least, Power, Radians, Sin, Sqrt
 
 from cloudpos.tenancy.models import TenantQuerySet
 
 EARTH_RADIUS_KM = 6371.0088
 KM_PER_DEGREE = math.pi * EARTH_RADIUS_KM / 180
 DEGREE_PLACES = Decimal("0.000001")
-
-# R. W. Sinnott, "Virtues of the Haversine", Sky and Telescope 68 (1984).
-_HAVERSINE_KM = """
-    2 * %s * asin(sqrt(least(1.0,
-        power(sin(radians(customer_addresses.latitude::float8 - %s) / 2), 2)
-        + cos(radians(%s)) * cos(radians(customer_addresses.latitude::float8))
-        * power(sin(radians(customer_addresses.longitude::float8 - %s) / 2), 2)
-    )))
-"""
-
 
 class CustomerQuerySet(TenantQuerySet):
     def visible(self) -> Self:
@@ -50,10 +42,16 @@ class AddressQuerySet(TenantQuerySet):
         close = self.filter(latitude__range=(_places(max(south, -90)), _places(min(north, 90))))
         if south > -90 and north < 90:
             close = close.filter(_longitudes(longitude, _widest(latitude, degrees)))
-        return close.extra(  # type: ignore[return-value]  # noqa: S610
-            where=[f"{_HAVERSINE_KM} <= %s"],
-            params=[EARTH_RADIUS_KM, latitude, latitude, longitude, radius_km],
-        )
+        return close.alias(km=_haversine_km(latitude, longitude)).filter(km__lte=radius_km)
+
+
+def _haversine_km(latitude: float, longitude: float) -> Combinable:
+    """Kilometres from a point (R. W. Sinnott, "Virtues of the Haversine", Sky and Telescope 68, 1984)."""
+    there = Radians(Cast("latitude", FloatField()))
+    half_across = (Radians(Cast("longitude", FloatField())) - math.radians(longitude)) / 2
+    half_up = (there - math.radians(latitude)) / 2
+    chord = Power(Sin(half_up), 2) + Cos(there) * math.cos(math.radians(latitude)) * Power(Sin(half_across), 2)
+    return ASin(Sqrt(Least(1.0, chord))) * (2 * EARTH_RADIUS_KM)
 
 
 def _widest(latitude: float, degrees: float) -> float:

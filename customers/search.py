@@ -109,9 +109,9 @@ def prefix_query(*, search_key: str, text: str) -> str | None:
     for word in [w for w in groups if w][:QUERY_WORDS_MAX]:
         word = word[:WORD_CHARS_MAX]
         term = f"{_quoted(f'{search_key}:{WORD}{word}')}:*"
-        if word.isdecimal() and word.isascii() and len(word) >= PHONE_DIGITS_MIN:
-            # A national trunk zero is not part of E.164.
-            national = word.lstrip("0") or word
+        # A national trunk zero, or the 00 before a country, is not part of E.164.
+        national = word.lstrip("0") if word.isdecimal() and word.isascii() else ""
+        if len(national) >= PHONE_DIGITS_MIN:
             term = f"({term} | {_quoted(f'{search_key}:{DIGITS}{national}')}:*)"
         terms.append(term)
     return " & ".join(terms) or None
@@ -143,9 +143,9 @@ class Matches(models.Lookup):
     lookup_name = "matches"
     prepare_rhs = False
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         lhs, params = self.process_lhs(compiler, connection)
-        return f"{lhs} @@ %s::tsquery", [*params, self.rhs]
+        return f"{lhs} @@ %s::tsquery", (*params, self.rhs)
 
 
 LexemesField.register_lookup(Matches)

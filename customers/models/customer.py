@@ -106,7 +106,7 @@ class Customer(TenantModel):
         db_index=False,
     )
 
-    objects = CustomerQuerySet.as_manager()
+    objects = CustomerQuerySet.as_manager()  # type: ignore[misc]  # the plugin takes it for an instance variable
 
     class Meta:
         db_table = "customers"
@@ -244,7 +244,7 @@ class Address(TenantModel):
     created_at = models.DateTimeField(default=now, editable=False)
     updated_at = models.DateTimeField(default=now, editable=False)
 
-    objects = AddressQuerySet.as_manager()
+    objects = AddressQuerySet.as_manager()  # type: ignore[misc]  # as above
 
     class Meta:
         db_table = "customer_addresses"
