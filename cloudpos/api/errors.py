@@ -23,6 +23,7 @@ from django.db import DataError, Error, IntegrityError, InterfaceError, Operatio
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework import exceptions as drf
 
+from cloudpos.api import availability
 from cloudpos.api.encoding import encode
 
 logger = logging.getLogger("cloudpos.api")
@@ -245,6 +246,7 @@ def _sqlstate(exc: BaseException) -> str:
 
 def _database_problem(exc: Error) -> Problem:
     state = _sqlstate(exc)
+    availability.database.saw(exc)
     # Never the text of the error: PostgreSQL quotes the values of the row in it.
     if state in _RETRYABLE_STATES or isinstance(exc, OperationalError | InterfaceError):
         logger.warning("database_unavailable", extra={"sqlstate": state, "error": type(exc).__name__})

@@ -78,7 +78,9 @@ _ERRORS = {
     403: "No access to this store, or a role that is too low.",
     404: "Absent, or another merchant's.",
     406: "The service answers in JSON only.",
+    408: "The body did not arrive in time.",
     409: "Conflicts with the current state, or the same Idempotency-Key is still running.",
+    411: "The body came without a Content-Length.",
     412: "`If-Match` names a version that is not the current one.",
     413: "The body is too large.",
     415: "The body is not JSON.",
@@ -216,15 +218,14 @@ class EnvelopeSchema(AutoSchema):
         return responses
 
     def _error_statuses(self) -> list[int]:
-        statuses = [400, 406, 429, 500, 503]
-        if not self._public() or getattr(self.view, "throttle_scope", None) == "login":
-            statuses.append(401)
+        # 401 also where no token is needed: logging in fails that way.
+        statuses = [400, 401, 406, 429, 500, 503]
         if not self._public():
             statuses.append(403)
         if "{" in self.path or self._declared("inputs") is not None:
             statuses.append(404)
         if self.method in WRITES:
-            statuses += [409, 413, 415, 422]
+            statuses += [408, 409, 411, 413, 415, 422]
             if self.method != "POST":
                 statuses.append(412)
         return sorted(statuses)

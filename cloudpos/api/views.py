@@ -15,8 +15,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSetMixin
 
-from cloudpos.api import idempotency, throttling
-from cloudpos.api.errors import ApiError, NotAcceptable, UnsupportedMediaType, exception_handler
+from cloudpos.api import availability, idempotency, throttling
+from cloudpos.api.errors import ApiError, NotAcceptable, Unavailable, UnsupportedMediaType, exception_handler
 from cloudpos.api.headers import put
 from cloudpos.api.parsing import StrictJsonParser
 from cloudpos.api.query import StrictFilterSet
@@ -131,10 +131,14 @@ class ApiView(APIView):
         self.request = request
         try:
             handler = self._handler(http_request.method)
+            if availability.database.rests():
+                raise Unavailable()
             self.initial(request)
             response = self._answer(handler)
         except Exception as exc:
             response = self.handle_exception(exc)
+        if response.status_code != Unavailable.status:
+            availability.database.worked()
         if isinstance(response, Response):
             response.accepted_renderer = _RENDERER
             response.accepted_media_type = _RENDERER.media_type
