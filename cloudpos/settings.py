@@ -88,6 +88,8 @@ DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 _options = DATABASES["default"].setdefault("OPTIONS", {})
 _options["connect_timeout"] = 3
 _options["application_name"] = "cloudpos"
+# A database host that vanishes sends no farewell: without these a statement would wait for it for a quarter of an hour.
+_options |= {"tcp_user_timeout": 5_000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2}
 # Bound everything: a statement that takes longer is a defect or an attack, and holds a till up.
 STATEMENT_TIMEOUT_MS = env.int("STATEMENT_TIMEOUT_MS", 5_000)
 _options["options"] = (
