@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,15 @@ def processes_of(folder: Path) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def commands_of(folder: Path) -> dict[psutil.Process, str]:
+    """The command line of each of them, for those that did not end meanwhile."""
+    commands = {}
+    for process in processes_of(folder):
+        with suppress(psutil.Error):
+            commands[process] = " ".join([process.name(), *process.cmdline()])
+    return commands
 
 
 def wait_for(condition: Callable[[], bool], *, seconds: float = 60) -> None:

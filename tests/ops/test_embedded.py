@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from cloudpos import embedded
-from tests.ops.processes import processes_of, wait_for
+from tests.ops.processes import commands_of, processes_of, wait_for
 
 SHOW = "import os, psycopg; print(psycopg.connect(os.environ['DATABASE_URL']).execute('SELECT %s').fetchone()[0])"
 SERVER_START = SHOW % "pg_postmaster_start_time()"
@@ -47,6 +47,11 @@ def start(folder: Path, *command: str) -> subprocess.Popen[str]:
     )
 
 
+def sleeps(folder: Path) -> bool:
+    """Whether the command that stands for a user of the engines runs."""
+    return any(command.startswith("sleep") for command in commands_of(folder).values())
+
+
 def output(process: subprocess.Popen[str]) -> str:
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -71,18 +76,13 @@ def test_data_outlives_the_server(folder: Path) -> None:
 
 def test_a_killed_owner_leaves_an_engine_that_the_next_user_takes_over(folder: Path) -> None:
     owner = start(folder, "sleep", "60")
-    wait_for(
-        lambda: (
-            (folder / "postgres" / "postmaster.pid").exists()
-            and any("sleep" in p.name() for p in processes_of(folder))
-        )
-    )
+    wait_for(lambda: (folder / "postgres" / "postmaster.pid").exists() and sleeps(folder))
     owner.kill()
     owner.wait()
-    for process in processes_of(folder):
-        if process.name() == "sleep":
+    for process, command in commands_of(folder).items():
+        if command.startswith("sleep"):
             process.kill()
-    assert any(process.name() == "postgres" for process in processes_of(folder))
+    assert any(command.startswith("postgres") for command in commands_of(folder).values())
     output(start(folder, sys.executable, "-c", SERVER_START))
     assert processes_of(folder) == []
 
@@ -107,7 +107,7 @@ def test_a_stale_pid_file_that_names_a_living_process_is_no_obstacle(folder: Pat
 
 def test_a_killed_server_is_started_again_in_spite_of_its_leftovers(folder: Path) -> None:
     user = start(folder, "sleep", "60")
-    wait_for(lambda: any(p.name() == "sleep" for p in processes_of(folder)))
+    wait_for(lambda: sleeps(folder))
     for process in processes_of(folder):
         process.kill()
     user.wait()
@@ -123,8 +123,11 @@ def test_the_engines_listen_on_private_sockets_only(folder: Path) -> None:
     database, redis = user.stdout.readline().split()
     assert database == f"postgresql://postgres@/cloudpos?host={folder}/postgres"
     assert redis == f"unix://{folder}/redis/redis.sock?db=0"
-    engines = [process for process in processes_of(folder) if process.name() in ("postgres", "redis-server")]
-    assert {process.name() for process in engines} == {"postgres", "redis-server"}
+    commands = commands_of(folder)
+    engines = [
+        process for process, command in commands.items() if command.startswith(("postgres", "redis-server"))
+    ]
+    assert {commands[process].split()[0] for process in engines} == {"postgres", "redis-server"}
     for process in engines:
         assert [each for each in process.net_connections("inet") if each.status == psutil.CONN_LISTEN] == []
     for private in (folder / "postgres", folder / "redis"):
@@ -163,7 +166,7 @@ def test_a_folder_that_somebody_else_put_there_is_refused(folder: Path) -> None:
 
 def test_terminating_the_runner_ends_the_command_and_the_engines(folder: Path) -> None:
     user = start(folder, "sleep", "60")
-    wait_for(lambda: any(p.name() == "sleep" for p in processes_of(folder)))
+    wait_for(lambda: sleeps(folder))
     user.terminate()
     user.communicate(timeout=60)
     assert user.returncode == 128 + signal.SIGTERM

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from cloudpos import embedded
-from tests.ops.processes import processes_of, wait_for
+from tests.ops.processes import commands_of, processes_of, wait_for
 
 
 @dataclass
@@ -78,15 +78,12 @@ class Installation:
 
     def wait_until_welcome(self) -> None:
         assert self.process is not None
-        wait_for(lambda: self.process.poll() is not None or "API docs" in self.log(), seconds=90)
+        wait_for(lambda: self.process.poll() is not None or "API docs" in self.log(), seconds=180)
         assert self.process.poll() is None, self.log()[-3000:]
 
     def running(self, *words: str) -> list[psutil.Process]:
-        return [
-            process
-            for process in processes_of(self.folder)
-            if all(word in " ".join(process.cmdline()) for word in words)
-        ]
+        commands = commands_of(self.folder)
+        return [process for process, command in commands.items() if all(word in command for word in words)]
 
     def stop(self, number: signal.Signals) -> int:
         assert self.process is not None
