@@ -15,12 +15,12 @@ A view documents its operations by the keys of `roles` (action, or lower-case me
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.conf import settings
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 from rest_framework import serializers
@@ -31,6 +31,32 @@ from cloudpos.api.rendering import RowShape, Schema
 from cloudpos.api.shape_schema import shape_schema
 
 JSON = "application/json"
+INTRODUCTION = """\
+Customers, purchases, points and consent of a merchant, for tills and back offices.
+
+**First request.** Log in, then send the token and the store with every request:
+
+```sh
+curl -s $HOST/api/v1/auth/token -H 'Content-Type: application/json' \\
+  -d '{"email": "owner@example.com", "password": "..."}'
+curl -s "$HOST/api/v1/customers?query=ann&limit=5" \\
+  -H "Authorization: Bearer $ACCESS" -H "x-store-id: $STORE"
+```
+
+**Answers** are `{"success": true, "data": ..., "message": "..."}`; errors are
+`{"success": false, "message": "...", "errors": [{"field", "message", "code"}], "code": "...", "requestId": "..."}`
+with the path of each field, such as `items.3.quantity`. Unknown fields and parameters are refused.
+
+**Values.** Names are camelCase; money is a string (`"12.50"`) in the merchant's currency; times are ISO 8601 with an offset; a day is
+a day in the store's time zone.
+
+**Sending again.** Any write may carry an `Idempotency-Key`. The same key with the same body is done once and answered alike
+(`Idempotent-Replayed: true`), for seven days; with another body it is 422; while the first is running, 409.
+
+**Changing what others change.** `ETag` is a row's version: send it as `If-Match` and a stale write is 412.
+
+**Limits.** `RateLimit-Limit`, `-Remaining` and `-Reset` tell the state of the minute; beyond it 429 says when to come back.
+"""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _INSIDE_NAME = re.compile(r"[^A-Za-z0-9]+")
 
@@ -167,6 +193,13 @@ class EnvelopeSchema(AutoSchema):
             tokens = tokens[:-1]
         name = "_".join([*tokens, verb])
         return camel(_INSIDE_NAME.sub("_", name).strip("_").lower())
+
+    def get_description(self) -> str:
+        """The handler's docstring, else the view's own; never that of a base class, which speaks to developers."""
+        handler = getattr(self.view, self._operation(), None)
+        return inspect.cleandoc(
+            getattr(handler, "__doc__", None) or type(self.view).__dict__.get("__doc__") or ""
+        )
 
     def get_summary(self) -> str | None:
         summary: str | None = self._declared("summaries")
@@ -391,5 +424,7 @@ def finish(result: Schema, generator: Any, request: Any, public: bool) -> Schema
     components = result.setdefault("components", {})
     for kind, named in COMPONENTS.items():
         components.setdefault(kind, {}).update(named)
-    result["servers"] = [{"url": settings.PUBLIC_URL}]
+    result["info"]["description"] = INTRODUCTION
+    # Relative: the page of the documentation calls whichever host served it.
+    result["servers"] = [{"url": "/"}]
     return result

@@ -58,6 +58,16 @@ def test_version_and_operations(document) -> None:
     }
 
 
+def test_descriptions_are_for_callers(document) -> None:
+    assert "First request" in document["info"]["description"]
+    assert (
+        operation(document, "/api/v1/echo", "post")["description"] == "What the input layer makes of a body."
+    )
+    for methods in document["paths"].values():
+        for item in methods.values():
+            assert "roles" not in item.get("description", "")
+
+
 def test_security(document) -> None:
     assert operation(document, "/api/v1/stores", "get")["security"] == [{"bearerAuth": [], "storeId": []}]
     assert "security" not in operation(document, "/api/v1/open", "get")
