@@ -121,9 +121,9 @@ def delete_address(
     require_version(expected_version, customer.version)
     addresses = _addresses(customer)
     address = _one_of(addresses, address_id)
+    others = [other for other in addresses if other is not address]
     address.delete()
     if address.is_default:
-        others = [other for other in addresses if other.pk != address_id]
         _set_default(others, others[0] if others else None)
     _touch(customer, access, {"action": "deleted", "addressId": str(address_id)})
 

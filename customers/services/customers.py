@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.timezone import now
 
@@ -15,6 +15,7 @@ from cloudpos.api.errors import ApiError, Conflict, FieldError
 from cloudpos.api.etags import require_version
 from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.rows import Rows
 from customers.events import emit, emit_all, event
 from customers.identity import new_customer_number
 from customers.models import Address, Consent, Customer, Event, Preferences
@@ -39,6 +40,8 @@ from customers.services.profile import (
 
 # A random number that is already somebody's is drawn again; ten billion numbers make two draws a rarity.
 NUMBER_DRAWS_MAX = 5
+
+_CUSTOMERS = Rows(Customer)
 
 
 @dataclass(slots=True)
@@ -249,21 +252,7 @@ def _insert(customers: Iterable[Customer], *, search_key: str) -> dict[uuid.UUID
 
 def _insert_new(customers: Sequence[Customer]) -> set[uuid.UUID]:
     """Insert what conflicts with nothing. The ids that are in."""
-    fields = Customer._meta.concrete_fields
-    columns = ", ".join(connection.ops.quote_name(str(each.column)) for each in fields)
-    row = ", ".join("array_to_tsvector(%s::text[])" if each.attname == "search" else "%s" for each in fields)
-    rows = ", ".join([f"({row})"] * len(customers))
-    values = [
-        each.get_db_prep_save(getattr(customer, each.attname), connection)
-        for customer in customers
-        for each in fields
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO customers ({columns}) VALUES {rows} ON CONFLICT DO NOTHING RETURNING id",  # noqa: S608
-            values,
-        )
-        return {found for (found,) in cursor.fetchall()}
+    return {found for (found,) in _CUSTOMERS.insert(customers, ending="ON CONFLICT DO NOTHING RETURNING id")}
 
 
 def _insert_parts(drafts: Sequence[Draft]) -> None:

@@ -25,7 +25,12 @@ DEFAULT_PREFERENCES = {
     "maxMessagesPerWeek": None,
 }
 
-HOME: dict[str, Any] = {"street1": "1 High Street", "city": "London", "postal_code": "N1 9GU", "country": "GB"}
+HOME: dict[str, Any] = {
+    "street1": "1 High Street",
+    "city": "London",
+    "postal_code": "N1 9GU",
+    "country": "GB",
+}
 
 
 @contextmanager
@@ -64,5 +69,10 @@ def mallory(foreign_shop: Shop) -> Customer:
     """A customer of another merchant."""
     return create_customer(
         access=foreign_shop.access,
-        data={"first_name": "Mallory", "email": "mallory@example.com", "phone": "+12125550100", "addresses": [HOME]},
+        data={
+            "first_name": "Mallory",
+            "email": "mallory@example.com",
+            "phone": "+12125550100",
+            "addresses": [HOME],
+        },
     )

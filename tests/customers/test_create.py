@@ -223,7 +223,9 @@ def test_an_international_domain_is_one_domain(shop: Shop, make: Make) -> None:
     assert (response.status_code, response.json()["customerId"]) == (409, str(alice.pk))
 
 
-@pytest.mark.parametrize("spelling", ["+442071838750", "020 7183 8750", "(020) 7183-8750", "+44 (0)20 7183 8750"])
+@pytest.mark.parametrize(
+    "spelling", ["+442071838750", "020 7183 8750", "(020) 7183-8750", "+44 (0)20 7183 8750"]
+)
 def test_one_phone_is_one_person(shop: Shop, make: Make, spelling: str) -> None:
     alice = make("Alice", phone="+442071838750")
     response = shop.cashier.post("/customers", {"firstName": "Other", "phone": spelling})
@@ -328,8 +330,14 @@ def test_unknown_fields(shop: Shop, name: str) -> None:
             {"firstName": "A", "address": {"street1": "1", "city": "L"}, "addresses": []},
             {"address": "ambiguous"},
         ),
-        ({"firstName": "A", "preferences": {"email": {"marketing": "yes"}}}, {"preferences.email.marketing": "invalid"}),
-        ({"firstName": "A", "preferences": {"fax": {"marketing": True}}}, {"preferences.fax": "unknown_field"}),
+        (
+            {"firstName": "A", "preferences": {"email": {"marketing": "yes"}}},
+            {"preferences.email.marketing": "invalid"},
+        ),
+        (
+            {"firstName": "A", "preferences": {"fax": {"marketing": True}}},
+            {"preferences.fax": "unknown_field"},
+        ),
         (
             {"firstName": "A", "preferences": {"quietHours": {"start": "22:00"}}},
             {"preferences.quietHours.end": "required"},

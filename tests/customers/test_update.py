@@ -80,7 +80,9 @@ def test_null_empties(shop: Shop, alice: Customer) -> None:
 def test_a_changed_name_is_found_and_the_old_one_is_not(shop: Shop, alice: Customer) -> None:
     shop.cashier.patch(f"/customers/{alice.pk}", {"firstName": "Zelda"})
     assert shop.cashier.get("/customers", {"query": "zeld"}).json()["data"]["total"] == 1
-    assert shop.cashier.get("/customers", {"query": "alice archer"}).json()["data"]["total"] == 1  # her e-mail
+    assert (
+        shop.cashier.get("/customers", {"query": "alice archer"}).json()["data"]["total"] == 1
+    )  # her e-mail
     shop.cashier.patch(f"/customers/{alice.pk}", {"email": None})
     assert shop.cashier.get("/customers", {"query": "alice"}).json()["data"]["total"] == 0
 
@@ -99,7 +101,11 @@ def test_another_ones_email_and_phone(shop: Shop, alice: Customer, bob: Customer
     for field, value in (("email", "ALICE@example.com"), ("phone", "020 7183 8750")):
         response = shop.cashier.patch(f"/customers/{bob.pk}", {field: value})
         body = response.json()
-        assert (response.status_code, body["code"], body["customerId"]) == (409, f"{field}_taken", str(alice.pk))
+        assert (response.status_code, body["code"], body["customerId"]) == (
+            409,
+            f"{field}_taken",
+            str(alice.pk),
+        )
     assert read(shop, bob)["version"] == 1
 
 
