@@ -47,8 +47,8 @@ curl -s "$HOST/api/v1/customers?query=ann&limit=5" \\
 `{"success": false, "message": "...", "errors": [{"field", "message", "code"}], "code": "...", "requestId": "..."}`
 with the path of each field, such as `items.3.quantity`. Unknown fields and parameters are refused.
 
-**Values.** Names are camelCase; money is a string (`"12.50"`) in the merchant's currency; times are ISO 8601 with an offset; a day is
-a day in the store's time zone.
+**Values.** Names are camelCase; money is a string (`"12.50"`) in the merchant's currency; times are ISO 8601 with
+an offset; a day is a day in the store's time zone.
 
 **Sending again.** Any write may carry an `Idempotency-Key`. The same key with the same body is done once and answered alike
 (`Idempotent-Replayed: true`), for seven days; with another body it is 422; while the first is running, 409.
