@@ -7,15 +7,15 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from django.db import connection
+from django.db import connection, transaction
 
 from cloudpos.api.errors import BadRequest, NotFound
 from cloudpos.tenancy.access import Access
-from cloudpos.tenancy.models import Store
 
 INTERVALS = ("day", "week", "month")
 PERIOD_DAYS_DEFAULT = 30
@@ -24,8 +24,7 @@ BUCKETS_MAX = 400
 # Without an interval: days for up to this long, then weeks, then months.
 DAYS_SHOWN_MAX = 92
 WEEKS_SHOWN_MAX = 366
-# Zones lie between -12 and +14 hours of UTC: a day anywhere is within this much of the day in UTC.
-ZONE_SPREAD = timedelta(hours=14)
+WORK_MEMORY = "32MB"
 
 CENT = Decimal("0.01")
 ZERO = Decimal("0.00")
@@ -138,45 +137,48 @@ def read_interval(interval: str | None, period: Period) -> str:
 
 def overview(*, access: Access, period: Period, interval: str, store_id: uuid.UUID | None = None) -> Overview:
     """The figures of all stores, or of one. Raises StoreNotFound."""
-    if (
-        store_id is not None
-        and not Store.objects.for_merchant(access.merchant_id).filter(pk=store_id).exists()
-    ):
+    merchant = {"merchant": access.merchant_id, "store": store_id}
+    zones = [zone for (zone,) in _rows(_ZONES, merchant)]
+    if not zones:
         raise StoreNotFound()
-    before = period.previous
+    buckets = list(_buckets(period, interval))
+    # Where the steps begin in each zone, the period before as one step in front of them: a row's step is found by
+    # comparing its time, without converting it.
+    starts = [
+        period.previous.first,
+        *(bucket.period.first for bucket in buckets),
+        period.last + timedelta(days=1),
+    ]
+    edges = {zone: [datetime.combine(day, time.min, ZoneInfo(zone)) for day in starts] for zone in zones}
     parameters = {
-        "merchant": access.merchant_id,
-        "store": store_id,
-        "before": before.first,
-        "first": period.first,
-        "last": period.last,
-        # The range that the index on the time is read with; the day itself decides.
-        "begin": datetime.combine(before.first, time.min, UTC) - ZONE_SPREAD,
-        "end": datetime.combine(period.last, time.min, UTC) + timedelta(days=1) + ZONE_SPREAD,
-        "interval": interval,
+        **merchant,
+        "zones": zones,
+        # Each an array in text: SQL has no arrays of arrays.
+        "edges": ["{" + ",".join(edge.isoformat() for edge in edges[zone]) + "}" for zone in zones],
+        "begin": min(steps[0] for steps in edges.values()),
+        "end": max(steps[-1] for steps in edges.values()),
+        "last": len(buckets) + 1,
     }
     totals = {True: Totals(), False: Totals()}
-    buckets = {bucket.period.first: bucket for bucket in _buckets(period, interval)}
-    for is_current, sold, purchases, active, new, repeat in _rows(_SALES, parameters):
-        found = totals[is_current]
-        found.sold, found.purchases, found.active, found.new, found.repeat = (
-            sold,
-            purchases,
-            active,
-            new,
-            repeat,
-        )
-    for bucket, sold, purchases, customers in _rows(_SERIES, parameters):
-        step = buckets[max(bucket, period.first)]
-        step.sold, step.purchases, step.customers = sold, purchases, customers
-    for is_current, bucket, returned in _rows(_RETURNS, parameters):
-        totals[is_current].returned += returned
-        if is_current:
-            buckets[max(bucket, period.first)].returned += returned
-    for is_current, kind, points in _rows(_POINTS, parameters):
-        totals[is_current].points[kind] += points
-    ((customers,),) = _rows(_CUSTOMERS, parameters)
-    return Overview(period, interval, totals[True], totals[False], list(buckets.values()), customers)
+    with transaction.atomic():
+        # Grouping by customer and step takes more than the few MB that a till's statements need.
+        _rows("SELECT set_config('work_mem', %(memory)s, true)", {"memory": WORK_MEMORY})
+        for place, sold, purchases, active, new, repeat in _rows(_SALES, parameters):
+            if place > 0:
+                bucket = buckets[place - 1]
+                bucket.sold, bucket.purchases, bucket.customers = sold, purchases, active
+            else:
+                found = totals[place == 0]
+                found.sold, found.purchases = sold, purchases
+                found.active, found.new, found.repeat = active, new, repeat
+        for step, returned in _rows(_RETURNS, parameters):
+            totals[step > 1].returned += returned
+            if step > 1:
+                buckets[step - 2].returned += returned
+        for is_current, kind, points in _rows(_POINTS, parameters):
+            totals[is_current].points[kind] += points
+        ((customers,),) = _rows(_CUSTOMERS, parameters)
+    return Overview(period, interval, totals[True], totals[False], buckets, customers)
 
 
 def _buckets(period: Period, interval: str) -> Iterator[Bucket]:
@@ -199,72 +201,83 @@ def _rows(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
+# The merchant's own zone is among them: what a person books at no store is of the merchant's day.
+_ZONES = """
+SELECT coalesce(nullif(store.timezone, ''), merchant.timezone)
+FROM stores store JOIN merchants merchant ON merchant.id = store.merchant_id
+WHERE store.merchant_id = %(merchant)s AND (%(store)s::uuid IS NULL OR store.id = %(store)s)
+UNION
+SELECT timezone FROM merchants WHERE id = %(merchant)s AND %(store)s::uuid IS NULL
+"""
+
 _STORES = """
-store AS (
-    SELECT store.id, coalesce(nullif(store.timezone, ''), merchant.timezone) AS zone
-    FROM stores store JOIN merchants merchant ON merchant.id = store.merchant_id
+zone AS (
+    SELECT name, edges::timestamptz[] AS edges FROM unnest(%(zones)s::text[], %(edges)s::text[]) AS zone (name, edges)
+), store AS MATERIALIZED (
+    SELECT store.id, zone.edges
+    FROM stores store
+    JOIN merchants merchant ON merchant.id = store.merchant_id
+    JOIN zone ON zone.name = coalesce(nullif(store.timezone, ''), merchant.timezone)
     WHERE store.merchant_id = %(merchant)s AND (%(store)s::uuid IS NULL OR store.id = %(store)s)
 )
 """
 
-_SALE = """
-sale AS (
-    SELECT purchase.customer_id, purchase.amount, purchase.occurred_at,
-           (purchase.occurred_at AT TIME ZONE store.zone)::date AS day
-    FROM purchases purchase JOIN store ON store.id = purchase.store_id
-    WHERE purchase.merchant_id = %(merchant)s
-      AND purchase.occurred_at >= %(begin)s AND purchase.occurred_at < %(end)s
-)
-"""
-
-# New is whose first purchase ever is among the period's.
+# Step 1 is the period before, 2 to `last` are the series. Places in the answer: 0 the totals of the period, -1 those of
+# the one before, from 1 on the series. New is whose first purchase ever is among the period's.
 _SALES = f"""
-WITH {_STORES}, {_SALE}, buyer AS (
-    SELECT day >= %(first)s AS is_current, customer_id,
-           count(*) AS purchases, sum(amount) AS sold, min(occurred_at) AS since
-    FROM sale WHERE day BETWEEN %(before)s AND %(last)s
+WITH {_STORES}, bought AS MATERIALIZED (
+    SELECT step, customer_id, count(*) AS purchases, sum(amount) AS sold, min(occurred_at) AS since
+    FROM (
+        SELECT width_bucket(purchase.occurred_at, store.edges) AS step,
+               purchase.customer_id, purchase.amount, purchase.occurred_at
+        FROM purchases purchase JOIN store ON store.id = purchase.store_id
+        WHERE purchase.merchant_id = %(merchant)s
+          AND purchase.occurred_at >= %(begin)s AND purchase.occurred_at < %(end)s
+    ) sale
+    WHERE step BETWEEN 1 AND %(last)s
     GROUP BY 1, 2
+), buyer AS (
+    SELECT (step > 1) AS is_current, customer_id,
+           sum(purchases) AS purchases, sum(sold) AS sold, min(since) AS since
+    FROM bought GROUP BY 1, 2
 )
-SELECT buyer.is_current, sum(buyer.sold), sum(buyer.purchases)::bigint, count(*),
+SELECT step - 1, sum(sold), sum(purchases)::bigint, count(*), 0::bigint, 0::bigint
+FROM bought WHERE step > 1 GROUP BY step
+UNION ALL
+SELECT CASE WHEN buyer.is_current THEN 0 ELSE -1 END, sum(buyer.sold), sum(buyer.purchases)::bigint, count(*),
        count(*) FILTER (WHERE buyer.since <= customer.first_visit_at),
        count(*) FILTER (WHERE buyer.since > customer.first_visit_at OR buyer.purchases > 1)
 FROM buyer
 JOIN customers customer ON customer.merchant_id = %(merchant)s AND customer.id = buyer.customer_id
-GROUP BY 1
-"""
-
-_SERIES = f"""
-WITH {_STORES}, {_SALE}
-SELECT date_trunc(%(interval)s, day::timestamp)::date, sum(amount), count(*), count(DISTINCT customer_id)
-FROM sale WHERE day BETWEEN %(first)s AND %(last)s
-GROUP BY 1
+GROUP BY buyer.is_current
 """
 
 _RETURNS = f"""
-WITH {_STORES}, given_back AS (
-    SELECT returned.amount, (returned.occurred_at AT TIME ZONE store.zone)::date AS day
+WITH {_STORES}
+SELECT step, sum(amount)
+FROM (
+    SELECT width_bucket(returned.occurred_at, store.edges) AS step, returned.amount
     FROM purchase_returns returned JOIN store ON store.id = returned.store_id
     WHERE returned.merchant_id = %(merchant)s
       AND returned.occurred_at >= %(begin)s AND returned.occurred_at < %(end)s
-)
-SELECT day >= %(first)s, date_trunc(%(interval)s, day::timestamp)::date, sum(amount)
-FROM given_back WHERE day BETWEEN %(before)s AND %(last)s
-GROUP BY 1, 2
+) given_back
+WHERE step BETWEEN 1 AND %(last)s
+GROUP BY 1
 """
 
-# What a person booked belongs to no store; its day is the merchant's.
-_POINTS = """
-SELECT day >= %(first)s, type, sum(points)::bigint
+_POINTS = f"""
+WITH {_STORES}
+SELECT step > 1, type, sum(points)::bigint
 FROM (
-    SELECT entry.type, entry.points,
-           (entry.occurred_at AT TIME ZONE coalesce(nullif(store.timezone, ''), merchant.timezone))::date AS day
+    SELECT width_bucket(entry.occurred_at, coalesce(store.edges, zone.edges)) AS step, entry.type, entry.points
     FROM loyalty_transactions entry
     JOIN merchants merchant ON merchant.id = entry.merchant_id
-    LEFT JOIN stores store ON store.merchant_id = entry.merchant_id AND store.id = entry.store_id
+    LEFT JOIN store ON store.id = entry.store_id
+    LEFT JOIN zone ON zone.name = merchant.timezone
     WHERE entry.merchant_id = %(merchant)s AND (%(store)s::uuid IS NULL OR entry.store_id = %(store)s)
       AND entry.occurred_at >= %(begin)s AND entry.occurred_at < %(end)s
 ) booked
-WHERE day BETWEEN %(before)s AND %(last)s
+WHERE step BETWEEN 1 AND %(last)s
 GROUP BY 1, 2
 """
 

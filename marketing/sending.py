@@ -129,8 +129,8 @@ def _exchange(
         "content-length": str(len(body)),
         "accept": "*/*",
         "connection": "close",
-        **headers,
     }
+    sent.update(headers)
     backend = _VettedBackend(address, deadline)
     url = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
     with (
