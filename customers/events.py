@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.utils.timezone import now
 
+from cloudpos.tenancy.rows import Rows
 from customers.models import Event
 
 
@@ -18,6 +19,10 @@ class EventRef(NamedTuple):
     id: uuid.UUID
     type: str
 
+
+# As many as one request emits: their INSERT is prepared, a batch's is not worth it.
+FEW_EVENTS = 8
+_EVENTS = Rows(Event)
 
 # Rung after a commit that wrote events; `cloudpos.apps` hangs the relay's task on it. Losing a ring loses
 # nothing: a sweep finds pending rows within seconds.
@@ -68,7 +73,10 @@ def emit_all(events: Sequence[Event]) -> None:
         raise transaction.TransactionManagementError(
             "events are emitted inside the transaction that they report"
         )
-    Event.objects.bulk_create(events)
+    if len(events) <= FEW_EVENTS:
+        _EVENTS.insert(events)
+    else:
+        Event.objects.bulk_create(events)
     _ring_after_commit()
 
 

@@ -15,12 +15,15 @@ from typing import Any
 
 import orjson
 from django.db import connection
-from django.db.models import Max, Min, Sum
+from django.db.models import Max, Min, Sum, prefetch_related_objects
 from django.utils.timezone import now
 
 from cloudpos.api.errors import Conflict
 from cloudpos.ids import new_id
+from cloudpos.tenancy.rows import Rows
 from customers.models import Customer, Purchase, PurchaseReturn
+
+_PURCHASES = Rows(Purchase)
 
 
 class TransactionConflict(Conflict):
@@ -239,10 +242,11 @@ def find_purchase(
     *, merchant_id: uuid.UUID, store_id: uuid.UUID, transaction_id: str, with_items: bool = False
 ) -> Purchase | None:
     """The sale that a store recorded under this transaction id."""
-    rows = Purchase.objects.for_merchant(merchant_id)
-    if with_items:
-        rows = rows.prefetch_related("items")
-    found: Purchase | None = rows.filter(store_id=store_id, transaction_id=transaction_id).first()
+    found = _PURCHASES.fetch(
+        "merchant_id = %s AND store_id = %s AND transaction_id = %s", [merchant_id, store_id, transaction_id]
+    )
+    if found is not None and with_items:
+        prefetch_related_objects([found], "items")
     return found
 
 

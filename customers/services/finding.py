@@ -1,15 +1,17 @@
 """Finding one customer, and locking it: the first lock that every writer takes."""
 
 import uuid
-
-from django.db.models import Q
+from typing import Any
 
 from cloudpos.api.errors import BadRequest, NotFound
+from cloudpos.tenancy.rows import Rows
 from customers.identity import NotAnEmail, NotAPhone, normal_email, normal_phone
 from customers.models import Customer
 
 # A merged customer points at one that may itself have been merged since.
 MERGES_FOLLOWED_MAX = 20
+
+_CUSTOMERS = Rows(Customer, but=["search"])
 
 
 class CustomerNotFound(NotFound):
@@ -31,12 +33,8 @@ def find_customer(
     A merged customer's id and number find the one it was merged into. `country` reads a phone without a +.
     Raises CustomerNotFound, and BadRequest for what is neither a phone number nor an e-mail address.
     """
-    found = (
-        Customer.objects.for_merchant(merchant_id)
-        .defer("search")
-        .filter(_identifies(id=id, number=number, phone=phone, email=email, country=country))
-        .first()
-    )
+    condition, value = _identifies(id=id, number=number, phone=phone, email=email, country=country)
+    found = _CUSTOMERS.fetch(f"merchant_id = %s AND {condition}", [merchant_id, value])
     if found is None:
         raise CustomerNotFound()
     if found.deleted_at is None:
@@ -60,13 +58,9 @@ def lock_customer(
     A merged row itself is never locked: whoever merges locks in order of id, and would wait for us the other way.
     Its `search` is deferred: write named fields.
     """
-    locked = (
-        Customer.objects.for_merchant(merchant_id)
-        .visible()
-        .defer("search")
-        .select_for_update(no_key=True)
-        .filter(_identifies(id=customer_id, number=number, phone=phone, email=email, country=country))
-        .first()
+    condition, value = _identifies(id=customer_id, number=number, phone=phone, email=email, country=country)
+    locked = _CUSTOMERS.fetch(
+        f"merchant_id = %s AND deleted_at IS NULL AND {condition} FOR NO KEY UPDATE", [merchant_id, value]
     )
     if locked is not None:
         return locked
@@ -129,25 +123,26 @@ def visible_customer_id(*, merchant_id: uuid.UUID, customer_id: uuid.UUID) -> uu
 
 def _identifies(
     *, id: uuid.UUID | None, number: str | None, phone: str | None, email: str | None, country: str
-) -> Q:
+) -> tuple[str, Any]:
+    """A condition of one placeholder that at most one row of a merchant meets, and its value."""
     given = [value for value in (id, number, phone, email) if value is not None]
     if len(given) != 1:
         raise BadRequest(
             "Name a customer by exactly one of id, number, phone and e-mail.", code="ambiguous_customer"
         )
     if id is not None:
-        return Q(pk=id)
+        return "id = %s", id
     if number is not None:
-        return Q(customer_number=number)
+        return "customer_number = %s", number
     # Only numbers and ids of a merged customer lead on: its phone and e-mail may belong to somebody else by now.
     if phone is not None:
         try:
             key = normal_phone(phone, country=country)
         except NotAPhone as exc:
             raise BadRequest(str(exc), field="phone", code="invalid_phone") from None
-        return Q(phone=key, deleted_at=None) & ~Q(phone="")
+        return "phone = %s AND phone <> '' AND deleted_at IS NULL", key
     try:
         _, key = normal_email(email or "")
     except NotAnEmail as exc:
         raise BadRequest(str(exc), field="email", code="invalid_email") from None
-    return Q(email_key=key, deleted_at=None) & ~Q(email_key="")
+    return "email_key = %s AND email_key <> '' AND deleted_at IS NULL", key

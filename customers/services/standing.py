@@ -28,9 +28,14 @@ def write_standing(customer: Customer, **changed: Any) -> None:
     if not changed:
         return
     at = now()
-    Customer.objects.for_merchant(customer.merchant_id).filter(pk=customer.pk).update(
-        **changed, version=F("version") + 1, updated_at=at
-    )
+    columns = sorted(changed)
+    assignments = "".join(f"{column} = %s, " for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE customers SET {assignments}version = version + 1, updated_at = %s"  # noqa: S608
+            " WHERE merchant_id = %s AND id = %s",
+            [*(changed[column] for column in columns), at, customer.merchant_id, customer.pk],
+        )
     for name, value in changed.items():
         setattr(customer, name, value)
     customer.version += 1
