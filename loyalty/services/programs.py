@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from cachetools import LRUCache
-from django.db import transaction
 from django.db.models import Max
 from django.utils.timezone import now
 
@@ -171,24 +170,12 @@ def _update(
         if after.tiers == before.tiers and program.tiers_revision == program.revision - 1:
             program.tiers_revision = program.revision
     program.save(update_fields=[*fields, "revision", "tiers_revision"])
-    if program.tiers_revision != program.revision:
-        for ring in _doorbells:
-            # robust: a broker that is down must not fail the change; a sweep finds the program.
-            transaction.on_commit(lambda ring=ring: ring(program.pk), robust=True)  # type: ignore[misc]
     return program
 
 
 def _check_fields(fields: dict[str, Any]) -> None:
     if unknown := fields.keys() - CHANGEABLE:
         raise TypeError(f"not columns of a program to be set: {', '.join(sorted(unknown))}")
-
-
-_doorbells: list[Callable[[uuid.UUID], None]] = []
-
-
-def on_tiers_changed(ring: Callable[[uuid.UUID], None]) -> None:
-    """Register what is called, with a program's id, after a commit that left members' tiers behind."""
-    _doorbells.append(ring)
 
 
 def _from_now_on(merchant_id: uuid.UUID) -> datetime:
