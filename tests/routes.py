@@ -1,0 +1,301 @@
+"""Every route of the URLconf, and what the cross-cutting tests need to know about each.
+
+`CASES` is written by hand on purpose: a route that is not in it fails, so whoever adds one has to say who may call
+it and which ids it takes.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from cloudpos.tenancy.roles import Role
+
+PUBLIC = "public"
+ADMIN = "admin/"
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of one URL pattern; `view` is the view class, None for a plain function."""
+
+    method: str
+    template: str
+    view: Any
+
+    @property
+    def key(self) -> str:
+        return f"{self.method.upper()} {self.template}"
+
+
+def _patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for pattern in resolver.url_patterns:
+        route = prefix + str(pattern.pattern)
+        if route.startswith(ADMIN):
+            # Its pages have tests of their own: tests/admin.
+            continue
+        if isinstance(pattern, URLPattern):
+            yield route, pattern.callback
+        else:
+            yield from _patterns(pattern, route)
+
+
+def all_routes() -> list[Route]:
+    """Every (method, pattern) of the service but the admin's."""
+    found = []
+    for template, callback in _patterns(get_resolver()):
+        view = getattr(callback, "view_class", None) or getattr(callback, "cls", None)
+        if view is None:
+            found.append(Route("get", f"/{template}", None))
+            continue
+        actions = getattr(callback, "actions", None)
+        for method in METHODS:
+            if (method in actions) if actions else hasattr(view, method):
+                found.append(Route(method, f"/{template}", view))
+    return found
+
+
+@dataclass(frozen=True)
+class World:
+    """One merchant's objects, one of each kind, as ids that a request may name."""
+
+    store: uuid.UUID
+    customer: uuid.UUID
+    other_customer: uuid.UUID
+    address: uuid.UUID
+    merge: uuid.UUID
+    webhook: uuid.UUID
+    purchase: uuid.UUID
+    transaction: str
+    customer_number: str
+    phone: str
+    email: str
+    event_id: str
+    cursor_query: str = ""
+
+    def path(self, template: str) -> str:
+        """`template` with this world's ids in it."""
+        for variable, value in {
+            "<uuid:customer_id>": self.customer,
+            "<uuid:address_id>": self.address,
+            "<uuid:merge_id>": self.merge,
+            "<uuid:webhook_id>": self.webhook,
+            "<path:transaction_id>": self.transaction,
+        }.items():
+            template = template.replace(variable, str(value))
+        assert "<" not in template, f"say what stands for the variable in {template}"
+        return template
+
+
+def absent_world() -> World:
+    """Ids of the right form that nobody has."""
+    return World(
+        *[uuid.uuid4() for _ in range(7)],
+        transaction="NOBODY-SOLD-THIS",
+        customer_number="1000000008",
+        phone="+441614960123",
+        email="nobody@nowhere.example",
+        event_id="never-sent",
+    )
+
+
+Body = Callable[[World], dict[str, Any]]
+NO_BODY: Body = lambda world: {}  # noqa: E731
+
+
+@dataclass(frozen=True)
+class Case:
+    """Who may call a route, a body that is valid in a world, and the same in which ids of a world are named.
+
+    `body` is valid for the merchant itself. `naming` are bodies that name objects of the given world: sent with a
+    foreign world they must be answered like absent ones. `queries` are query strings of that kind.
+    `own_words` are keys of the answer that repeat what the caller sent.
+    """
+
+    least: str
+    body: Body = NO_BODY
+    naming: tuple[Body, ...] = ()
+    queries: tuple[Callable[[World], str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def _sale(**more: Any) -> Body:
+    return lambda world: {
+        "customerId": str(world.customer),
+        "transactionId": "SALE-1",
+        "amount": "10.00",
+        "items": [{"sku": "A", "name": "Lamp", "quantity": 1, "unitPrice": "10.00"}],
+        **more,
+    }
+
+
+def _sale_by(**identity: Callable[[World], str]) -> Body:
+    def body(world: World) -> dict[str, Any]:
+        named = {name: value(world) for name, value in identity.items()}
+        return {"transactionId": "SALE-2", "amount": "10.00", **named}
+
+    return body
+
+
+_SALES_NAMING = (
+    _sale(),
+    _sale_by(customerNumber=lambda world: world.customer_number),
+    _sale_by(phone=lambda world: world.phone),
+    _sale_by(email=lambda world: world.email),
+)
+_ADDRESS: Body = lambda world: {"street1": "5 New Road", "city": "York", "country": "GB"}  # noqa: E731
+_CUSTOMER: Body = lambda world: {"firstName": "Carol", "lastName": "New"}  # noqa: E731
+_CUSTOMER_NAMING: tuple[Body, ...] = (
+    lambda world: {"firstName": "Carol", "homeStoreId": str(world.store)},
+    lambda world: {
+        "firstName": "Carol",
+        "addresses": [{"id": str(world.address), "street1": "1", "city": "York", "country": "GB"}],
+    },
+)
+_POINTS: Body = lambda world: {  # noqa: E731
+    "customerId": str(world.customer),
+    "type": "earned",
+    "points": 5,
+    "transactionId": "POINTS-1",
+}
+_PROGRAM: Body = lambda world: {  # noqa: E731
+    "name": "Club",
+    "pointsPerUnit": "1",
+    "tiers": [{"code": "bronze", "name": "Bronze", "threshold": "0"}],
+}
+_EVENT: Body = lambda world: {"type": "page.viewed", "data": {"page": "home"}}  # noqa: E731
+_WEBHOOK: Body = lambda world: {"url": "http://127.0.0.1:9/hook", "eventTypes": ["purchase.recorded"]}  # noqa: E731
+
+V1 = "/api/v1"
+CUSTOMER = f"{V1}/customers/<uuid:customer_id>"
+WEBHOOK = f"{V1}/webhooks/<uuid:webhook_id>"
+
+CASES: dict[str, Case] = {
+    # Operations and documentation
+    "GET /health": Case(PUBLIC),
+    "GET /health/ready": Case(PUBLIC),
+    "GET /metrics": Case(PUBLIC),
+    "GET /api/schema": Case(PUBLIC),
+    "GET /api/docs": Case(PUBLIC),
+    "GET /api/docs.js": Case(PUBLIC),
+    # Sessions
+    f"POST {V1}/auth/token": Case(PUBLIC, lambda world: {"email": "a@b.example", "password": "wrong"}),
+    f"POST {V1}/auth/refresh": Case(PUBLIC, lambda world: {"refresh": "x"}),
+    f"POST {V1}/auth/logout": Case(PUBLIC, lambda world: {"refresh": "x"}),
+    # Customers
+    f"GET {V1}/customers": Case(Role.CASHIER, queries=(lambda world: f"storeId={world.store}",)),
+    f"POST {V1}/customers": Case(Role.CASHIER, _CUSTOMER, naming=_CUSTOMER_NAMING),
+    f"GET {V1}/customers/stats": Case(Role.CASHIER),
+    f"GET {V1}/customers/lookup": Case(
+        Role.CASHIER,
+        queries=(
+            lambda world: f"number={world.customer_number}",
+            lambda world: f"phone=%2B{world.phone[1:]}",
+            lambda world: f"email={world.email}",
+        ),
+    ),
+    f"POST {V1}/customers/batch": Case(
+        Role.CASHIER,
+        lambda world: {"customers": [_CUSTOMER(world)]},
+        naming=tuple(
+            (lambda world, body=body: {"customers": [body(world)]})  # type: ignore[misc]
+            for body in _CUSTOMER_NAMING
+        ),
+    ),
+    f"GET {V1}/customers/duplicates": Case(
+        Role.MANAGER, queries=(lambda world: f"customerId={world.customer}",)
+    ),
+    f"GET {CUSTOMER}": Case(Role.CASHIER),
+    f"PUT {CUSTOMER}": Case(Role.CASHIER, _CUSTOMER, naming=_CUSTOMER_NAMING),
+    f"PATCH {CUSTOMER}": Case(Role.CASHIER, _CUSTOMER, naming=_CUSTOMER_NAMING),
+    f"DELETE {CUSTOMER}": Case(Role.MANAGER),
+    f"GET {CUSTOMER}/addresses": Case(Role.CASHIER),
+    f"POST {CUSTOMER}/addresses": Case(Role.CASHIER, _ADDRESS),
+    f"GET {CUSTOMER}/addresses/<uuid:address_id>": Case(Role.CASHIER),
+    f"PUT {CUSTOMER}/addresses/<uuid:address_id>": Case(Role.CASHIER, _ADDRESS),
+    f"PATCH {CUSTOMER}/addresses/<uuid:address_id>": Case(Role.CASHIER, _ADDRESS),
+    f"DELETE {CUSTOMER}/addresses/<uuid:address_id>": Case(Role.CASHIER),
+    f"GET {CUSTOMER}/preferences": Case(Role.CASHIER),
+    f"PUT {CUSTOMER}/preferences": Case(Role.CASHIER, lambda world: {"email": {"marketing": True}}),
+    f"PATCH {CUSTOMER}/preferences": Case(Role.CASHIER, lambda world: {"email": {"marketing": True}}),
+    f"GET {CUSTOMER}/consents": Case(Role.CASHIER),
+    f"POST {CUSTOMER}/consents": Case(
+        Role.CASHIER,
+        lambda world: {"channel": "sms", "purpose": "marketing", "state": "granted", "source": "till"},
+    ),
+    # The record as a whole
+    f"GET {CUSTOMER}/timeline": Case(Role.CASHIER),
+    f"POST {CUSTOMER}/merge": Case(
+        Role.MANAGER,
+        lambda world: {"sourceId": str(world.other_customer)},
+        naming=(
+            lambda world: {"sourceId": str(world.other_customer)},
+            lambda world: {"sourceId": str(world.other_customer), "preview": True},
+        ),
+    ),
+    f"POST {CUSTOMER}/merge/<uuid:merge_id>/undo": Case(Role.MANAGER),
+    f"POST {CUSTOMER}/erase": Case(Role.MANAGER),
+    f"GET {CUSTOMER}/export": Case(Role.MANAGER),
+    # Events
+    f"GET {CUSTOMER}/events": Case(Role.CASHIER),
+    f"POST {CUSTOMER}/events": Case(
+        Role.CASHIER, _EVENT, naming=(lambda world: {**_EVENT(world), "eventId": world.event_id},)
+    ),
+    f"POST {V1}/events/batch": Case(
+        Role.CASHIER,
+        lambda world: {"events": [{**_EVENT(world), "customerId": str(world.customer)}]},
+        naming=(lambda world: {"events": [{**_EVENT(world), "customerId": str(world.customer)}]},),
+    ),
+    # Sales
+    f"POST {V1}/purchases": Case(Role.CASHIER, _sale(), naming=_SALES_NAMING),
+    f"POST {V1}/purchases/quote": Case(Role.CASHIER, _sale(), naming=_SALES_NAMING),
+    f"POST {V1}/purchases/batch": Case(
+        Role.CASHIER,
+        lambda world: {"purchases": [_sale()(world)]},
+        naming=tuple(
+            (lambda world, body=body: {"purchases": [body(world)]})  # type: ignore[misc]
+            for body in _SALES_NAMING
+        ),
+    ),
+    f"POST {V1}/purchases/<path:transaction_id>/returns": Case(
+        Role.CASHIER,
+        lambda world: {"transactionId": "BACK-1"},
+        naming=(lambda world: {"transactionId": "BACK-1", "purchaseStoreId": str(world.store)},),
+    ),
+    f"GET {CUSTOMER}/purchases": Case(Role.CASHIER, queries=(lambda world: f"storeId={world.store}",)),
+    # Loyalty
+    f"POST {V1}/customers/loyalty/points": Case(Role.CASHIER, _POINTS, naming=(_POINTS,)),
+    f"GET {CUSTOMER}/loyalty": Case(Role.CASHIER),
+    f"GET {CUSTOMER}/loyalty/transactions": Case(
+        Role.CASHIER, queries=(lambda world: f"storeId={world.store}",)
+    ),
+    f"GET {V1}/loyalty/program": Case(Role.CASHIER),
+    f"PUT {V1}/loyalty/program": Case(Role.MANAGER, _PROGRAM),
+    # Analytics
+    f"GET {V1}/analytics/overview": Case(Role.MANAGER, queries=(lambda world: f"storeId={world.store}",)),
+    f"GET {V1}/analytics/segments": Case(Role.MANAGER),
+    f"GET {V1}/analytics/customers/<uuid:customer_id>": Case(Role.MANAGER),
+    # Webhooks
+    f"GET {V1}/webhooks": Case(Role.MANAGER),
+    f"POST {V1}/webhooks": Case(Role.MANAGER, _WEBHOOK),
+    f"GET {WEBHOOK}": Case(Role.MANAGER),
+    f"PATCH {WEBHOOK}": Case(Role.MANAGER, _WEBHOOK),
+    f"DELETE {WEBHOOK}": Case(Role.MANAGER),
+    f"GET {WEBHOOK}/deliveries": Case(Role.MANAGER),
+    f"POST {WEBHOOK}/test": Case(Role.MANAGER),
+}
+
+
+def send(
+    client: Any, key: str, world: World, *, body: dict[str, Any] | None = None, query: str = "", **more: Any
+) -> Any:
+    """The request of a case, with `world`'s ids in its path."""
+    method, template = key.split(" ", 1)
+    path = world.path(template) + (f"?{query}" if query else "")
+    if method in ("GET", "DELETE"):
+        return getattr(client, method.lower())(path, **more)
+    payload = CASES[key].body(world) if body is None else body
+    return getattr(client, method.lower())(path, payload, content_type="application/json", **more)

@@ -1,0 +1,93 @@
+"""One of everything for a merchant, made through the API as its people would."""
+
+import uuid
+from typing import Any
+
+from customers.models import Event
+from loyalty.services import active_program, create_program
+from tests.fixtures import Shop
+from tests.routes import World
+
+
+def make_world(shop: Shop, word: str) -> World:
+    """A merchant's objects. `word` is in every text of them: bytes that must not appear elsewhere."""
+    if active_program(shop.merchant.pk) is None:
+        create_program(merchant_id=shop.merchant.pk, name=f"{word} club")
+    digits = f"{int.from_bytes(word.encode()[:4]) % 10**7:07d}"
+    email = f"{word.lower()}@{word.lower()}.example"
+    phone = f"+44207{digits}"
+    customer = _made(
+        shop.manager.post(
+            "/customers",
+            {
+                "firstName": word,
+                "lastName": f"{word}son",
+                "email": email,
+                "phone": phone,
+                "dateOfBirth": "1990-02-03",
+                "notes": f"{word} note",
+                "tags": [f"{word}-tag"],
+                "metadata": {"secret": word},
+                "address": {"street1": f"{word} street", "city": f"{word}ton", "country": "GB"},
+                "preferences": {"email": {"marketing": True}},
+            },
+        )
+    )
+    # Of one birth date and place: a pair for the search of duplicates.
+    other, merged = (
+        _made(
+            shop.manager.post(
+                "/customers",
+                {
+                    "firstName": word,
+                    "lastName": f"{word}son",
+                    "dateOfBirth": "1990-02-03",
+                    "address": {"street1": f"{word} lane", "city": f"{word}ton", "country": "GB"},
+                },
+            )
+        )
+        for _ in range(2)
+    )
+    customer_id = uuid.UUID(customer["id"])
+    transaction = f"{word}-T-1"
+    sale = _made(
+        shop.cashier.post(
+            "/purchases",
+            {
+                "customerId": str(customer_id),
+                "transactionId": transaction,
+                "amount": "100.00",
+                "items": [{"sku": f"{word}-1", "name": f"{word} lamp", "quantity": 2, "unitPrice": "50.00"}],
+            },
+        )
+    )
+    back = {"transactionId": f"{word}-R-1", "amount": "5.00", "reason": f"{word} broke"}
+    _made(shop.cashier.post(f"/purchases/{transaction}/returns", back))
+    event_id = f"{word}-event"
+    happened = {"type": "page.viewed", "eventId": event_id, "data": {"page": f"{word} page"}}
+    _made(shop.cashier.post(f"/customers/{customer_id}/events", happened))
+    hook = {"url": f"http://127.0.0.1:9/{word}", "eventTypes": ["*"], "description": f"{word} hook"}
+    webhook = _made(shop.manager.post("/webhooks", hook))["webhook"]
+    merge = _made(shop.manager.post(f"/customers/{customer_id}/merge", {"sourceId": merged["id"]}))
+    assert Event.objects.for_merchant(shop.merchant).exists()
+    addresses = shop.manager.get(f"/customers/{customer_id}/addresses").json()["data"]["addresses"]
+    return World(
+        store=shop.store.pk,
+        customer=customer_id,
+        other_customer=uuid.UUID(other["id"]),
+        address=uuid.UUID(addresses[0]["id"]),
+        merge=uuid.UUID(merge["mergeId"]),
+        webhook=uuid.UUID(webhook["id"]),
+        purchase=uuid.UUID(sale["purchase"]["id"]),
+        transaction=transaction,
+        customer_number=customer["customerNumber"],
+        phone=phone,
+        email=email,
+        event_id=event_id,
+    )
+
+
+def _made(response: Any) -> dict[str, Any]:
+    assert response.status_code in (200, 201), response.content
+    data: dict[str, Any] = response.json()["data"]
+    return data
