@@ -42,6 +42,7 @@ from customers.services.profile import (
 NUMBER_DRAWS_MAX = 5
 
 _CUSTOMERS = Rows(Customer)
+_ADDRESSES = Rows(Address)
 
 
 @dataclass(slots=True)
@@ -258,7 +259,7 @@ def _insert_new(customers: Sequence[Customer]) -> set[uuid.UUID]:
 def _insert_parts(drafts: Sequence[Draft]) -> None:
     addresses = [address for each in drafts for address in each.addresses]
     if addresses:
-        Address.objects.bulk_create(addresses)
+        _ADDRESSES.insert(addresses)
     consents = [consent for each in drafts for consent in each.consents]
     if consents:
         Consent.objects.bulk_create(consents)

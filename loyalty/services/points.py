@@ -22,6 +22,7 @@ from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.permissions import RoleTooLow
 from cloudpos.tenancy.roles import Role
+from cloudpos.tenancy.rows import Rows
 from customers.events import emit_all
 from customers.services import CustomerNotFound, lock_customer, visible_customer_id, write_standing
 from loyalty.ledger import Account, Cause, Entry, LotState
@@ -29,6 +30,7 @@ from loyalty.models import Allocation, LedgerEntry, Lot
 from loyalty.services.sales import open_settled_account
 
 Type = LedgerEntry.Type
+_ENTRIES = Rows(LedgerEntry)
 REVERSIBLE = (Type.EARNED, Type.REDEEMED, Type.ADJUSTED)
 
 
@@ -309,11 +311,10 @@ def _repeated(access: Access, type: str, transaction_id: str, content_hash: byte
     """The answer given before to this transaction id. Raises PointsConflict for other content."""
     if not transaction_id:
         return None
-    found = (
-        LedgerEntry.objects.for_merchant(access.merchant_id)
-        .filter(store_id=access.store_id, type=type, transaction_id=transaction_id)
-        .select_related("enrollment")
-        .first()
+    # <> '': what the partial index is on.
+    found = _ENTRIES.fetch(
+        "merchant_id = %s AND store_id = %s AND type = %s AND transaction_id = %s AND transaction_id <> ''",
+        [access.merchant_id, access.store_id, type, transaction_id],
     )
     if found is None:
         return None
