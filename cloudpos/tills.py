@@ -67,8 +67,7 @@ class Summary:
 def read_history(path: Path) -> Iterator[dict[str, Any]]:
     """Lines of a JSON-lines file (.gz or plain): bodies of `POST /purchases`, or of its returns (with `purchase`), each
     with `store` (a store's code) besides. Raises ValueError naming the first bad line."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -137,13 +136,17 @@ class Tills:
         path = "/purchases"
         if "purchase" in sale:
             path = f"/purchases/{sale['purchase']}/returns"
-            body = {k: v for k, v in body.items() if k not in ("customerId", "customerNumber", "email", "phone")}
+            body = {
+                k: v for k, v in body.items() if k not in ("customerId", "customerNumber", "email", "phone")
+            }
         content = orjson.dumps(body, default=str)
         store_id = self.stores[sale["store"]]
         for attempt in range(ATTEMPTS_MAX):
             started = time.perf_counter()
             try:
-                response = await client.post(self.base + path, content=content, headers=self._headers(store_id))
+                response = await client.post(
+                    self.base + path, content=content, headers=self._headers(store_id)
+                )
             except httpx.TransportError as exc:
                 summary.retries += 1
                 error = type(exc).__name__
@@ -166,7 +169,9 @@ class Tills:
         summary.statuses[0] += 1
         summary.latencies.append(0.0)
         if len(summary.failures) < FAILURES_KEPT_MAX:
-            summary.failures.append(f"{sale['transactionId']}: no answer after {ATTEMPTS_MAX} attempts ({error})")
+            summary.failures.append(
+                f"{sale['transactionId']}: no answer after {ATTEMPTS_MAX} attempts ({error})"
+            )
 
     def _headers(self, store_id: uuid.UUID) -> dict[str, str]:
         if time.monotonic() > self._token_until:

@@ -219,7 +219,7 @@ def history(
     from_then = "" if since is None else "AND occurred_at >= %s"
     # A return counts at its purchase's time when a till's clock puts it before that.
     back_from_then = "" if since is None else "AND greatest(r.occurred_at, p.occurred_at) >= %s"
-    parameters = [merchant_id, customer_id] if since is None else [merchant_id, customer_id, since]
+    parameters: list[Any] = [merchant_id, customer_id] if since is None else [merchant_id, customer_id, since]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, amount, occurred_at, transaction_id, store_id FROM purchases"  # noqa: S608

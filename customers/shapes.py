@@ -223,7 +223,7 @@ CUSTOMER = RowShape(
         "updated_at",
     ],
     model=Customer,
-    extra={"addresses": Many(ADDRESS)},  # type: ignore[dict-item]
+    extra={"addresses": Many(ADDRESS)},
 )
 
 

@@ -62,7 +62,7 @@ class TierInput(CamelSerializer):
     code = CleanCharField(max_length=20)
     name = CleanCharField(max_length=50)
     threshold = MoneyField(max_digits=14)
-    multiplier = MoneyField(places=3, max_digits=6, min_value="0.001", max_value=100, required=False)
+    multiplier = MoneyField(places=3, max_digits=6, min_value=Decimal("0.001"), max_value=100, required=False)
 
     def validate_code(self, code: str) -> str:
         validate_slug(code)
@@ -77,7 +77,7 @@ class ProgramInput(CamelSerializer):
     points_name = CleanCharField(max_length=30, required=False)
     points_per_unit = MoneyField(places=4, max_digits=10, max_value=10_000)
     rounding = StrictChoiceField(choices=Program.Rounding.values, required=False)
-    tiers = TierInput(many=True, max_length=TIERS_MAX)
+    tiers = TierInput(many=True, max_length=TIERS_MAX)  # type: ignore[call-arg]  # many= takes a list's
 
     def validate_tiers(self, tiers: list[dict[str, Any]]) -> list[TierRule]:
         return [

@@ -80,7 +80,7 @@ class RowShape:
         columns: Sequence[str | Column],
         *,
         model: type | None = None,
-        extra: Mapping[str, Schema | RowShape] | None = None,
+        extra: Mapping[str, Any] | None = None,
         description: str = "",
     ) -> None:
         self.name = name

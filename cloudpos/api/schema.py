@@ -194,7 +194,7 @@ class EnvelopeSchema(AutoSchema):
         name = "_".join([*tokens, verb])
         return camel(_INSIDE_NAME.sub("_", name).strip("_").lower())
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular's own
         """The handler's docstring, else the view's own; never that of a base class, which speaks to developers."""
         handler = getattr(self.view, self._operation(), None)
         return inspect.cleandoc(

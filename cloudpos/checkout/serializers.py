@@ -1,5 +1,6 @@
 """What tills send, and what they get back."""
 
+from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
@@ -49,7 +50,7 @@ class QuoteInput(CamelSerializer):
     tax = MoneyField(required=False)
     discount = MoneyField(required=False)
     currency = CleanCharField(max_length=3, required=False)
-    items = ItemInput(many=True, max_length=ITEMS_MAX, required=False)
+    items = ItemInput(many=True, max_length=ITEMS_MAX, required=False)  # type: ignore[call-arg]  # many= takes a list's
     payment_method = CleanCharField(max_length=30, required=False, allow_blank=True)
     channel = CleanCharField(max_length=20, required=False)
     occurred_at = AwareDateTimeField(required=False)
@@ -87,8 +88,8 @@ class ReturnInput(CamelSerializer):
 
     transaction_id = CleanCharField(max_length=TRANSACTION_ID_CHARS_MAX)
     purchase_store_id = StrictUuidField(required=False)
-    amount = MoneyField(min_value="0.01", required=False)
-    items = ReturnItemInput(many=True, max_length=ITEMS_MAX, required=False)
+    amount = MoneyField(min_value=Decimal("0.01"), required=False)
+    items = ReturnItemInput(many=True, max_length=ITEMS_MAX, required=False)  # type: ignore[call-arg]  # many= takes a list's
     reason = CleanCharField(max_length=200, required=False, allow_blank=True)
     occurred_at = AwareDateTimeField(required=False)
 

@@ -1,6 +1,7 @@
 """The till's routes: sell, quote, sell many, take back; and what a customer bought."""
 
 import uuid
+from typing import Any
 
 from django.http import HttpResponse
 from rest_framework.exceptions import ValidationError
@@ -73,7 +74,7 @@ class PurchaseBatchView(ApiView):
         return envelope.success(_tally(results))
 
 
-def _parsed(row: object) -> object:
+def _parsed(row: object) -> Any:
     try:
         return PurchaseInput.parse(row)
     except ValidationError as exc:

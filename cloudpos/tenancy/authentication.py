@@ -56,7 +56,7 @@ class JwtAuthentication(BaseAuthentication):
             raise StoreForbidden()
         request.access = access  # type: ignore[attr-defined]
         # Middleware writes the log line and the rate limit after the view: it sees the Django request.
-        request._request.access = access
+        request._request.access = access  # type: ignore[attr-defined]
         return Caller(access), access
 
     def authenticate_header(self, request: Request) -> str:

@@ -1,5 +1,6 @@
 """Constraints that Django has no class for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
@@ -18,13 +19,13 @@ class TenantReference(models.BaseConstraint):
         self.field = field
 
     def _clause(self, model: type[models.Model], schema_editor: BaseDatabaseSchemaEditor) -> str:
-        field = model._meta.get_field(self.field)
+        field: Any = model._meta.get_field(self.field)
         quote = schema_editor.quote_name
-        merchant = quote(model._meta.get_field("merchant").column)
+        merchant = quote("merchant_id")
         target = field.related_model._meta
         return (
             f"CONSTRAINT {quote(self.name)} FOREIGN KEY ({merchant}, {quote(field.column)}) "
-            f"REFERENCES {quote(target.db_table)} ({quote(target.get_field('merchant').column)}, "
+            f"REFERENCES {quote(target.db_table)} ({merchant}, "
             f"{quote(target.pk.column)}) DEFERRABLE INITIALLY DEFERRED"
         )
 
@@ -44,7 +45,7 @@ class TenantReference(models.BaseConstraint):
     def validate(self, model: Any, instance: Any, exclude: Any = None, using: Any = None) -> None:
         """The database checks at commit; a form's choices are limited to the merchant by its queryset."""
 
-    def deconstruct(self) -> tuple[str, tuple[()], dict[str, Any]]:
+    def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
         path, args, kwargs = super().deconstruct()
         kwargs["field"] = self.field
         return path, args, kwargs

@@ -1,5 +1,6 @@
 """Columns of tenant-owned tables: references that cannot leave their merchant."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
@@ -17,14 +18,14 @@ class TenantForeignKey(models.ForeignKey):
         kwargs["db_constraint"] = False
         super().__init__(*args, **kwargs)
 
-    def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
+    def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:
         name, path, args, kwargs = super().deconstruct()
         del kwargs["db_constraint"]
         return name, path, args, kwargs
 
-    def get_joining_fields(self, reverse_join: bool = False) -> tuple[tuple[models.Field, models.Field], ...]:
-        mine = self.model._meta.get_field("merchant")
-        theirs = self.remote_field.model._meta.get_field("merchant")
+    def get_joining_fields(self, reverse_join: bool = False) -> tuple[tuple[Any, Any], ...]:
+        mine: Any = self.model._meta.get_field("merchant")
+        theirs: Any = self.remote_field.model._meta.get_field("merchant")
         pair = (theirs, mine) if reverse_join else (mine, theirs)
         return (*super().get_joining_fields(reverse_join), pair)
 

@@ -93,7 +93,8 @@ class TenantModel(models.Model):
         abstract = True
 
     def _do_update(self, base_qs: Any, *args: Any, **kwargs: Any) -> bool:
-        return super()._do_update(base_qs.filter(merchant_id=self.merchant_id), *args, **kwargs)  # type: ignore[misc]
+        mine = base_qs.filter(merchant_id=self.merchant_id)
+        return bool(super()._do_update(mine, *args, **kwargs))  # type: ignore[misc]  # private to Django
 
 
 class Store(TenantModel):

@@ -81,8 +81,8 @@ def _read_refresh(refresh: str) -> RefreshToken:
 
 
 def _use_up(token: RefreshToken) -> None:
-    _, first = token.blacklist()  # type: ignore[misc]  # returns get_or_create's pair
-    if not first:
+    used_up_now: bool = token.blacklist()[1]  # type: ignore[index]  # it returns get_or_create's pair
+    if not used_up_now:
         raise RefreshFailed()
 
 

@@ -237,7 +237,7 @@ def _debit(
 
 def _original(account: Account, store_id: uuid.UUID | None, transaction_id: str, type: str) -> LedgerEntry:
     found = list(
-        LedgerEntry.objects.for_merchant(account.merchant_id)
+        LedgerEntry.objects.for_merchant(account.merchant_id)  # type: ignore[misc]  # None is a store too
         .filter(
             store_id=store_id,
             transaction_id=transaction_id,

@@ -403,6 +403,7 @@ def recorded_points(account: Account, purchase_ids: Sequence[uuid.UUID]) -> dict
     """
     if not purchase_ids:
         return {}
+    merchant, ids = account.merchant_id, list(purchase_ids)
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -416,7 +417,7 @@ def recorded_points(account: Account, purchase_ids: Sequence[uuid.UUID]) -> dict
             JOIN loyalty_enrollments e ON e.merchant_id = %s AND e.id = enrollment_id AND e.program_id = %s
             GROUP BY purchase_id
             """,
-            [*[account.merchant_id, list(purchase_ids)] * 2, account.merchant_id, account.program_id],
+            [merchant, ids, merchant, ids, merchant, account.program_id],
         )
         return {
             purchase_id: Recorded(int(nominal), int(short), earned)

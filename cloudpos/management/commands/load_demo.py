@@ -1,7 +1,7 @@
 """`manage.py load_demo`: the demonstration merchant with two years of real purchases, in under a minute."""
 
 import time
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand
 from django.utils.timezone import now
@@ -21,12 +21,19 @@ class Command(BaseCommand):
             return
         counts = reader.manifest()["counts"]
         started = time.monotonic()
-        console = Console(file=self.stdout)
-        columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        console = Console(file=cast(IO[str], self.stdout))
+        columns = (
+            TextColumn("{task.description:<22}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=console) as progress:
             bars = {
                 "customers": progress.add_task("Customers", total=counts["customers"]),
-                "sales": progress.add_task("Purchases and returns", total=counts["purchases"] + counts["returns"]),
+                "sales": progress.add_task(
+                    "Purchases and returns", total=counts["purchases"] + counts["returns"]
+                ),
             }
             loaded = demonstration.load(at=now(), progress=lambda what, n: progress.advance(bars[what], n))
         seconds = time.monotonic() - started

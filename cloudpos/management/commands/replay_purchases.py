@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.timezone import now
@@ -32,7 +32,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--merchant", default=demonstration.MERCHANT_SLUG, help="slug; default: %(default)s"
         )
-        parser.add_argument("--concurrency", type=int, default=8, help="number of tills; default: %(default)s")
+        parser.add_argument(
+            "--concurrency", type=int, default=8, help="number of tills; default: %(default)s"
+        )
         parser.add_argument(
             "--open",
             metavar="SLUG",
@@ -67,7 +69,7 @@ class Command(BaseCommand):
         tills = Tills(
             url=options["url"], user_id=machine.user_id, stores=stores, concurrency=options["concurrency"]
         )
-        console = Console(file=self.stdout)
+        console = Console(file=cast(IO[str], self.stdout))
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task(f"Selling at {merchant.name}", total=len(history))
