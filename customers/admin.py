@@ -75,7 +75,7 @@ class CustomerFilter(SimpleListFilter):
         return [(str(found.pk), found.display_name)] if found else []
 
     def has_output(self) -> bool:
-        return bool(self.lookup_choices)
+        return self.value() is not None
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() is None:

@@ -98,12 +98,14 @@ class ProgramAdmin(TenantModelAdmin):
         return super().get_queryset(request).annotate(n_tiers=Count("tiers"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
+        if not super().has_add_permission(request):
+            return False
+        match = request.resolver_match
+        if match is None or not (match.url_name or "").startswith("loyalty_program_"):
+            # Asked by the navigation of every page, which offers no "add".
+            return True
         merchant_id = form_merchant_id(request)
-        return (
-            super().has_add_permission(request)
-            and merchant_id is not None
-            and active_program(merchant_id) is None
-        )
+        return merchant_id is not None and active_program(merchant_id) is None
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_change_permission(request, obj) and _is_open(obj)

@@ -97,11 +97,10 @@ class WebhookAdmin(TenantModelAdmin):
         return ", ".join(webhook.event_types[:2]) + (f" and {more} more" if more > 0 else "")
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
-        merchant_id = form_merchant_id(request)
         if change:
             saved = update_webhook(merchant_id=obj.merchant_id, webhook_id=obj.pk, changes=form.said())
         else:
-            made = create_webhook(merchant_id=merchant_id, **form.said())
+            made = create_webhook(merchant_id=obj.merchant_id, **form.said())
             saved = made.webhook
             request._new_secret = made.secret  # type: ignore[attr-defined]
         obj.__dict__.update(saved.__dict__)
@@ -121,6 +120,10 @@ class WebhookAdmin(TenantModelAdmin):
         return TemplateResponse(
             request, "backoffice/webhook_secret.html", context, headers={"Cache-Control": "no-store"}
         )
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        # Its log goes with it; nobody could delete that alone.
+        return [str(webhook) for webhook in objs], {"webhooks": len(objs)}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
         delete_webhook(merchant_id=obj.merchant_id, webhook_id=obj.pk)

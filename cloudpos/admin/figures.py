@@ -91,7 +91,7 @@ def figures(merchant: Merchant, *, now: datetime) -> Figures:
     today = now.astimezone(merchant.tz).date()
     first = today - timedelta(days=DAYS - 1)
     before = first - timedelta(days=DAYS)
-    period = {
+    period: dict[str, Any] = {
         "merchant": merchant.pk,
         "zone": merchant.timezone,
         "since": _midnight(before, merchant),

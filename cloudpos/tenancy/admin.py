@@ -165,7 +165,7 @@ class ColleagueForm(RoleForm):
 
     def clean(self) -> None:
         super().clean()
-        if Membership.objects.for_merchant(self.merchant_id).filter(
+        if Membership.objects.for_merchant(self.instance.merchant_id).filter(
             user__email=self.cleaned_data.get("email", ""), store=self.cleaned_data.get("store")
         ):
             raise ValidationError(

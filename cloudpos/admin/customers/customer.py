@@ -119,7 +119,7 @@ class CustomerAdmin(TenantModelAdmin):
     def get_paginator(
         self, request: HttpRequest, queryset: Any, per_page: int, *args: Any, **kwargs: Any
     ) -> Any:
-        paginator = super().get_paginator(request, queryset, per_page, *args, **kwargs)
+        paginator: Any = super().get_paginator(request, queryset, per_page, *args, **kwargs)
         current = staff_access(request).current
         paginator.counted_by = getattr(request, "_counted_by", None)
         paginator.merchant_id = current.pk if current else None
@@ -190,6 +190,13 @@ class CustomerAdmin(TenantModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_change_permission(request, obj) and not _is_closed(obj)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        return fieldsets if self._is_form(request, obj) else fieldsets[:-1]
+
+    def _is_form(self, request: HttpRequest, obj: Any) -> bool:
+        return self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

@@ -44,6 +44,8 @@ ADDRESS_FIELDS = (
     "instructions",
 )
 REASON_CHARS_MAX = 200
+# As people type it, with spaces and brackets; stored are 16 at most.
+PHONE_TYPED_CHARS_MAX = 40
 
 
 class TagsField(forms.CharField):
@@ -85,12 +87,21 @@ class CustomerForm(TenantForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["phone"].max_length = 40
-        self.fields["phone"].validators = []
-        self.fields["phone"].widget.attrs |= {"maxlength": 40, "placeholder": "+44 20 7183 8750"}
+        if "phone" not in self.fields:
+            return  # shown only, not changed
+        phone = self.fields["phone"]
+        phone.max_length = PHONE_TYPED_CHARS_MAX  # type: ignore[attr-defined]
+        phone.validators = []
+        phone.widget.attrs |= {"maxlength": PHONE_TYPED_CHARS_MAX, "placeholder": "+44 20 7183 8750"}
         self.fields["home_store"].empty_label = "None"  # type: ignore[attr-defined]
-        if self.instance.pk and not self.instance._state.adding:
+        if not self.instance._state.adding:
             self.fields["seen_version"].initial = self.instance.version
+
+    def clean_phone(self) -> str:
+        typed: str = self.cleaned_data["phone"]
+        if len(typed) > PHONE_TYPED_CHARS_MAX:
+            raise forms.ValidationError("This is too long for a phone number.", code="max_length")
+        return typed
 
     def _post_clean(self) -> None:
         """Nothing is put on the instance here: the service normalises first, and it alone knows what is unique."""
@@ -115,7 +126,8 @@ class AddressForm(TenantForm):
 
 def address_rows(formset: Any) -> list[dict[str, Any]]:
     """The addresses that the customer has after saving, as `customers.services` take them."""
-    rows = []
+    rows: list[dict[str, Any]] = []
+    was_default: list[dict[str, Any]] = []
     for form in formset.forms:
         data: Mapping[str, Any] = getattr(form, "cleaned_data", {})
         existing = form.instance.pk if not form.instance._state.adding else None
@@ -123,6 +135,12 @@ def address_rows(formset: Any) -> list[dict[str, Any]]:
             continue
         row = {name: data[name] for name in ADDRESS_FIELDS if name in data}
         rows.append({**row, "id": existing} if existing else row)
+        if existing and form.instance.is_default:
+            was_default.append(rows[-1])
+    if sum(bool(row.get("is_default")) for row in rows) > 1:
+        # Ticking another one is enough to take it from the old one.
+        for row in was_default:
+            row["is_default"] = False
     return rows
 
 

@@ -80,7 +80,7 @@ def _purchases(customer: Customer) -> list[Any]:
         .defer("receipt", "content_hash")
         .order_by("-occurred_at", "-pk")[: ROWS_SHOWN + 1]
     )
-    found = list(rows)
+    found: list[Any] = list(rows)
     ids = [purchase.pk for purchase in found]
     returned = dict(
         PurchaseReturn.objects.for_merchant(customer.merchant_id)

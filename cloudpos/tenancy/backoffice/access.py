@@ -73,7 +73,7 @@ def staff_access(request: HttpRequest) -> StaffAccess:
 def acting_for(request: HttpRequest, merchant: Merchant) -> Access:
     """The tenant context in which services run for a person in the admin: a merchant, at none of its stores."""
     return Access(
-        user_id=request.user.pk,
+        user_id=request.user.pk,  # type: ignore[arg-type]  # the site lets nobody in who is not signed in
         merchant_id=merchant.pk,
         store_id=None,  # type: ignore[arg-type]  # what is done in the back office happened at no store
         role=staff_access(request).roles.get(merchant.pk, Role.OWNER),

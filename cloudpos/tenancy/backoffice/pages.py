@@ -97,7 +97,7 @@ class TenantForm(ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if isinstance(self.instance, TenantModel) and self.instance._state.adding:
-            self.instance.merchant_id = self.merchant_id
+            self.instance.merchant_id = self.merchant_id  # type: ignore[assignment]  # None: the form is refused
 
     def _get_validation_exclusions(self) -> set[str]:
         return super()._get_validation_exclusions() - {"merchant"}  # type: ignore[misc]
@@ -115,7 +115,8 @@ def refused_fields(refusal: ApiError) -> list[tuple[str, str | None]]:
     if not refusal.errors:
         return [(str(refusal.message), None)]
     return [
-        (error.message, _CAPITAL.sub(lambda m: f"_{m[0].lower()}", error.field)) for error in refusal.errors
+        (error.message, _CAPITAL.sub(lambda m: f"_{m[0].lower()}", error.field or ""))
+        for error in refusal.errors
     ]
 
 
@@ -203,10 +204,11 @@ class TenantAdmin(TenantScope):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         if self.opens_single_row and request.method == "GET" and not request.GET:
+            opts = self.opts  # type: ignore[attr-defined]
             rows = list(self.get_queryset(request)[:2])
             if len(rows) == 1 and self.has_view_permission(request, rows[0]):
                 return HttpResponseRedirect(
-                    reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[rows[0].pk])
+                    reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[rows[0].pk])
                 )
         return super().changelist_view(request, extra_context)  # type: ignore[misc]
 
@@ -249,13 +251,20 @@ class UseCaseForms(DjangoModelAdmin):
         extra_context: Any = None,
     ) -> Any:
         if request.method != "POST":
-            return self._changeform_view(request, object_id, form_url, extra_context)
+            return self._form_page(request, object_id, form_url, extra_context)
         try:
             with RequestTransaction():
-                return self._changeform_view(request, object_id, form_url, extra_context)
+                return self._form_page(request, object_id, form_url, extra_context)
         except ApiError as refusal:
             request._refusal = refusal  # type: ignore[attr-defined]
-            return self._changeform_view(request, object_id, form_url, extra_context)
+            return self._form_page(request, object_id, form_url, extra_context)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        with RequestTransaction():
+            return self._delete_view(request, object_id, extra_context)  # type: ignore[attr-defined]
+
+    def _form_page(self, *args: Any) -> Any:
+        return self._changeform_view(*args)  # type: ignore[attr-defined]  # Django's own, inside its transaction
 
 
 class TenantModelAdmin(TenantAdmin, ModelAdmin, UseCaseForms):

@@ -1,0 +1,176 @@
+"""Points, consent, merge, remove and erase: shown first, done when confirmed, once."""
+
+import re
+import uuid
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.urls import reverse
+
+from customers.models import Consent, Customer, Event, Merge, Preferences, Purchase
+from loyalty.models import LedgerEntry
+from tests.admin.conftest import Regulars
+from tests.fixtures import Shop
+
+
+def page(customer: Customer, name: str) -> str:
+    return reverse(f"admin:customers_customer_{name}", args=[customer.pk])
+
+
+def follow(client: Client, url: str, **body: object) -> str:
+    return client.post(url, body, follow=True).content.decode()
+
+
+def test_points_are_adjusted_with_a_reason(manager: Client, shop: Shop, regulars: Regulars) -> None:
+    alice = regulars.alice
+    before = alice.points
+    url = page(alice, "adjust_points")
+    token = re.search(r'name="token" value="([^"]+)"', manager.get(url).content.decode())[1]  # type: ignore[index]
+    sent = {"direction": "add", "points": 50, "reason": "Sorry for the wait", "token": token}
+    assert f"The balance is now {before + 50:,}" in follow(manager, url, **sent)
+    # Pressed twice: the same adjustment.
+    assert f"The balance is now {before + 50:,}" in follow(manager, url, **sent)
+    entry = LedgerEntry.objects.get(enrollment__customer=alice, type="adjusted")
+    assert (entry.points, entry.description, entry.actor_id) == (
+        50,
+        "Sorry for the wait",
+        shop.manager.user_id,
+    )
+    alice.refresh_from_db()
+    assert alice.points == before + 50
+    assert "Sorry for the wait" in manager.get(page(alice, "change")).content.decode()
+
+
+def test_more_points_than_there_are_cannot_be_taken(manager: Client, regulars: Regulars) -> None:
+    url = page(regulars.bob, "adjust_points")
+    text = follow(manager, url, direction="take", points=1_000_000, reason="no", token=uuid.uuid4().hex)
+    assert "does not have enough points" in text
+    assert not LedgerEntry.objects.filter(enrollment__customer=regulars.bob, type="adjusted").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"points": 0}, {"points": "1e9"}, {"points": ""}, {"reason": ""}, {"token": ""}]
+)
+def test_an_adjustment_needs_points_and_a_reason(
+    manager: Client, regulars: Regulars, wrong: dict[str, object]
+) -> None:
+    sent = {"direction": "add", "points": 5, "reason": "why", "token": uuid.uuid4().hex, **wrong}
+    assert manager.post(page(regulars.bob, "adjust_points"), sent).status_code == 200
+    assert not LedgerEntry.objects.filter(type="adjusted").exists()
+
+
+def test_consent_is_appended_to_the_log(manager: Client, shop: Shop, regulars: Regulars) -> None:
+    bob = regulars.bob
+    sent = {"channel": "sms", "purpose": "marketing", "state": "granted", "source": "in the shop"}
+    assert "SMS Marketing: Granted" in follow(manager, page(bob, "consent"), **sent)
+    follow(manager, page(bob, "consent"), **{**sent, "state": "withdrawn"})
+    assert list(Consent.objects.filter(customer=bob).order_by("pk").values_list("state", "actor_id")) == [
+        ("granted", shop.manager.user_id),
+        ("withdrawn", shop.manager.user_id),
+    ]
+    assert Preferences.objects.get(customer=bob).consents == {"sms": {"marketing": False}}
+    assert Event.objects.filter(customer=bob, type="consent.changed").count() == 2
+    follow(manager, page(bob, "consent"), **{**sent, "source": ""})
+    assert manager.get(page(bob, "consent")).status_code == 405
+    assert Consent.objects.filter(customer=bob).count() == 2
+
+
+def test_merge_shows_what_wins_then_does_it(manager: Client, regulars: Regulars) -> None:
+    alice, bob = regulars.alice, regulars.bob
+    found = manager.get(page(alice, "merge") + "?q=bob").content.decode()
+    assert "Bob Brown" in found
+    assert "Alice Ashford</strong>" not in found
+
+    url = f"{page(alice, 'merge')}?source={bob.pk}"
+    preview = manager.get(url).content.decode()
+    assert "Nothing has happened yet" in preview
+    assert "£642.50" in preview
+    assert not Merge.objects.exists()
+    shown = manager.post(
+        url, {"source": str(bob.pk), "from_source": "email", "preview": "1"}
+    ).content.decode()
+    assert re.search(r"bob@corner-shop.test</strong>", shown)
+    assert not Merge.objects.exists()
+
+    text = follow(manager, url, source=str(bob.pk), from_source="email")
+    assert f"Customer {bob.customer_number} was merged into this one." in text
+    alice.refresh_from_db()
+    assert (str(alice.total_spent), alice.email, alice.first_name) == (
+        "642.50",
+        "bob@corner-shop.test",
+        "Alice",
+    )
+    # The old page leads to the new one.
+    answer = manager.get(page(bob, "change"))
+    assert answer.headers["Location"] == page(alice, "change")
+
+    merge = Merge.objects.get()
+    text = follow(manager, page(alice, "undo_merge"), merge=str(merge.pk))
+    assert "The merge was undone" in text
+    alice.refresh_from_db()
+    assert (str(alice.total_spent), alice.email) == ("630.00", "alice@corner-shop.test")
+
+
+def test_merge_with_nobody(manager: Client, regulars: Regulars) -> None:
+    alice = regulars.alice
+    for source in ("", "x", str(uuid.uuid4()), str(alice.pk)):
+        text = follow(manager, page(alice, "merge"), source=source)
+        assert "Find the other record" in text
+    assert "There is no such merge" in follow(manager, page(alice, "undo_merge"), merge="x")
+
+
+def test_two_selected_customers_lead_to_their_merge(manager: Client, regulars: Regulars) -> None:
+    url = reverse("admin:customers_customer_changelist")
+    both = [str(regulars.bob.pk), str(regulars.alice.pk)]
+    answer = manager.post(url, {"action": "merge_selected", "_selected_action": both})
+    # The older record stays.
+    assert answer.headers["Location"] == f"{page(regulars.alice, 'merge')}?source={regulars.bob.pk}"
+    text = follow(manager, url, action="merge_selected", _selected_action=both[:1])
+    assert "Select exactly two customers" in text
+
+
+def test_erasing_needs_the_customer_number(manager: Client, regulars: Regulars) -> None:
+    alice = regulars.alice
+    url = page(alice, "erase")
+    assert "not the customer" in follow(manager, url, customer_number="1234")
+    alice.refresh_from_db()
+    assert alice.erased_at is None
+
+    follow(manager, page(alice, "remove"))  # its name is in the admin's history now
+    receipt = follow(manager, url, customer_number=f" {alice.customer_number} ")
+    assert "What stays, and why" in receipt
+    alice.refresh_from_db()
+    assert (alice.first_name, alice.email, alice.notes) == ("", "", "")
+    assert Purchase.objects.filter(customer=alice).count() == 2
+    # Nothing of the person is left on any page that still knows the record.
+    for text in (
+        receipt,
+        manager.get(url).content.decode(),
+        manager.get(page(alice, "change")).content.decode(),
+    ):
+        assert "Alice" not in text
+        assert "alice@" not in text
+    assert not LogEntry.objects.filter(object_repr__contains="Alice").exists()
+    assert "Personal data was erased" in manager.get(page(alice, "change")).content.decode()
+
+
+def test_one_selected_customer_leads_to_the_erasure(manager: Client, regulars: Regulars) -> None:
+    url = reverse("admin:customers_customer_changelist")
+    answer = manager.post(url, {"action": "erase_selected", "_selected_action": [str(regulars.bob.pk)]})
+    assert answer.headers["Location"] == page(regulars.bob, "erase")
+
+
+def test_removing_keeps_the_books(manager: Client, regulars: Regulars) -> None:
+    bob = regulars.bob
+    assert "stay in the books" in manager.get(page(bob, "remove")).content.decode()
+    bob.refresh_from_db()
+    assert bob.deleted_at is None
+    assert "was removed from all lists" in follow(manager, page(bob, "remove"))
+    bob.refresh_from_db()
+    assert bob.deleted_at is not None
+    assert Purchase.objects.filter(customer=bob).exists()
+    # And nothing more can be done to it.
+    assert "can no longer be changed" in follow(
+        manager, page(bob, "adjust_points"), direction="add", points=1, reason="x", token="t"
+    )
