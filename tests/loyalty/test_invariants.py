@@ -1,0 +1,240 @@
+"""What the database itself refuses, and what `verify_ledger` finds where it cannot."""
+
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
+
+from customers.models import Customer
+from loyalty.models import Program
+from loyalty.verification import verify, verify_replay
+from tests.fixtures import Shop
+from tests.tills import bring_back, findings, minutes, move, register, sell
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def history(shop: Shop, program: Program, alice: Customer) -> Customer:
+    """Some of everything: two purchases, a return, a redemption and its partial reversal."""
+    sell(shop.access, alice, "T-1", "100", minutes(0))
+    sell(shop.access, alice, "T-2", "50", minutes(1))
+    bring_back(shop.access, "T-1", "R-1", "20", minutes(2))
+    move(shop.access, alice, "redeemed", 90, "X-1")
+    move(shop.access, alice, "reversed", 15, "X-1")
+    return alice
+
+
+def execute(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def test_a_sound_ledger_has_no_findings(shop: Shop, history: Customer) -> None:
+    assert findings(shop) == []
+    out = StringIO()
+    call_command("verify_ledger", "--merchant", "corner-shop", stdout=out)
+    assert "The ledger is sound" in out.getvalue()
+    call_command("verify_ledger", "--full", stdout=StringIO())
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "loyalty_transactions",
+        "loyalty_allocations",
+        "loyalty_shortfalls",
+        "loyalty_program_versions",
+        "purchases",
+        "purchase_returns",
+    ],
+)
+@pytest.mark.parametrize(
+    "change", ["UPDATE {} SET merchant_id = merchant_id, id = gen_random_uuid()", "DELETE FROM {}"]
+)
+def test_what_is_append_only_refuses_changes(shop: Shop, history: Customer, table: str, change: str) -> None:
+    if table == "loyalty_shortfalls":
+        move(shop.access, history, "redeemed", 55)
+        bring_back(shop.access, "T-1", "R-2", None, minutes(3))
+    with pytest.raises(IntegrityError, match="refused"), transaction.atomic():
+        execute(change.format(table))
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        ("UPDATE loyalty_enrollments SET balance = -1", "loyalty_enrollments_balance_positive"),
+        ("UPDATE loyalty_lots SET remaining = points + 1", "loyalty_lots_remaining_bounds"),
+        ("UPDATE loyalty_lots SET remaining = -1", "loyalty_lots_remaining_bounds"),
+    ],
+)
+def test_bounds_are_the_databases(shop: Shop, history: Customer, statement: str, constraint: str) -> None:
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        execute(statement)
+
+
+def copy_entry(**changed: str) -> str:
+    """SQL that inserts the first entry once more, with other values."""
+    columns = [
+        "id", "merchant_id", "enrollment_id", "version", "type", "points", "balance_before", "balance_after",
+        "description", "purchase_id", "transaction_id", "store_id", "occurred_at", "recorded_at",
+    ]  # fmt: skip
+    values = {"id": "gen_random_uuid()", "version": "99", "purchase_id": "NULL", **changed}
+    selected = ", ".join(values.get(column, column) for column in columns)
+    return (
+        f"INSERT INTO loyalty_transactions ({', '.join(columns)}) SELECT {selected} FROM loyalty_transactions"
+        " WHERE version = 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "constraint"),
+    [
+        ({"version": "1"}, "loyalty_transactions_version_uniq"),
+        ({"balance_after": "balance_after + 1"}, "loyalty_transactions_arithmetic"),
+        ({"points": "0", "balance_after": "balance_before"}, "loyalty_transactions_points_bounds"),
+        (
+            {"points": "1000000001", "balance_after": "balance_before + 1000000001"},
+            "loyalty_transactions_points_bounds",
+        ),
+        (
+            {"points": "-1000000001", "balance_after": "balance_before - 1000000001"},
+            "loyalty_transactions_points_bounds",
+        ),
+        ({"purchase_id": "purchase_id"}, "loyalty_transactions_sale_earns_once"),
+        ({"type": "'redeemed'", "transaction_id": "'X-1'"}, "loyalty_transactions_effect_uniq"),
+    ],
+)
+def test_entries_are_bounded(shop: Shop, history: Customer, changed: dict[str, str], constraint: str) -> None:
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        execute(copy_entry(**changed))
+
+
+def test_nothing_crosses_merchants(shop: Shop, history: Customer, foreign_shop: Shop) -> None:
+    mallory = register(foreign_shop, "Mallory")
+    for statement in (
+        f"UPDATE loyalty_enrollments SET customer_id = '{mallory.pk}'",
+        f"UPDATE loyalty_enrollments SET merchant_id = '{foreign_shop.merchant.pk}'",
+        f"UPDATE loyalty_lots SET merchant_id = '{foreign_shop.merchant.pk}'",
+        copy_entry(store_id=f"'{foreign_shop.store.pk}'"),
+    ):
+        with pytest.raises(IntegrityError, match="tenant_fk"), transaction.atomic():
+            execute(statement)
+            execute("SET CONSTRAINTS ALL IMMEDIATE")
+    execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+@pytest.fixture
+def unguarded(history: Customer) -> Iterator[None]:
+    """Without triggers and checks, as after a restore that went wrong. The test's transaction is rolled back."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET session_replication_role = replica")
+        for table, constraint in (
+            ("loyalty_enrollments", "loyalty_enrollments_balance_positive"),
+            ("loyalty_lots", "loyalty_lots_remaining_bounds"),
+            ("loyalty_transactions", "loyalty_transactions_arithmetic"),
+            ("loyalty_transactions", "loyalty_transactions_points_bounds"),
+        ):
+            cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}")
+        cursor.execute("DROP INDEX loyalty_transactions_effect_uniq")
+        cursor.execute("DROP INDEX loyalty_transactions_sale_earns_once")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = DEFAULT")
+
+
+DAMAGE = {
+    "a balance that nobody moved": ("UPDATE loyalty_enrollments SET balance = balance + 1", {1}),
+    "a customer who shows other points": ("UPDATE customers SET points = points + 1", {1}),
+    "a customer who shows another tier": ("UPDATE customers SET tier = 'gold'", {1}),
+    "a debt": ("UPDATE loyalty_enrollments SET balance = -1", {1, 2}),
+    "a lot that grew": ("UPDATE loyalty_lots SET remaining = points + 1 WHERE remaining > 0", {1, 3}),
+    "a lot below zero": ("UPDATE loyalty_lots SET remaining = -1", {1, 3}),
+    "a lost allocation": ("DELETE FROM loyalty_allocations WHERE points = 80", {3, 4, 5}),
+    "a larger allocation": ("UPDATE loyalty_allocations SET points = points + 1", {3, 4}),
+    "a lost lot": ("DELETE FROM loyalty_lots WHERE remaining > 0", {1, 4}),
+    "redeemed from the later lot": (
+        "UPDATE loyalty_lots l SET earned_at = earned_at + CASE points WHEN 100 THEN interval '9 days' ELSE interval '0' END",
+        {5},
+    ),
+    "burnt after its time": ("UPDATE loyalty_lots SET expires_at = '2026-01-01Z'", {6}),
+    "reversed beyond": (
+        "UPDATE loyalty_transactions SET points = 99, balance_after = balance_before + 99 WHERE type = 'reversed' AND points > 0",
+        {1, 4, 8},
+    ),
+    "taken back beyond what was earned": (
+        "UPDATE loyalty_transactions SET points = -101, balance_after = balance_before - 101"
+        " WHERE type = 'reversed' AND points < 0",
+        {1, 4, 8, 11, 12},
+    ),
+    "returned beyond the sale": ("UPDATE purchase_returns SET amount = 101", {0, 8, 12}),
+    "a gap": ("UPDATE loyalty_transactions SET version = version + 1 WHERE version = 5", {11}),
+    "an entry that begins elsewhere": (
+        "UPDATE loyalty_transactions SET balance_before = balance_before + 1, balance_after = balance_after + 1"
+        " WHERE version = 3",
+        {11},
+    ),
+    "wrong arithmetic": (
+        "UPDATE loyalty_transactions SET balance_after = balance_after + 1 WHERE version = 5",
+        {11},
+    ),
+    "one entry more": (copy_entry(), {1, 4, 11}),
+    "an effect twice": (copy_entry(type="'redeemed'", transaction_id="'X-1'"), {1, 4, 11, 13}),
+    "a purchase that earns twice": (copy_entry(purchase_id="purchase_id"), {1, 4, 11, 12, 13}),
+    "no points": ("UPDATE loyalty_transactions SET points = 0 WHERE version = 2", {1, 4, 11, 12, 16}),
+    "another spend": ("UPDATE customers SET total_spent = total_spent + 1", {0}),
+    "another number of visits": ("UPDATE customers SET visit_count = 7", {0}),
+    "another first visit": ("UPDATE customers SET first_visit_at = last_visit_at", {0}),
+    "a purchase of another amount": ("UPDATE purchases SET amount = 49 WHERE amount = 50", {0, 12}),
+    "another net spend": ("UPDATE loyalty_enrollments SET qualifying_spend = 600", {12}),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage_is_found(shop: Shop, history: Customer, unguarded: None, name: str) -> None:
+    statement, numbers = DAMAGE[name]
+    execute(statement)
+    found = {finding.number for _, finding in verify(merchant_id=shop.merchant.pk) if finding is not None}
+    replayed = verify_replay(merchant_id=shop.merchant.pk)
+    if replayed is not None:
+        found.add(replayed.number)
+    assert found == numbers
+    with pytest.raises(CommandError, match="checks failed"):
+        call_command("verify_ledger", stdout=StringIO())
+
+
+def test_a_trigger_that_is_switched_off_is_found(shop: Shop, history: Customer) -> None:
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    execute("ALTER TABLE loyalty_transactions DISABLE TRIGGER loyalty_transactions_append_only")
+    (finding,) = [finding for _, finding in verify() if finding is not None]
+    assert (finding.number, finding.offenders[0][1]) == (10, "loyalty_transactions")
+
+
+def test_crossed_accounts_are_found(
+    shop: Shop, history: Customer, foreign_shop: Shop, unguarded: None
+) -> None:
+    mallory = register(foreign_shop, "Mallory")
+    execute(f"UPDATE loyalty_enrollments SET customer_id = '{mallory.pk}'")
+    assert 14 in {finding.number for _, finding in verify() if finding is not None}
+
+
+def test_offenders_are_named(shop: Shop, history: Customer) -> None:
+    execute("UPDATE loyalty_enrollments SET balance = 999")
+    out = StringIO()
+    with pytest.raises(CommandError):
+        call_command("verify_ledger", stdout=out)
+    printed = out.getvalue()
+    assert str(shop.merchant.pk) in printed
+    assert "balance 999, entries 55" in printed
+
+
+def test_another_merchants_damage_is_another_merchants(
+    shop: Shop, history: Customer, foreign_shop: Shop
+) -> None:
+    execute("UPDATE loyalty_enrollments SET balance = 999")
+    call_command("verify_ledger", "--merchant", "far-away-traders", stdout=StringIO())
+    with pytest.raises(CommandError, match="no merchant"):
+        call_command("verify_ledger", "--merchant", "nobody")
