@@ -67,7 +67,7 @@ def lives(shop: Shop, program: Program, alice: Customer, bob: Customer) -> None:
 
 def test_lots_move_with_their_times(shop: Shop, lives: None, alice: Customer, bob: Customer) -> None:
     expires_at = now() + timedelta(days=30)
-    Lot.objects.filter(purchase__transaction_id="A-2").update(expires_at=expires_at)
+    Lot.objects.filter(purchase__transaction_id="A-1").update(expires_at=expires_at)
     before = {
         lot.purchase.transaction_id: (lot.remaining, lot.earned_at, lot.expires_at)
         for lot in Lot.objects.filter(remaining__gt=0).select_related("purchase")
@@ -81,7 +81,7 @@ def test_lots_move_with_their_times(shop: Shop, lives: None, alice: Customer, bo
         )
     }
     assert after == before
-    assert after["A-2"] == (150, minutes(20), expires_at)
+    assert after["A-1"] == (270, minutes(0), expires_at)
     assert (books(alice)["balance"], books(bob)["balance"]) == (0, 520)
     assert findings(shop) == []
 
