@@ -1,5 +1,6 @@
 """The query parameters of the customer lists."""
 
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ from cloudpos.api.query import DayFrom, DayTo, NoParameters, StrictFilterSet
 from customers.identity import normal_tags
 from customers.listing import Wanted
 from customers.models import Address, Channel, Customer, Purpose
+from customers.models.customer import LAST_VISIT
 from customers.querysets import CustomerQuerySet
 from customers.search import birth_month_query, home_store_query, prefix_query, tags_query
 
@@ -66,6 +68,21 @@ def number(text: str, *, places: int) -> Decimal:
     return Decimal(text)
 
 
+class VisitFrom(DayFrom):
+    """On the expression that the index is on."""
+
+    def narrow(self, queryset: Any, value: date | datetime, filters: Any) -> Any:
+        return super().narrow(queryset.alias(came=LAST_VISIT), value, filters)
+
+
+class VisitTo(DayTo):
+    """Those who came, and not later."""
+
+    def narrow(self, queryset: Any, value: date | datetime, filters: Any) -> Any:
+        queryset = queryset.alias(came=LAST_VISIT).filter(last_visit_at__isnull=False)
+        return super().narrow(queryset, value, filters)
+
+
 class CustomerFilters(StrictFilterSet):
     """Everything that narrows the list of customers.
 
@@ -100,8 +117,8 @@ class CustomerFilters(StrictFilterSet):
     )
     created_from = DayFrom("created_at")
     created_to = DayTo("created_at")
-    last_visit_from = DayFrom("last_visit_at")
-    last_visit_to = DayTo("last_visit_at")
+    last_visit_from = VisitFrom("came")
+    last_visit_to = VisitTo("came")
     total_spent_min = Amount("total_spent", "gte")
     total_spent_max = Amount("total_spent", "lte")
     near = Point(method="close_by")
