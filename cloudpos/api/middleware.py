@@ -152,12 +152,6 @@ class RequestMiddleware:
             return exception_handler(exc, {"request": request})
         return response
 
-    def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponse | None:
-        """The same for a plain Django view under an API path that was reached through all layers."""
-        if is_api_path(request.path_info):
-            return exception_handler(exc, {"request": request})
-        return None
-
     def _finish_data(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         headers = response.headers
         content_type = headers.get("Content-Type", "")

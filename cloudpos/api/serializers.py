@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -44,7 +45,8 @@ __all__ = [
     "StrictUuidField",
 ]
 
-_shared_context: ContextVar[Mapping[str, Any]] = ContextVar("serializer_context", default={})  # noqa: B039
+_NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
+_shared_context: ContextVar[Mapping[str, Any]] = ContextVar("serializer_context", default=_NO_CONTEXT)
 
 
 class CamelListSerializer(serializers.ListSerializer):
@@ -132,6 +134,8 @@ class CamelSerializer(serializers.Serializer, metaclass=_CamelMetaclass):
         found = CamelSerializer._bound_instances.get(key)
         if found is None:
             found = cls(partial=partial)
+            # What `parse` is given counts; a mapping of its own would be shared by all threads.
+            del found.__dict__["_own_context"]
             found._compile()
             CamelSerializer._bound_instances[key] = found
         return found  # type: ignore[return-value]
@@ -141,7 +145,7 @@ class CamelSerializer(serializers.Serializer, metaclass=_CamelMetaclass):
         cls, body: Any, *, partial: bool = False, context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """The validated values by their Python names. `partial` (PATCH) requires nothing and sets no defaults."""
-        token = _shared_context.set(context or {})
+        token = _shared_context.set(context or _NO_CONTEXT)
         try:
             return cls.bound(partial=partial).run_validation(body)
         finally:
@@ -149,7 +153,8 @@ class CamelSerializer(serializers.Serializer, metaclass=_CamelMetaclass):
 
     @property
     def _context(self) -> Mapping[str, Any]:
-        return self.__dict__.get("_own_context") or _shared_context.get()
+        own = self.__dict__.get("_own_context")
+        return _shared_context.get() if own is None else own
 
     @_context.setter
     def _context(self, context: Mapping[str, Any]) -> None:

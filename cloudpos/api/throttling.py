@@ -12,10 +12,8 @@ from typing import Any
 import structlog
 from django.conf import settings
 from limits.storage import MemoryStorage, RedisStorage, Storage
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from cloudpos.api.errors import TooManyRequests
 
@@ -111,8 +109,6 @@ class Limiter:
             key_prefix="cloudpos:rate",
             socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
             socket_timeout=REDIS_TIMEOUT_SECONDS,
-            # The client's own retries would make every request wait for a dead server several times.
-            retry=Retry(NoBackoff(), 0),
         )
 
     def hit(self, scope: str, subject: str, limit: int) -> Verdict:

@@ -179,6 +179,9 @@ class StoreViewSet(ApiViewSet):
 
     def update(self, request: Request, store_id: uuid.UUID) -> HttpResponse:
         require_version(expected_version(request), 7)
+        if "refuse" in request.query_params:
+            open_store(merchant_id=request.access.merchant_id, name="n", code="LEFTOVER")
+            return HttpResponse(b"{}", status=409, content_type="application/json")
         self.input(StoreInput)
         return envelope.success({"id": store_id})
 

@@ -89,6 +89,14 @@ def test_errors_are_not_stored_and_leave_nothing(shop: Shop) -> None:
 
 
 @pytest.mark.django_db
+def test_an_error_that_a_view_returns_is_rolled_back_as_well(shop: Shop) -> None:
+    path, headers = f"/stores/{shop.store.pk}?refuse", {"idempotency-key": "k"}
+    assert shop.manager.put(path, BODY, "application/json", headers=headers).status_code == 409
+    assert not IdempotencyRecord.objects.exists()
+    assert not Store.objects.filter(code="LEFTOVER").exists()
+
+
+@pytest.mark.django_db
 def test_a_denied_request_stores_nothing(shop: Shop) -> None:
     assert post(shop.cashier).status_code == 403
     assert not IdempotencyRecord.objects.exists()

@@ -107,6 +107,7 @@ def test_hooks() -> None:
     assert errors_of({**ALICE, "points": 4}) == [(None, "unlucky")]
     assert errors_of(ALICE, context={"closed": True}) == [("firstName", "invalid")]
     assert EverythingInput.parse(ALICE)["first_name"] == "Alice"
+    assert EverythingInput.bound().context == {}
 
 
 @pytest.mark.parametrize(
