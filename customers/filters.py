@@ -1,8 +1,11 @@
 """The query parameters of the customer lists."""
 
+import uuid
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+
+from django.db.models import QuerySet
 
 from cloudpos.api.errors import BadRequest, FieldError
 from cloudpos.api.parameters import (
@@ -91,6 +94,7 @@ class CustomerFilters(StrictFilterSet):
     """
 
     COUNTED = frozenset({"status", "type", "segment", "tier"})
+    SEARCHED = frozenset({"query", "tags", "tags_mode", "birthday_month", "store_id"})
 
     sortable = {
         "createdAt": "created_at",
@@ -157,6 +161,15 @@ class CustomerFilters(StrictFilterSet):
     def counted_only(self) -> bool:
         """Whether the counters alone can tell the total."""
         return self.values.keys() <= self.COUNTED
+
+    def conditions(self, merchant_id: uuid.UUID) -> QuerySet[Customer] | None:
+        """The merchant's visible customers under everything but SEARCHED; None when that is all of them."""
+        if self.values.keys() <= self.SEARCHED:
+            return None
+        narrowed: QuerySet[Customer] = self.filter_queryset(
+            Customer.objects.for_merchant(merchant_id).visible()
+        )
+        return narrowed
 
     def tsquery(self, search_key: str) -> str | None:
         """What the search index is asked, as a literal: None when nothing, "" when nothing can match."""

@@ -13,15 +13,19 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cachetools import TTLCache
 from django.db import connection
 from django.db.models import QuerySet
 
+from cloudpos.tenancy.access import Access
 from customers.counting import count_customers
 from customers.models import Customer
 from customers.shapes import customers_json, select_with_sort, with_sort_values
+
+if TYPE_CHECKING:
+    from customers.filters import CustomerFilters
 
 CANDIDATES_MAX = 10_000
 # How far a walk goes before it gives up: rows that match may all be at the other end of the order.
@@ -32,6 +36,9 @@ WALKED_MAX = 20_000
 FREQUENT_SECONDS = 300
 _frequent: TTLCache[int, bool] = TTLCache(maxsize=10_000, ttl=FREQUENT_SECONDS)
 _lock = threading.Lock()
+
+
+_EVERYBODY = '"customers"."merchant_id" = %s AND "customers"."deleted_at" IS NULL'
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +79,15 @@ class Listing:
     next_cursor: list[str] | None = None
 
 
-def list_customers(
-    *,
-    queryset: QuerySet[Customer],
-    merchant_id: uuid.UUID,
-    tsquery: str | None,
-    counted: Mapping[str, Sequence[str]] | None,
-    wanted: Wanted,
-) -> Listing:
-    """`queryset`: the merchant's visible customers under all plain conditions. `tsquery`: what their lexemes must
-    match besides; "" matches nobody. `counted`: the conditions, when the counters know all of them.
-    """
+def list_customers(*, access: Access, filters: "CustomerFilters") -> Listing:
+    """The page of the merchant's visible customers that the caller asks for, and how many there are."""
+    tsquery = filters.tsquery(access.search_key)
     if tsquery == "":
         return Listing()
-    plan = _Plan(queryset, merchant_id, tsquery, SORTS[wanted.sort_by], wanted)
-    if counted is not None:
-        total, everybody = count_customers(merchant_id=merchant_id, among=counted)
+    wanted = filters.wanted
+    plan = _Plan(access.merchant_id, filters.conditions(access.merchant_id), tsquery, wanted)
+    if filters.counted_only:
+        total, everybody = count_customers(merchant_id=access.merchant_id, among=filters.values)
         if wanted.offset >= total:
             return Listing(total=total)
         to_walk = (wanted.offset + wanted.limit + 1) * everybody / total
@@ -98,7 +98,7 @@ def list_customers(
     if not frequent:
         total, ids = plan.candidates()
         if ids is not None:
-            rows = customers_json(merchant_id=merchant_id, ids=ids, sort_sql=plan.sort_text)
+            rows = customers_json(merchant_id=access.merchant_id, ids=ids, sort_sql=plan.sort_text)
             return plan.page(rows, total=total)
         with _lock:
             _frequent[plan.fingerprint] = True
@@ -113,21 +113,25 @@ class _Plan:
 
     def __init__(
         self,
-        queryset: QuerySet[Customer],
         merchant_id: uuid.UUID,
+        conditions: QuerySet[Customer] | None,
         tsquery: str | None,
-        sort: Sort,
         wanted: Wanted,
     ) -> None:
+        """`conditions`: the visible customers under all plain conditions, None without any."""
         self.merchant_id = merchant_id
         self.tsquery = tsquery
-        self.sort = sort
-        self.sort_text = f"({sort.sql})::text"
         self.wanted = wanted
+        self.sort = SORTS[wanted.sort_by]
+        self.sort_text = f"({self.sort.sql})::text"
         direction = "DESC" if wanted.descending else "ASC"
-        self.order = f'{sort.sql} {direction}, "customers"."id" {direction}'
+        self.order = f'{self.sort.sql} {direction}, "customers"."id" {direction}'
         self.order_of_hits = f"k {direction}, id {direction}"
-        self.where, self.params = _conditions(queryset)
+        self.window = f"LIMIT {wanted.limit + 1} OFFSET {wanted.offset}"
+        self.everybody = conditions is None
+        self.where, self.params = _EVERYBODY, [merchant_id]
+        if conditions is not None:
+            self.where, self.params = _where(conditions)
         # Who matches the search. OFFSET 0 leaves the search index alone with it: PostgreSQL would also read the whole
         # merchant from another index to intersect the two, 400,000 entries to find 3 customers.
         self.matches = '"customers"'
@@ -148,34 +152,28 @@ class _Plan:
             f'WITH hit AS MATERIALIZED (SELECT "customers"."id", {self.sort.sql} AS k FROM {self.matches} '  # noqa: S608
             f"WHERE {self.where} LIMIT {CANDIDATES_MAX + 1}) "
             f"SELECT n, CASE WHEN n <= {CANDIDATES_MAX} THEN ARRAY(SELECT id FROM hit{beyond} "
-            f"ORDER BY {self.order_of_hits} LIMIT %s OFFSET %s) END FROM (SELECT count(*) AS n FROM hit) AS counted"
+            f"ORDER BY {self.order_of_hits} {self.window}) END FROM (SELECT count(*) AS n FROM hit) AS counted"
         )
-        params = [
-            *self.matches_params,
-            *self.params,
-            *beyond_params,
-            self.wanted.limit + 1,
-            self.wanted.offset,
-        ]
+        params = [*self.matches_params, *self.params, *beyond_params]
         ((total, ids),) = _run(sql, params)
         return total, ids
 
     def walk(self) -> list[tuple[dict[str, Any], Any]]:
         """The page's rows and one more, by walking the sort order's index."""
         beyond, beyond_params = self._beyond(self.sort.sql, '"customers"."id"', " AND ")
-        window = [self.wanted.limit + 1, self.wanted.offset]
         if self.tsquery is None:
             return self._rows(
                 f'SELECT "customers"."id" FROM "customers" WHERE {self.where}{beyond} '  # noqa: S608
-                f"ORDER BY {self.order} LIMIT %s OFFSET %s",
-                [*self.params, *beyond_params, *window],
+                f"ORDER BY {self.order} {self.window}",
+                [*self.params, *beyond_params],
+                prepared=self.everybody,
             )
         # The inner LIMIT keeps the search condition out: PostgreSQL must not read all matches to sort them.
         rows = self._rows(
             f'SELECT id FROM (SELECT "customers"."id", "customers"."search", {self.sort.sql} AS k '  # noqa: S608
             f'FROM "customers" WHERE {self.where}{beyond} ORDER BY {self.order} LIMIT {WALKED_MAX}) AS walked '
-            f"WHERE walked.search @@ %s::tsquery ORDER BY {self.order_of_hits} LIMIT %s OFFSET %s",
-            [*self.params, *beyond_params, self.tsquery, *window],
+            f"WHERE walked.search @@ %s::tsquery ORDER BY {self.order_of_hits} {self.window}",
+            [*self.params, *beyond_params, self.tsquery],
         )
         return rows if len(rows) > self.wanted.limit else self.sort_all()
 
@@ -185,14 +183,8 @@ class _Plan:
         # OFFSET 0 keeps the order out of the inner plan, which would walk past everybody.
         return self._rows(
             f'SELECT id FROM (SELECT "customers"."id", {self.sort.sql} AS k FROM {self.matches} '  # noqa: S608
-            f"WHERE {self.where}{beyond} OFFSET 0) AS hit ORDER BY {self.order_of_hits} LIMIT %s OFFSET %s",
-            [
-                *self.matches_params,
-                *self.params,
-                *beyond_params,
-                self.wanted.limit + 1,
-                self.wanted.offset,
-            ],
+            f"WHERE {self.where}{beyond} OFFSET 0) AS hit ORDER BY {self.order_of_hits} {self.window}",
+            [*self.matches_params, *self.params, *beyond_params],
         )
 
     def page(self, rows: Sequence[tuple[dict[str, Any], Any]], *, total: int, exact: bool = True) -> Listing:
@@ -204,12 +196,14 @@ class _Plan:
             following = [sort_value, str(last["id"])]
         return Listing(shown, total, exact, following)
 
-    def _rows(self, ids_sql: str, params: Sequence[Any]) -> list[tuple[dict[str, Any], Any]]:
+    def _rows(
+        self, ids_sql: str, params: Sequence[Any], *, prepared: bool = False
+    ) -> list[tuple[dict[str, Any], Any]]:
         sql = (
             f'{select_with_sort(self.sort_text)} WHERE "customers"."merchant_id" = %s '
             f'AND "customers"."id" = ANY(ARRAY({ids_sql})) ORDER BY {self.order}'
         )
-        return with_sort_values(_run(sql, [self.merchant_id, *params]))
+        return with_sort_values(_run(sql, [self.merchant_id, *params], prepared=prepared))
 
     def _beyond(self, sort_sql: str, id_sql: str, joint: str) -> tuple[str, list[str]]:
         """The condition of a cursor: strictly after its row in this order."""
@@ -221,19 +215,22 @@ class _Plan:
         )
 
 
-def _run(sql: str, params: Sequence[Any]) -> list[Any]:
-    """The rows of a statement whose best plan depends on its values.
+def _run(sql: str, params: Sequence[Any], *, prepared: bool = False) -> list[Any]:
+    """The rows of a statement whose best plan depends on its values, unless it may be `prepared`.
 
     The values are written into the text: a prepared statement would soon get a plan for any values, which reads all
     of a large merchant for a word that three customers have.
     """
     with connection.cursor() as cursor:
-        cursor.execute(connection.ops.compose_sql(sql, params))  # type: ignore[attr-defined]
+        if prepared:
+            cursor.execute(sql, params)
+        else:
+            cursor.execute(connection.ops.compose_sql(sql, params))  # type: ignore[attr-defined]
         rows: list[Any] = cursor.fetchall()
     return rows
 
 
-def _conditions(queryset: QuerySet[Customer]) -> tuple[str, list[Any]]:
+def _where(queryset: QuerySet[Customer]) -> tuple[str, list[Any]]:
     """The WHERE clause of a queryset on customers alone, and its parameters."""
     sql, params = queryset.order_by().values("pk").query.sql_with_params()
     head, _, where = sql.partition(" WHERE ")

@@ -83,14 +83,7 @@ class CustomersView(ApiView):
 
     def get(self, request: Any) -> HttpResponse:
         filters = CustomerFilters(request)
-        access = request.access
-        listing = list_customers(
-            queryset=filters.filter_queryset(Customer.objects.for_merchant(access.merchant_id).visible()),
-            merchant_id=access.merchant_id,
-            tsquery=filters.tsquery(access.search_key),
-            counted=filters.values if filters.counted_only else None,
-            wanted=filters.wanted,
-        )
+        listing = list_customers(access=request.access, filters=filters)
         following = listing.next_cursor
         return envelope.page(
             "customers",
