@@ -1,16 +1,21 @@
 """Tills at the same moment, on real PostgreSQL: threads with connections of their own."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.utils.timezone import now
 
 from customers.models import Customer, Purchase
+from customers.purchases import standing_on_record
+from customers.services import lock_customers, write_standing
+from loyalty.ledger import Cause, StaleAccount
 from loyalty.models import Enrollment, LedgerEntry
-from loyalty.services import create_program
+from loyalty.services import create_program, open_account, settle, transfer_for_merge
 from tests.fixtures import Shop
 from tests.tills import books, bring_back, findings, minutes, move, register, sell
 
@@ -111,6 +116,62 @@ def test_returns_never_exceed_the_sale(shop: Shop, alice: Customer) -> None:
     assert kinds == {"Taken": 2, "ReturnExceedsPurchase": THREADS - 2}
     assert books(alice)["balance"] == 10
     assert findings(shop) == []
+
+
+def test_a_return_follows_a_purchase_that_is_being_moved(shop: Shop, alice: Customer) -> None:
+    """A merge has the lock when the return comes; when it lets go, the purchase is somebody else's."""
+    access = shop.access
+    bob = register(shop, "Bob")
+    sell(access, alice, "T-1", "40", minutes(0))
+    results: list[Any] = []
+
+    def run() -> None:
+        try:
+            results.append(bring_back(access, "T-1", "R-1", "15", minutes(1)))
+        finally:
+            connection.close()
+
+    till = threading.Thread(target=run)
+    with transaction.atomic():
+        source, target = lock_customers(merchant_id=alice.merchant_id, customer_ids=[alice.pk, bob.pk])
+        till.start()
+        wait_for_a_lock()
+        transfer_for_merge(source=source, target=target, at=now())
+        Purchase.objects.filter(customer_id=alice.pk).update(customer_id=bob.pk)
+        for customer in (source, target):
+            found = standing_on_record(merchant_id=customer.merchant_id, customer_id=customer.pk)
+            write_standing(customer, **found)
+            settle(customer=customer, cause="Merged")
+    till.join(timeout=30)
+    assert results[0].receipt["return"]["customerId"] == str(bob.pk)
+    assert (books(alice)["balance"], books(bob)["balance"]) == (0, 25)
+    assert findings(shop) == []
+
+
+def wait_for_a_lock() -> None:
+    """Until some session of this database waits for one."""
+    for _ in range(100):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.05)
+    raise AssertionError("nobody waits")
+
+
+def test_writing_without_the_lock_is_noticed(shop: Shop, alice: Customer) -> None:
+    move(shop.access, alice, "earned", 10)
+    mine, theirs = open_account(customer=alice, lock=False), open_account(customer=alice, lock=False)
+    assert mine is not None and theirs is not None
+    mine.credit(type="earned", points=5, cause=Cause(at=now()))
+    theirs.spend_cents += 100
+    with transaction.atomic():
+        mine.write()
+    with pytest.raises(StaleAccount), transaction.atomic():
+        theirs.write()
+    assert Enrollment.objects.get().balance == 15
 
 
 def test_everything_at_once(shop: Shop, alice: Customer) -> None:
