@@ -4,9 +4,10 @@ Three plans; why and how fast: ADR 0004.
 
 - What the counters know (no filter, or status, type, segment and tier alone): the total is their sum, and the page is
   read from the sort order's index.
-- Few rows match: all of them, at most CANDIDATES_MAX, are counted, sorted and paged in one statement.
-- More rows match: the total is said to be CANDIDATES_MAX and not exact, and the page is found by walking the sort
-  order's index: where many match, the next twenty are near.
+- Few rows match: all of them, at most CANDIDATES_MAX (or SEARCH_CANDIDATES_MAX), are counted, sorted and paged in one
+  statement.
+- More rows match: the total is said to be that bound and not exact, and the page is found by walking the sort order's
+  index: where many match, the next twenty are near.
 """
 
 import threading
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
     from customers.filters import CustomerFilters
 
 CANDIDATES_MAX = 10_000
+# Of a search: its rows lie all over the table, and reading more of them takes longer than walking to the next twenty.
+SEARCH_CANDIDATES_MAX = 2_000
 # How far a walk goes before it gives up: rows that match may all be at the other end of the order.
 WALKED_MAX = 20_000
 
 
-# Conditions under which more than CANDIDATES_MAX matched a moment ago: they are not counted again at every keystroke.
+# Conditions under which more than the bound matched a moment ago: they are not counted again at every keystroke.
 FREQUENT_SECONDS = 300
 _frequent: TTLCache[int, bool] = TTLCache(maxsize=10_000, ttl=FREQUENT_SECONDS)
 _lock = threading.Lock()
@@ -102,10 +105,10 @@ def list_customers(*, access: Access, filters: "CustomerFilters") -> Listing:
             return plan.page(rows, total=total)
         with _lock:
             _frequent[plan.fingerprint] = True
-    if wanted.offset >= CANDIDATES_MAX:
+    if wanted.offset >= plan.most:
         # Beyond the last page that the total speaks of; a cursor goes on.
-        return Listing(total=CANDIDATES_MAX, exact=False)
-    return plan.page(plan.walk(), total=CANDIDATES_MAX, exact=False)
+        return Listing(total=plan.most, exact=False)
+    return plan.page(plan.walk(), total=plan.most, exact=False)
 
 
 class _Plan:
@@ -139,6 +142,7 @@ class _Plan:
         if tsquery is not None:
             self.matches = '(SELECT * FROM "customers" WHERE "customers"."search" @@ %s::tsquery OFFSET 0) AS "customers"'
             self.matches_params = [tsquery]
+        self.most = CANDIDATES_MAX if tsquery is None else SEARCH_CANDIDATES_MAX
 
     @property
     def fingerprint(self) -> int:
@@ -146,12 +150,12 @@ class _Plan:
         return hash((self.where, str(self.params), self.tsquery))
 
     def candidates(self) -> tuple[int, list[uuid.UUID] | None]:
-        """(how many match, the page's ids and one more), the ids None when more than CANDIDATES_MAX match."""
+        """(how many match, the page's ids and one more), the ids None when more than `most` match."""
         beyond, beyond_params = self._beyond("k", "id", " WHERE ")
         sql = (
             f'WITH hit AS MATERIALIZED (SELECT "customers"."id", {self.sort.sql} AS k FROM {self.matches} '  # noqa: S608
-            f"WHERE {self.where} LIMIT {CANDIDATES_MAX + 1}) "
-            f"SELECT n, CASE WHEN n <= {CANDIDATES_MAX} THEN ARRAY(SELECT id FROM hit{beyond} "
+            f"WHERE {self.where} LIMIT {self.most + 1}) "
+            f"SELECT n, CASE WHEN n <= {self.most} THEN ARRAY(SELECT id FROM hit{beyond} "
             f"ORDER BY {self.order_of_hits} {self.window}) END FROM (SELECT count(*) AS n FROM hit) AS counted"
         )
         params = [*self.matches_params, *self.params, *beyond_params]

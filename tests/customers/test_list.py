@@ -323,6 +323,7 @@ def plan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dic
     if request.param == "candidates":
         return {"totalSpentMin": "0"}
     monkeypatch.setattr(listing, "CANDIDATES_MAX", 3)
+    monkeypatch.setattr(listing, "SEARCH_CANDIDATES_MAX", 3)
     if request.param == "walk":
         return {"totalSpentMin": "0"}
     if request.param == "search walk in vain":
@@ -354,6 +355,7 @@ def test_what_is_frequent_is_not_counted_again(
 ) -> None:
     five(with_tag(make))
     monkeypatch.setattr(listing, "CANDIDATES_MAX", 3)
+    monkeypatch.setattr(listing, "SEARCH_CANDIDATES_MAX", 3)
     shop.cashier.get("/customers")
     for query in ("limit=2&tags=five", "limit=2&totalSpentMin=0"):
         with statements(exactly=2):
