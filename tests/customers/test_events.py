@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import close_old_connections, connection
+from django.db import OperationalError, close_old_connections, connection, transaction
 from django.utils.timezone import now
 
 from customers.event_types import OUR_EVENTS, OUR_NOUNS, is_client_type
+from customers.events import emit_once, event
 from customers.models import Customer, Event
 from customers.serializers_events import EVENT_DATA_BYTES_MAX, EVENTS_PER_BATCH_MAX
 from customers.services import create_customer, delete_customer
@@ -369,6 +370,35 @@ def test_the_same_batch_from_two_tills_at_once(shop: Shop) -> None:
     assert sum(answer["created"] for answer in answers) == 100
     assert sum(answer["failed"] for answer in answers) == 0
     assert Event.objects.filter(type="app.opened").count() == 100
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_ids_in_another_order_do_not_deadlock(shop: Shop) -> None:
+    failures: list[Exception] = []
+    start = threading.Barrier(2)
+
+    def emit(ids: list[str]) -> None:
+        for batch in range(5):
+            events = [
+                event(merchant_id=shop.merchant.pk, type="app.opened", data={}, external_id=f"{batch} {id}")
+                for id in ids
+            ]
+            start.wait(30)
+            try:
+                with transaction.atomic():
+                    emit_once(events)
+            except OperationalError as error:
+                failures.append(error)
+        connection.close()
+
+    ids = [f"{number:04}" for number in range(1500)]
+    threads = [threading.Thread(target=emit, args=(order,)) for order in (ids, ids[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert Event.objects.filter(type="app.opened").count() == 5 * 1500
 
 
 def test_times_of_ours_are_utc(shop: Shop, alice: Customer) -> None:

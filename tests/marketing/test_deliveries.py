@@ -228,6 +228,36 @@ def test_at_most_so_many_in_flight_in_all(shop: Shop, monkeypatch: pytest.Monkey
     assert claim(places=16) == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_limits_hold_for_claims_at_the_same_moment(shop: Shop) -> None:
+    webhook = new_webhook(shop, NOBODY_LISTENS).webhook
+    send(shop, *["purchase.recorded"] * 5)
+    outbox.relay()
+    last = WebhookDelivery.objects.order_by("-next_attempt_at")[0]
+    claimed: list[int] = []
+
+    def run() -> None:
+        claimed.append(len(claim(places=16)))
+        connection.close()
+
+    with transaction.atomic():
+        assert len(claim(places=16)) == 4, "not committed yet, so another claim cannot see it"
+        # Meanwhile the fifth becomes the first in line.
+        first = threading.Thread(target=_make_first, args=(last.pk,))
+        first.start()
+        first.join()
+        other = threading.Thread(target=run)
+        other.start()
+        time.sleep(0.3)
+    other.join()
+    assert claimed == [0], f"{webhook} has four in flight"
+
+
+def _make_first(delivery_id: Any) -> None:
+    WebhookDelivery.objects.filter(pk=delivery_id).update(next_attempt_at=now() - timedelta(hours=1))
+    connection.close()
+
+
 def test_a_secret_that_cannot_be_read_fails_the_delivery(
     shop: Shop, settings: Any, receiver: Receiver
 ) -> None:
