@@ -101,6 +101,10 @@ def test_traces_show_no_locals(output) -> None:
     assert "4111111111111111" not in line["exception"]
 
 
+def test_scrub_knows_values_on_any_line() -> None:
+    assert logs.scrub("Key (email, phone)=(a@b.c, 1) exists") == "Key (email, phone)=(...) exists"
+
+
 def test_scrub_keeps_the_rest() -> None:
     text = (
         'duplicate key value violates "x"\nDETAIL:  Key (email)=(a@b.c) already exists.\nFile "y.py", line 3'
