@@ -15,6 +15,7 @@ from benchmarks.load import Call
 EMPTY_PATH = "/api/v1/benchmark/empty"
 PAGE_ROWS = 20
 FRAGMENT_LETTERS = (3, 4, 5)
+OK, CREATED = 200, 201
 
 
 @dataclass
@@ -48,12 +49,16 @@ class Scenario:
     name: str
     title: str
     calls: Callable[[Counterparty], Callable[[], Call]]
-    expected: int = 200
+    expected: int = OK
     goal: float | None = None
     # The key of `data` that must hold rows for the answer to count as one.
     rows: str = ""
     # Also asked of the small merchant, to compare.
     both: bool = True
+
+    @property
+    def writes(self) -> bool:
+        return self.expected == CREATED
 
 
 def _stack(at: Counterparty) -> Callable[[], Call]:
@@ -194,9 +199,9 @@ SCENARIOS = [
     Scenario("cursor", "Any page by cursor", _cursor, rows="customers"),
     Scenario("get", "Get", _get, goal=0.45),
     Scenario("lookup", "Look up by phone", _lookup),
-    Scenario("create", "Create with an address", _create, expected=201, goal=0.20),
-    Scenario("purchase", "Purchase with points", _purchase, expected=201, goal=0.12),
-    Scenario("hot", "Purchases of one customer", _purchase_hot, expected=201, both=False),
+    Scenario("create", "Create with an address", _create, expected=CREATED, goal=0.20),
+    Scenario("purchase", "Purchase with points", _purchase, expected=CREATED, goal=0.12),
+    Scenario("hot", "Purchases of one customer", _purchase_hot, expected=CREATED, both=False),
     Scenario("quote", "Quote", _quote),
-    Scenario("redeem", "Redeem points", _redeem, expected=201),
+    Scenario("redeem", "Redeem points", _redeem, expected=CREATED),
 ]
