@@ -349,7 +349,8 @@ CELERY_BEAT_SCHEDULE = {
     "compact-counts": {"task": "customers.tasks.compact_counts", "schedule": 60.0},
     "forget-idempotency-keys": {"task": "cloudpos.api.tasks.forget_idempotency_keys", "schedule": 3600.0},
     "forget-expired-tokens": {"task": "cloudpos.tenancy.tasks.forget_expired_tokens", "schedule": 86400.0},
-    "refresh-segments": {"task": "analytics.tasks.refresh_segments", "schedule": 3600.0},
+    # Starts the pass of each merchant whose day has begun; most times there is none.
+    "refresh-segments": {"task": "analytics.tasks.refresh_segments", "schedule": 600.0},
     "refresh-tiers": {"task": "loyalty.tasks.refresh_stale_tiers", "schedule": 60.0},
 }
 
