@@ -10,6 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
@@ -75,22 +76,26 @@ def load(*, at: datetime, progress: Progress) -> Loaded:
         sales=_sale_rows(access, stores, until),
         progress=lambda n: progress("sales", n),
     )
-    # Autovacuum comes a minute later; until then the planner knows nothing of the rows, and a customer's page that joins
-    # them runs into the statement timeout.
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    _tell_planner()
     # A bulk load is history and wakes nobody: without this everybody would be new until the day's pass.
     refresh_merchant(merchant_id=access.merchant_id, at=at)
     Merchant.objects.filter(pk=access.merchant_id).update(is_active=True)
     return loaded
 
 
+def _tell_planner() -> None:
+    """Statistics of what was loaded. Autovacuum takes them a minute later; until then the planner knows nothing of the
+    rows, and a page that joins them runs into the statement timeout."""
+    models = [*apps.get_app_config("customers").get_models(), *apps.get_app_config("loyalty").get_models()]
+    with connection.cursor() as cursor:
+        for model in models:
+            cursor.execute(f"ANALYZE {connection.ops.quote_name(model._meta.db_table)}")
+
+
 def open_without_sales(*, slug: str, at: datetime) -> Access:
     """Another merchant with the same shops and customers, but nothing sold yet: to replay the sales into."""
     access = _open(slug=slug, emails={f"till@{slug}.example": ("Till", Role.SERVICE)}, is_active=True)
-    load_customers(
-        access=access, rows=_customer_rows(access, _stores(access), reader.last_day(at))
-    )
+    load_customers(access=access, rows=_customer_rows(access, _stores(access), reader.last_day(at)))
     return access
 
 
@@ -214,7 +219,9 @@ def _sale_rows(access: Access, stores: dict[str, uuid.UUID], until: date) -> Ite
                 "transaction_id": row["transactionId"],
                 "amount": row["amount"],
                 "occurred_at": row["occurredAt"],
-                "items": [{"line": item["line"], "quantity": Decimal(item["quantity"])} for item in row["items"]],
+                "items": [
+                    {"line": item["line"], "quantity": Decimal(item["quantity"])} for item in row["items"]
+                ],
             }
         )
     for row in sorted(reader.purchases(until), key=lambda row: row["customer"]):

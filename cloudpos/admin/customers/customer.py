@@ -40,6 +40,8 @@ from customers.models import Address, Customer
 from customers.search import prefix_query
 from customers.services import create_customer, update_customer
 
+_SUB = SafeString(' class="cp-sub"')
+
 
 class AddressInline(TenantStackedInline):
     model = Address
@@ -68,14 +70,12 @@ class CustomerAdmin(TenantModelAdmin):
     inlines = [AddressInline]
     list_display = [
         "who",
-        "mail",
-        "phone_number",
+        "contact",
         "tier_of",
         "segment_of",
         "points_of",
         "spent",
         "last_visit",
-        "status_of",
     ]
     list_display_links = ["who"]
     list_select_related = ["merchant"]
@@ -143,18 +143,20 @@ class CustomerAdmin(TenantModelAdmin):
     @display(description="Name", ordering="sort_name")
     def who(self, customer: Customer) -> SafeString:
         return format_html(
-            '<span class="cp-name">{}</span><span class="cp-sub">{}</span>',
+            '<span class="cp-name">{} {}</span><span class="cp-sub">{}</span>',
             customer.display_name,
+            # Only what is out of the ordinary.
+            status_badge(customer) if customer.status != Customer.Status.ACTIVE else "",
             customer.customer_number,
         )
 
-    @display(description="E-mail", ordering="email_key")
-    def mail(self, customer: Customer) -> str:
-        return customer.email or "–"
-
-    @display(description="Phone")
-    def phone_number(self, customer: Customer) -> str:
-        return phone(customer.phone)
+    @display(description="Contact", ordering="email_key")
+    def contact(self, customer: Customer) -> SafeString | str:
+        if not customer.phone:
+            return customer.email or "–"
+        return format_html(
+            "{}<span{}>{}</span>", customer.email, _SUB if customer.email else "", phone(customer.phone)
+        )
 
     @display(description="Tier")
     def tier_of(self, customer: Customer) -> str:
@@ -163,10 +165,6 @@ class CustomerAdmin(TenantModelAdmin):
     @display(description="Segment")
     def segment_of(self, customer: Customer) -> str:
         return segment_badge(customer)
-
-    @display(description="Status")
-    def status_of(self, customer: Customer) -> str:
-        return status_badge(customer)
 
     @display(description="Points")
     def points_of(self, customer: Customer) -> str:
