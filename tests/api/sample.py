@@ -4,6 +4,7 @@ import uuid
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from django.contrib import admin
 from django.db import OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path
@@ -327,6 +328,8 @@ urlpatterns = [
     path("api/v1/plain", plain_view),
     path("page", plain_view),
     path("", include("cloudpos.api.urls")),
+    # Error pages link to it.
+    path("admin/", admin.site.urls),
 ]
 handler400 = "cloudpos.api.error_pages.bad_request"
 handler403 = "cloudpos.api.error_pages.permission_denied"
