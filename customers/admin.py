@@ -208,9 +208,13 @@ class PurchaseAdmin(SearchesByCustomer, TenantModelAdmin):
 
 class PurchaseReturnItemInline(TenantTabularInline):
     model = PurchaseReturnItem
-    fields = readonly_fields = ["line", "quantity"]
+    fields = readonly_fields = ["line", "pieces"]
     ordering = ["line"]
     verbose_name_plural = "Lines of the purchase that came back"
+
+    @display(description="Quantity")
+    def pieces(self, item: PurchaseReturnItem) -> str:
+        return f"{item.quantity.normalize():f}"
 
 
 @admin.register(PurchaseReturn)

@@ -75,3 +75,6 @@ class WebhookDelivery(TenantModel):
             ),
             models.Index(fields=["state"], name="webhook_deliveries_open_idx", condition=Q(state="sending")),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.get_state_display()}, {self.created_at:%Y-%m-%d %H:%M} UTC"

@@ -115,6 +115,9 @@ class PurchaseReturn(TenantModel):
             ),
         ]
 
+    def __str__(self) -> str:
+        return self.transaction_id
+
 
 class PurchaseReturnItem(TenantModel):
     purchase_return = TenantForeignKey(

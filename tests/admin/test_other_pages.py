@@ -44,6 +44,11 @@ def test_every_list_and_row_opens(owner: Client, superuser: Client, regulars: Re
         for url in ("change", "history"):
             answer = client.get(reverse(f"admin:{name}_{url}", args=[row.pk]))
             assert answer.status_code == 200 or (page.model is User and client is owner)
+            # Nor does any page show an id where a name belongs.
+            shown = re.sub(
+                r"<script.*?</script>|<pre.*?</pre>|<[^>]*>", " ", answer.content.decode(), flags=re.S
+            )
+            assert not re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}", shown)
 
 
 def test_purchases_are_found_by_receipt_and_by_customer(manager: Client, regulars: Regulars) -> None:

@@ -31,9 +31,8 @@
     function fromAddress() {
       var name = window.location.hash.slice(1);
       if (known(name)) return name;
-      // What was typed and refused must be seen at once.
-      var refused = form && form.querySelector(".errorlist, .errors, [class*='text-red']:not(span)");
-      return refused ? "profile" : "overview";
+      // What was typed and refused must be seen at once: the server names its tab.
+      return nav.dataset.open || "overview";
     }
 
     tabs.forEach(function (tab, index) {
