@@ -15,12 +15,12 @@ from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import get_resolver
 
 from cloudpos.api import context, logs, metrics
 from cloudpos.api.envelope import JSON_TYPE
 from cloudpos.api.errors import BadRequest, describe, exception_handler, problem_response, status_response
 from cloudpos.api.headers import put
+from cloudpos.api.routing import resolve
 
 API_PREFIXES = ("/api/", "/health", "/metrics")
 QUIET_PREFIXES = ("/health", "/metrics", "/static/")
@@ -141,7 +141,7 @@ class RequestMiddleware:
     @staticmethod
     def _answer(request: HttpRequest) -> HttpResponseBase:
         """What Django's handler does inside its middlewares. A path without a view raises Http404."""
-        match = get_resolver().resolve(request.path_info)
+        match = resolve(request.path_info)
         request.resolver_match = match
         try:
             response: Any = match.func(request, *match.args, **match.kwargs)
