@@ -51,7 +51,9 @@ def normal_email(raw: str) -> tuple[str, str]:
             return f"{local}@{domain}", f"{local.lower()}@{domain}"
     try:
         # .test is nobody's, and what test tills send.
-        valid = email_validator.validate_email(text, check_deliverability=False, strict=True, test_environment=True)
+        valid = email_validator.validate_email(
+            text, check_deliverability=False, strict=True, test_environment=True
+        )
     except email_validator.EmailNotValidError as exc:
         raise NotAnEmail(str(exc)) from None
     local = unicodedata.normalize("NFKC", valid.local_part).casefold()
