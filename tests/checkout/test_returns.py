@@ -1,17 +1,20 @@
 """POST /purchases/{transactionId}/returns"""
 
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils.timezone import now
 
 from cloudpos.tenancy.models import Store
 from customers.models import Customer, Event, PurchaseReturn, PurchaseReturnItem
 from customers.services import delete_customer
-from loyalty.models import LedgerEntry, Program, Shortfall
+from loyalty.models import LedgerEntry, Lot, Program, Shortfall
 from tests.fixtures import ApiClient, Shop
-from tests.tills import books, findings, minutes, move, register, sell
+from tests.tills import books, bring_back, findings, minutes, move, register, sell
 
 pytestmark = pytest.mark.django_db
 
@@ -24,8 +27,6 @@ ITEMS = [
 @pytest.fixture
 def sold(shop: Shop, program: Program, alice: Customer) -> None:
     """50.00 in two lines, 50 points."""
-    from decimal import Decimal
-
     items = [
         {**item, "quantity": Decimal(item["quantity"]), "unit_price": Decimal(item["unit_price"])}
         for item in ITEMS
@@ -294,3 +295,26 @@ def test_it_takes_a_bounded_number_of_statements(shop: Shop, sold: None, alice: 
         assert back(shop.cashier, amount="10").status_code == 201
     statements = [query["sql"] for query in queries.captured_queries if "SAVEPOINT" not in query["sql"]]
     assert len(statements) <= 14
+
+
+def test_what_its_own_lots_lack_comes_from_the_earliest_others(
+    shop: Shop, program: Program, alice: Customer
+) -> None:
+    """A late return takes the tier from two later purchases; the points of the second are spent already."""
+    for name, amount, minute in (
+        ("T-0", "50", -10),
+        ("T-1", "500", 0),
+        ("T-2", "100", 20),
+        ("T-3", "100", 30),
+    ):
+        sell(shop.access, alice, name, amount, minutes(minute))
+    Lot.objects.filter(purchase__transaction_id="T-3").update(expires_at=now() + timedelta(days=1))
+    move(shop.access, alice, "redeemed", 125)
+    bring_back(shop.access, "T-1", "R-1", "500", minutes(10))
+    taken = [
+        (entry.purchase.transaction_id, allocation.lot.purchase.transaction_id, allocation.points)
+        for entry in LedgerEntry.objects.filter(points__lt=0, purchase__isnull=False).order_by("version")
+        for allocation in entry.allocations.all()
+    ]
+    assert taken == [("T-1", "T-1", 500), ("T-2", "T-2", 25), ("T-3", "T-0", 25)]
+    assert findings(shop) == []

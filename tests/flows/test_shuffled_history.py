@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -47,21 +48,22 @@ class Sale:
 
 @st.composite
 def sales(draw: st.DrawFn) -> Sale:
-    cents = draw(st.integers(0, 90_00))
-    minute = draw(st.integers(0, 12))
+    # About the size of a tier, so that nearly every order but the right one earns something else.
+    cents = draw(st.one_of(st.integers(20_00, 70_00), st.sampled_from([0, 1, 49_99, 50_00])))
+    minute = draw(st.integers(0, 5))
     returns = []
     left = cents
-    for _ in range(draw(st.integers(0, 3))):
+    for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
         if left == 0:
             break
         back = draw(st.one_of(st.just(left), st.integers(1, left)))
         # Also before its sale, when a till's clock is wrong.
-        returns.append(Return(back, draw(st.integers(minute - 2, 15))))
+        returns.append(Return(back, draw(st.integers(minute - 2, 8))))
         left -= back
     return Sale(cents, minute, draw(st.integers(0, 1)), tuple(returns))
 
 
-histories = st.lists(sales(), min_size=1, max_size=6)
+histories = st.lists(sales(), min_size=3, max_size=6)
 
 
 @dataclass(frozen=True)
@@ -177,14 +179,16 @@ def two_stores(shop: Shop) -> Iterator[list[Access]]:
     assert findings(shop) == []
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(history=histories, data=st.data())
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories, seed=st.integers(0, 2**32))
 def test_any_order_ends_in_the_same_books(
-    shop: Shop, two_stores: list[Access], history: list[Sale], data: st.DataObject
+    shop: Shop, two_stores: list[Access], history: list[Sale], seed: int
 ) -> None:
+    # Hypothesis draws permutations that are nearly in order: these are not.
+    chance = Random(seed)
     sent = messages(history)
-    shuffled = data.draw(st.permutations(sent))
-    repeated = data.draw(st.lists(st.sampled_from(sent), max_size=4))
+    shuffled = chance.sample(sent, len(sent))
+    repeated = chance.choices(sent, k=3)
 
     alice = Tills(two_stores, register(shop, "Alice"), history)
     alice.send([*shuffled, *repeated, *reversed(repeated)])
@@ -208,12 +212,12 @@ def test_any_order_ends_in_the_same_books(
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(history=histories, data=st.data())
+@given(history=histories, seed=st.integers(0, 2**32))
 def test_a_bulk_load_after_any_part_of_the_history_ends_in_the_same_books(
-    shop: Shop, two_stores: list[Access], history: list[Sale], data: st.DataObject
+    shop: Shop, two_stores: list[Access], history: list[Sale], seed: int
 ) -> None:
     sent = messages(history)
-    known = {message.sale for message in data.draw(st.lists(st.sampled_from(sent), max_size=4))}
+    known = {message.sale for message in Random(seed).choices(sent, k=3)}
     alice = Tills(two_stores, register(shop, "Alice"), history)
     alice.send([message for message in sent if message.sale in known and message.back is None])
     first = load_history(access=two_stores[0], sales=alice.rows())

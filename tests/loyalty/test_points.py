@@ -112,6 +112,8 @@ def test_earliest_expiry_goes_first_then_earliest_earned(
     Lot.objects.filter(points=40).update(expires_at=soon)
     post(shop.cashier, alice, "redeemed", 75)
     assert dict(Lot.objects.values_list("points", "remaining")) == {10: 5, 20: 20, 30: 0, 40: 0}
+    (redeemed,) = LedgerEntry.objects.filter(type="redeemed")
+    assert sum(redeemed.allocations.values_list("points", flat=True)) == 75
     assert findings(shop) == []
 
 
