@@ -57,9 +57,7 @@ def test_patterns_are_tried_once_for_each_kind_of_path(monkeypatch) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/v1/stores/x", "/api/v1/stores/*", f"/api/v1/stores/{str(ONE).upper()}", "/api/v1/nowhere"]
-)
+@pytest.mark.parametrize("last", ["stores/x", "stores/*", f"stores/{str(ONE).upper()}", "nowhere"])
 def test_absent(last: str) -> None:
     resolve(f"/api/v1/stores/{ONE}")
     for _ in range(2):
