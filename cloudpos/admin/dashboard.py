@@ -7,8 +7,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache as shared_cache
+from django.db import OperationalError
 from django.http import HttpRequest
 from django.utils import timezone
+from psycopg.errors import QueryCanceled
 
 from cloudpos.admin.figures import DAYS, Figures, figures, latest_purchases, merchant_rows
 from cloudpos.tenancy.backoffice.access import staff_access
@@ -31,7 +33,14 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     key = f"backoffice-figures:{merchant.pk}"
     found: Figures | None = shared_cache.get(key)
     if found is None:
-        found = figures(merchant, now=now)
+        try:
+            found = figures(merchant, now=now)
+        except OperationalError as exc:
+            if not isinstance(exc.__cause__, QueryCanceled):
+                raise
+            # A busy database took longer than a statement may: the way to the customers must stay open.
+            context.update(figures_late=True, merchant=merchant)
+            return context
         shared_cache.set(key, found, FIGURES_CACHE_SECONDS)
     context.update(
         figures=found,

@@ -311,10 +311,12 @@ def _repeated(access: Access, type: str, transaction_id: str, content_hash: byte
     """The answer given before to this transaction id. Raises PointsConflict for other content."""
     if not transaction_id:
         return None
+    # The back office is at no store: NULL equals nothing.
+    at_store, store = ("= %s", [access.store_id]) if access.store_id else ("IS NULL", [])
     # <> '': what the partial index is on.
     found = _ENTRIES.fetch(
-        "merchant_id = %s AND store_id = %s AND type = %s AND transaction_id = %s AND transaction_id <> ''",
-        [access.merchant_id, access.store_id, type, transaction_id],
+        f"merchant_id = %s AND store_id {at_store} AND type = %s AND transaction_id = %s AND transaction_id <> ''",
+        [access.merchant_id, *store, type, transaction_id],
     )
     if found is None:
         return None

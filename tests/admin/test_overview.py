@@ -1,12 +1,12 @@
 """The start page: figures of the person's merchant, from SQL."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -70,6 +70,20 @@ def test_an_empty_merchant_is_told_what_comes(manager: Client, shop: Shop) -> No
     text = manager.get(reverse("admin:index")).content.decode()
     assert "No purchases in the last 30 days" in text
     assert "There is no loyalty program yet" in text
+
+
+def test_figures_that_take_too_long_do_not_close_the_page(
+    manager: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(merchant: Merchant, *, now: datetime) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 5")
+            cursor.execute("SELECT pg_sleep(1)")
+
+    monkeypatch.setattr("cloudpos.admin.dashboard.figures", slow)
+    answer = manager.get(reverse("admin:index"))
+    assert answer.status_code == 200
+    assert "take longer than usual" in answer.content.decode()
 
 
 def test_the_demo_merchant_names_its_source(manager: Client, shop: Shop) -> None:

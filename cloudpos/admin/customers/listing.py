@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib.admin import SimpleListFilter
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from cloudpos.tenancy.backoffice.access import staff_access
 from cloudpos.tenancy.backoffice.pages import ROWS_COUNTED_MAX, CappedPaginator, TenantChangeList
 from customers.models import Customer, CustomerCount
+from customers.models.customer import LAST_VISIT
 from loyalty.models import Tier
 
 TIER_SHADES = {"bronze": "bronze", "silver": "silver", "gold": "gold", "platinum": "platinum"}
@@ -129,8 +130,10 @@ class CustomerChangeList(TenantChangeList):
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         ordering = super().get_ordering(request, queryset)
-        # PostgreSQL would put those who never came before those who came last.
-        return [
-            F("last_visit_at").desc(nulls_last=True) if part == "-last_visit_at" else part
-            for part in ordering
-        ]
+        # The index's own expression; who never came stands beyond who came longest ago. The tie-breaker goes the same
+        # way, or everybody who never came would be sorted for it.
+        if ordering[:1] == ["-last_visit_at"]:
+            return [LAST_VISIT.desc(), "-pk"]
+        if ordering[:1] == ["last_visit_at"]:
+            return [LAST_VISIT.asc(), "pk"]
+        return ordering
