@@ -7,6 +7,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Iterable
+from functools import cache
 
 import email_validator
 import phonenumbers
@@ -23,6 +24,7 @@ _PLAIN_EMAIL = re.compile(
 )
 _SPECIAL_DOMAINS = tuple(f".{name}" for name in email_validator.SPECIAL_USE_DOMAIN_NAMES if name != "test")
 _LOCAL_CHARS_MAX = 64
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 
 
 class NotAnEmail(ValueError):
@@ -72,6 +74,8 @@ def normal_phone(raw: str, *, country: str) -> str:
     text = unicodedata.normalize("NFKC", raw).strip()
     if not text:
         return ""
+    if _E164.fullmatch(text) and _is_plainly_possible(text[1:]):
+        return text
     try:
         number = phonenumbers.parse(text, country.upper() or None)
     except phonenumbers.NumberParseException:
@@ -83,6 +87,34 @@ def normal_phone(raw: str, *, country: str) -> str:
     if not phonenumbers.is_possible_number(number):
         raise NotAPhone("This telephone number is too short or too long for its country.")
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def _is_plainly_possible(digits: str) -> bool:
+    """Whether the library would find country and number in `digits` and change nothing: a tenth of its time.
+
+    So it is where the national number has a length of its country and does not begin with a prefix to be dialled.
+    """
+    for places in (1, 2, 3):
+        numbering = _numbering(int(digits[:places]))
+        if numbering is not None:
+            lengths, prefix = numbering
+            national = digits[places:]
+            return len(national) in lengths and national[0] != "0" and not prefix.match(national)
+    return False
+
+
+@cache
+def _numbering(calling_code: int) -> tuple[frozenset[int], re.Pattern[str]] | None:
+    """The lengths of a calling code's national numbers, and what is dialled before them; None: no such code."""
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(calling_code)
+    if regions is None:
+        return None
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(regions[0], None)
+    if metadata is None or metadata.general_desc is None:
+        return frozenset(), re.compile("")
+    return frozenset(metadata.general_desc.possible_length), re.compile(
+        metadata.national_prefix_for_parsing or "0"
+    )
 
 
 def luhn_digit(digits: str) -> str:

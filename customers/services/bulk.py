@@ -1,6 +1,5 @@
 """Loading customers by the ten thousand: the rules of `create_customer`, the speed of COPY."""
 
-import json
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +8,7 @@ from datetime import date, datetime
 from itertools import islice
 from typing import Any
 
-from django.db import connection, models, transaction
+from django.db import connection, transaction
 from django.utils.timezone import now
 
 from cloudpos.api.errors import ApiError
@@ -17,8 +16,8 @@ from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Store
 from customers.identity import new_customer_number
 from customers.models import Address, Consent, ConsentState, Customer, Preferences
-from customers.search import tsvector_literal
 from customers.services.consents import build_consent
+from customers.services.copying import column_names, copy_in
 from customers.services.customers import Draft, prepare
 from customers.services.profile import index_customer
 from customers.services.standing import STANDING
@@ -176,9 +175,9 @@ def _load_chunk(drafts: Sequence[Draft], *, numbered: Collection[uuid.UUID], sea
         refused = [c for c in pending if c.pk not in loaded and c.pk not in numbered]
         pending = _redrawn(refused, search_key=search_key)
     kept = [draft for draft in drafts if draft.customer.pk in loaded]
-    _copy(Address, [address for draft in kept for address in draft.addresses])
-    _copy(Consent, [consent for draft in kept for consent in draft.consents])
-    _copy(Preferences, [draft.preferences for draft in kept if draft.preferences is not None])
+    copy_in(Address, [address for draft in kept for address in draft.addresses])
+    copy_in(Consent, [consent for draft in kept for consent in draft.consents])
+    copy_in(Preferences, [draft.preferences for draft in kept if draft.preferences is not None])
     return len(loaded)
 
 
@@ -203,41 +202,15 @@ def _redrawn(customers: Sequence[Customer], *, search_key: str) -> list[Customer
 
 def _insert_new(customers: Sequence[Customer]) -> set[uuid.UUID]:
     """COPY into a temporary table, then insert what conflicts with nothing. The ids that are in."""
-    columns = ", ".join(_columns(Customer))
+    columns = column_names(Customer)
     with connection.cursor() as cursor:
         cursor.execute(
             "CREATE TEMPORARY TABLE IF NOT EXISTS customers_loading (LIKE customers) ON COMMIT DELETE ROWS"
         )
         cursor.execute("TRUNCATE customers_loading")
-        _copy(Customer, customers, table="customers_loading")
+        copy_in(Customer, customers, table="customers_loading")
         cursor.execute(
             f"INSERT INTO customers ({columns}) SELECT {columns} FROM customers_loading "  # noqa: S608
             "ON CONFLICT DO NOTHING RETURNING id"
         )
         return {row[0] for row in cursor.fetchall()}
-
-
-def _copy(model: type[models.Model], instances: Iterable[Any], *, table: str | None = None) -> None:
-    instances = list(instances)
-    if not instances:
-        return
-    columns = _columns(model)
-    attributes = [f.attname for f in model._meta.concrete_fields]
-    free_json = {f.attname for f in model._meta.concrete_fields if isinstance(f, models.JSONField)}
-    target = table or model._meta.db_table
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {target} ({', '.join(columns)}) FROM STDIN") as copy,
-    ):
-        for instance in instances:
-            row = [getattr(instance, name) for name in attributes]
-            for place, name in enumerate(attributes):
-                if name in free_json:
-                    row[place] = json.dumps(row[place])
-                elif name == "search":
-                    row[place] = tsvector_literal(row[place])
-            copy.write_row(row)
-
-
-def _columns(model: type[models.Model]) -> list[str]:
-    return [connection.ops.quote_name(str(f.column)) for f in model._meta.concrete_fields]

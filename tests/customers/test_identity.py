@@ -3,6 +3,7 @@
 import uuid
 from datetime import date
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,6 +101,24 @@ def test_phone(raw: str, country: str, phone: str) -> None:
 def test_no_phone(raw: str, country: str) -> None:
     with pytest.raises(NotAPhone):
         normal_phone(raw, country=country)
+
+
+@given(st.from_regex(r"\+[1-9][0-9]{5,15}", fullmatch=True))
+def test_the_short_way_agrees_with_the_library(raw: str) -> None:
+    def by_the_library() -> str | None:
+        try:
+            number = phonenumbers.parse(raw, None)
+        except phonenumbers.NumberParseException:
+            return None
+        if not phonenumbers.is_possible_number(number):
+            return None
+        return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+    try:
+        found: str | None = normal_phone(raw, country="")
+    except NotAPhone:
+        found = None
+    assert found == by_the_library()
 
 
 def test_customer_numbers() -> None:
