@@ -152,6 +152,8 @@ def wait_for_a_lock() -> None:
     """Until some session of this database waits for one."""
     for _ in range(100):
         with connection.cursor() as cursor:
+            # A transaction sees the activity as it was at its first look.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
