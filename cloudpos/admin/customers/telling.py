@@ -113,7 +113,7 @@ def _event(moment: Moment, store: str) -> Line:
         return Line(
             moment.at,
             "donut_small",
-            f"Segment is now {_word(data.get('to')).lower()}",
+            f"Segment is now {_inline(data.get('to'))}",
             _word(data.get("reason")),
         )
     if type == "customer.updated":
@@ -132,6 +132,12 @@ def _word(code: Any) -> str:
     """at_risk as "At risk", vip as "VIP"."""
     text = str(code or "").replace("_", " ").strip()
     return text.upper() if text == "vip" else text[:1].upper() + text[1:]
+
+
+def _inline(code: Any) -> str:
+    """The same inside of a sentence: "at risk", but "VIP"."""
+    word = _word(code)
+    return word if word.isupper() else word.lower()
 
 
 def _joined(*parts: str) -> str:
