@@ -17,7 +17,8 @@ _production = os.environ.get("ENVIRONMENT") == "production"
 
 wsgi_app = "cloudpos.wsgi:application"
 bind = f"{os.environ.get('HOST', '0.0.0.0' if _production else '127.0.0.1')}:{os.environ.get('PORT', '3002')}"
-worker_class = "gthread"
+# gthread, with an end to how long a slow client can hold a thread.
+worker_class = "cloudpos.worker.DeadlineWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "4"))
 # Loaded once and forked: the second worker costs neither start-up time nor another copy of the code in memory. Nothing opens a
