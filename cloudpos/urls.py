@@ -1,7 +1,8 @@
-"""Every route of the service. No path ends with a slash: one that does answers 404."""
+"""Every route of the service. No path of the API ends with a slash: one that does answers 404."""
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 urlpatterns = [
     path(
@@ -21,6 +22,7 @@ urlpatterns = [
         ),
     ),
     path("", include("cloudpos.api.urls")),
+    path("admin", RedirectView.as_view(pattern_name="admin:index", query_string=True)),
     path("admin/", admin.site.urls),
 ]
 

@@ -221,6 +221,12 @@ class LedgerEntry(TenantModel):
             ),
         ]
         indexes = [
+            # What a period earned and redeemed, without reading the whole ledger.
+            models.Index(
+                fields=["merchant", "occurred_at"],
+                include=["type", "points"],
+                name="loyalty_transactions_time_idx",
+            ),
             models.Index(
                 fields=["merchant", "purchase"],
                 name="loyalty_transactions_sale_idx",

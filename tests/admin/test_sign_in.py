@@ -74,3 +74,8 @@ def test_pages_run_no_inline_script(owner: Client, shop: Shop) -> None:
     scripts = next(part for part in policy.split(";") if part.strip().startswith("script-src"))
     assert "'self'" in scripts
     assert "unsafe-inline" not in scripts
+
+
+def test_the_address_without_its_slash_leads_there(client: Client) -> None:
+    response = client.get("/admin?next=1")
+    assert (response.status_code, response.headers["Location"]) == (302, "/admin/?next=1")
