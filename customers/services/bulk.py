@@ -17,7 +17,7 @@ from cloudpos.tenancy.models import Store
 from customers.identity import new_customer_number
 from customers.models import Address, Consent, ConsentState, Customer, Preferences
 from customers.services.consents import build_consent
-from customers.services.copying import column_names, copy_in
+from customers.services.copying import column_names, copy_in, copy_lines
 from customers.services.customers import Draft, prepare
 from customers.services.profile import index_customer
 from customers.services.standing import STANDING
@@ -62,21 +62,32 @@ def load_customers(
             prepared = _next_chunk(executor, chunks, access=access, stores=stores)
             with transaction.atomic():
                 _allow_time()
-                loaded = _load_chunk(chunk.drafts, numbered=chunk.numbered, search_key=access.search_key)
+                loaded = _load_chunk(chunk.ready, search_key=access.search_key)
             report.loaded += loaded
-            report.skipped += len(chunk.drafts) - loaded
+            report.skipped += len(chunk.ready) - loaded
             report.refused += len(chunk.refusals)
             report.refusals.extend(chunk.refusals[: REFUSALS_KEPT_MAX - len(report.refusals)])
             if progress is not None:
-                progress(len(chunk.drafts) + len(chunk.refusals))
+                progress(len(chunk.ready) + len(chunk.refusals))
     return report
 
 
 @dataclass(slots=True)
+class _Ready:
+    """A customer about to be loaded: the lines of its row and of its parts."""
+
+    customer: Customer
+    line: str
+    addresses: str
+    consents: str
+    preferences: str
+    # A number that was given is never drawn again.
+    number_given: bool
+
+
+@dataclass(slots=True)
 class _Chunk:
-    drafts: list[Draft] = field(default_factory=list)
-    # Whose numbers were given: they are never drawn again.
-    numbered: set[uuid.UUID] = field(default_factory=set)
+    ready: list[_Ready] = field(default_factory=list)
     refusals: list[tuple[int, ApiError]] = field(default_factory=list)
 
 
@@ -112,13 +123,20 @@ def _prepare_chunk(
     chunk = _Chunk()
     for place, row in enumerate(rows, start=first):
         try:
-            ready = _draft(row, access=access, stores=stores, today=today, at=at)
+            draft = _draft(row, access=access, stores=stores, today=today, at=at)
         except ApiError as exc:
             chunk.refusals.append((place, exc))
             continue
-        chunk.drafts.append(ready)
-        if "customer_number" in row:
-            chunk.numbered.add(ready.customer.pk)
+        chunk.ready.append(
+            _Ready(
+                draft.customer,
+                copy_lines(Customer, [draft.customer]),
+                copy_lines(Address, draft.addresses),
+                copy_lines(Consent, draft.consents),
+                copy_lines(Preferences, filter(None, [draft.preferences])),
+                number_given="customer_number" in row,
+            )
+        )
     return chunk
 
 
@@ -165,42 +183,43 @@ def _allow_time() -> None:
         cursor.execute(f"SET LOCAL statement_timeout = {CHUNK_MS_MAX}")
 
 
-def _load_chunk(drafts: Sequence[Draft], *, numbered: Collection[uuid.UUID], search_key: str) -> int:
-    pending = [draft.customer for draft in drafts]
+def _load_chunk(ready: Sequence[_Ready], *, search_key: str) -> int:
+    pending = list(ready)
     loaded: set[uuid.UUID] = set()
     for _ in range(NUMBER_DRAWS_MAX):
         if not pending:
             break
         loaded |= _insert_new(pending)
-        refused = [c for c in pending if c.pk not in loaded and c.pk not in numbered]
+        refused = [each for each in pending if each.customer.pk not in loaded and not each.number_given]
         pending = _redrawn(refused, search_key=search_key)
-    kept = [draft for draft in drafts if draft.customer.pk in loaded]
-    copy_in(Address, [address for draft in kept for address in draft.addresses])
-    copy_in(Consent, [consent for draft in kept for consent in draft.consents])
-    copy_in(Preferences, [draft.preferences for draft in kept if draft.preferences is not None])
+    kept = [each for each in ready if each.customer.pk in loaded]
+    copy_in(Address, [each.addresses for each in kept])
+    copy_in(Consent, [each.consents for each in kept])
+    copy_in(Preferences, [each.preferences for each in kept])
     return len(loaded)
 
 
-def _redrawn(customers: Sequence[Customer], *, search_key: str) -> list[Customer]:
+def _redrawn(refused: Sequence[_Ready], *, search_key: str) -> list[_Ready]:
     """Those that failed only because their random number is somebody else's, with another number."""
-    numbers = [customer.customer_number for customer in customers]
-    if not numbers:
+    if not refused:
         return []
     holders = dict(
-        Customer.objects.for_merchant(customers[0].merchant_id)
-        .filter(customer_number__in=numbers)
+        Customer.objects.for_merchant(refused[0].customer.merchant_id)
+        .filter(customer_number__in=[each.customer.customer_number for each in refused])
         .values_list("customer_number", "pk")
     )
     redrawn = []
-    for customer in customers:
+    for each in refused:
+        customer = each.customer
         if holders.get(customer.customer_number, customer.pk) != customer.pk:
             customer.customer_number = new_customer_number()
             index_customer(customer, search_key=search_key)
-            redrawn.append(customer)
+            each.line = copy_lines(Customer, [customer])
+            redrawn.append(each)
     return redrawn
 
 
-def _insert_new(customers: Sequence[Customer]) -> set[uuid.UUID]:
+def _insert_new(ready: Sequence[_Ready]) -> set[uuid.UUID]:
     """COPY into a temporary table, then insert what conflicts with nothing. The ids that are in."""
     columns = column_names(Customer)
     with connection.cursor() as cursor:
@@ -208,7 +227,7 @@ def _insert_new(customers: Sequence[Customer]) -> set[uuid.UUID]:
             "CREATE TEMPORARY TABLE IF NOT EXISTS customers_loading (LIKE customers) ON COMMIT DELETE ROWS"
         )
         cursor.execute("TRUNCATE customers_loading")
-        copy_in(Customer, customers, table="customers_loading")
+        copy_in(Customer, [each.line for each in ready], table="customers_loading")
         cursor.execute(
             f"INSERT INTO customers ({columns}) SELECT {columns} FROM customers_loading "  # noqa: S608
             "ON CONFLICT DO NOTHING RETURNING id"

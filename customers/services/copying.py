@@ -10,7 +10,7 @@ from django.db import connection, models
 
 from customers.search import LexemesField, tsvector_literal
 
-LINES_PER_WRITE = 500
+CHARS_PER_WRITE = 262_144
 
 # What separates and escapes in COPY's text format (https://www.postgresql.org/docs/current/sql-copy.html).
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -22,29 +22,29 @@ def column_names(model: type[models.Model]) -> str:
     return ", ".join(connection.ops.quote_name(str(field.column)) for field in model._meta.concrete_fields)
 
 
-def copy_in(model: type[models.Model], instances: Sequence[Any], *, table: str | None = None) -> None:
-    """Append instances to their table, or to one with the same columns, as they are: no conflict is handled."""
-    if not instances:
-        return
+def copy_lines(model: type[models.Model], instances: Iterable[Any]) -> str:
+    """Instances as lines of COPY's text format, as they are."""
     columns = _columns(model)
+    lines = []
+    for instance in instances:
+        values = instance.__dict__
+        line = "\t".join([_NULL if values[name] is None else text(values[name]) for name, text in columns])
+        lines.append(line + "\n")
+    return "".join(lines)
+
+
+def copy_in(model: type[models.Model], lines: Iterable[str], *, table: str | None = None) -> None:
+    """Append lines to the model's table, or to one with the same columns: no conflict is handled."""
+    text = "".join(lines)
+    if not text:
+        return
     target = table or model._meta.db_table
     with (
         connection.cursor() as cursor,
         cursor.copy(f"COPY {target} ({column_names(model)}) FROM STDIN") as copy,
     ):
-        for start in range(0, len(instances), LINES_PER_WRITE):
-            copy.write(_lines(columns, instances[start : start + LINES_PER_WRITE]))
-
-
-def _lines(columns: Sequence[tuple[str, Callable[[Any], str]]], instances: Iterable[Any]) -> str:
-    lines = []
-    for instance in instances:
-        values = instance.__dict__
-        lines.append(
-            "\t".join([_NULL if values[name] is None else text(values[name]) for name, text in columns])
-        )
-    lines.append("")
-    return "\n".join(lines)
+        for start in range(0, len(text), CHARS_PER_WRITE):
+            copy.write(text[start : start + CHARS_PER_WRITE])
 
 
 @cache
