@@ -28,35 +28,10 @@ from rest_framework import serializers
 from cloudpos.api.naming import camel
 from cloudpos.api.parameters import Parameter
 from cloudpos.api.rendering import RowShape, Schema
+from cloudpos.api.schema_components import COMPONENTS, ERRORS, INTRODUCTION, RATE_HEADERS, RETRY_HEADER
 from cloudpos.api.shape_schema import shape_schema
 
 JSON = "application/json"
-INTRODUCTION = """\
-Customers, purchases, points and consent of a merchant, for tills and back offices.
-
-**First request.** Log in, then send the token and the store with every request:
-
-```sh
-curl -s $HOST/api/v1/auth/token -H 'Content-Type: application/json' \\
-  -d '{"email": "owner@example.com", "password": "..."}'
-curl -s "$HOST/api/v1/customers?query=ann&limit=5" \\
-  -H "Authorization: Bearer $ACCESS" -H "x-store-id: $STORE"
-```
-
-**Answers** are `{"success": true, "data": ..., "message": "..."}`; errors are
-`{"success": false, "message": "...", "errors": [{"field", "message", "code"}], "code": "...", "requestId": "..."}`
-with the path of each field, such as `items.3.quantity`. Unknown fields and parameters are refused.
-
-**Values.** Names are camelCase; money is a string (`"12.50"`) in the merchant's currency; times are ISO 8601 with
-an offset; a day is a day in the store's time zone.
-
-**Sending again.** Any write may carry an `Idempotency-Key`. The same key with the same body is done once and answered alike
-(`Idempotent-Replayed: true`), for seven days; with another body it is 422; while the first is running, 409.
-
-**Changing what others change.** `ETag` is a row's version: send it as `If-Match` and a stale write is 412.
-
-**Limits.** `RateLimit-Limit`, `-Remaining` and `-Reset` tell the state of the minute; beyond it 429 says when to come back.
-"""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _INSIDE_NAME = re.compile(r"[^A-Za-z0-9]+")
 
@@ -96,70 +71,6 @@ class Fields:
     name: str
     parts: Mapping[str, Any]
     optional: frozenset[str] = frozenset()
-
-
-_ERRORS = {
-    400: "The request is not valid; `errors` names each field.",
-    401: "No token, or one that is not valid.",
-    403: "No access to this store, or a role that is too low.",
-    404: "Absent, or another merchant's.",
-    406: "The service answers in JSON only.",
-    408: "The body did not arrive in time.",
-    409: "Conflicts with the current state, or the same Idempotency-Key is still running.",
-    411: "The body came without a Content-Length.",
-    412: "`If-Match` names a version that is not the current one.",
-    413: "The body is too large.",
-    415: "The body is not JSON.",
-    422: "The Idempotency-Key was used before with another request.",
-    429: "Too many requests; see `Retry-After`.",
-    500: "A defect on our side; it has been logged under `requestId`.",
-    503: "Busy or unavailable for a moment; see `Retry-After`.",
-}
-_RATE_HEADERS = {
-    "RateLimit-Limit": {"schema": {"type": "integer"}, "description": "Requests allowed per minute."},
-    "RateLimit-Remaining": {"schema": {"type": "integer"}, "description": "Requests left in this minute."},
-    "RateLimit-Reset": {"schema": {"type": "integer"}, "description": "Seconds until the minute ends."},
-}
-_RETRY_HEADER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
-
-COMPONENTS: dict[str, dict[str, Schema]] = {
-    "securitySchemes": {
-        "bearerAuth": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-        "storeId": {
-            "type": "apiKey",
-            "in": "header",
-            "name": "x-store-id",
-            "description": "The store at which the caller works (a UUID).",
-        },
-    },
-    "schemas": {
-        "FieldError": {
-            "type": "object",
-            "properties": {
-                "field": {
-                    "type": ["string", "null"],
-                    "description": "Path of the field, such as items.3.quantity.",
-                },
-                "message": {"type": "string"},
-                "code": {"type": "string"},
-            },
-            "required": ["field", "message", "code"],
-        },
-        "ErrorResponse": {
-            "type": "object",
-            "description": "Every error, of any status. Some codes add facts of their own beside these.",
-            "properties": {
-                "success": {"type": "boolean", "enum": [False]},
-                "message": {"type": "string"},
-                "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}},
-                "code": {"type": "string"},
-                "requestId": {"type": "string"},
-            },
-            "required": ["success", "message", "errors", "code", "requestId"],
-            "additionalProperties": True,
-        },
-    },
-}
 
 
 class EnvelopeSchema(AutoSchema):
@@ -242,9 +153,9 @@ class EnvelopeSchema(AutoSchema):
             output = answer if isinstance(answer, Output) else Output(answer)
             responses[str(output.status)] = self._success(output)
         for status in self._error_statuses():
-            headers = dict(_RETRY_HEADER) if status in (429, 503) else {}
+            headers = dict(RETRY_HEADER) if status in (429, 503) else {}
             responses[str(status)] = {
-                "description": _ERRORS[status],
+                "description": ERRORS[status],
                 "content": {JSON: {"schema": {"$ref": "#/components/schemas/ErrorResponse"}}},
                 **({"headers": headers} if headers else {}),
             }
@@ -275,7 +186,7 @@ class EnvelopeSchema(AutoSchema):
             },
             "required": ["success", "data", "message"],
         }
-        headers = dict(_RATE_HEADERS)
+        headers = dict(RATE_HEADERS)
         if output.status in (201, 202):
             headers["Location"] = {"schema": {"type": "string"}, "description": "Path of what was made."}
         if output.etag:
