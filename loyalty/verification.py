@@ -18,7 +18,7 @@ from customers.purchases import history
 from loyalty.models import Enrollment
 from loyalty.rules import from_cents, replay
 from loyalty.services import read_account
-from loyalty.services.sales import NOTHING_RECORDED, as_sale, as_take_back, recorded_points
+from loyalty.services.postings import NOTHING_RECORDED, as_sale, as_take_back, recorded_points
 
 OFFENDERS_SHOWN_MAX = 20
 

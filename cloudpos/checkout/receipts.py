@@ -19,7 +19,7 @@ from customers.models import Purchase, PurchaseReturn
 from customers.purchases import Item, NewPurchase, NewReturn
 from loyalty.ledger import Account
 from loyalty.rules import Sale, TierRule, explain, from_cents, plain
-from loyalty.services.sales import Posting
+from loyalty.services.postings import Posting
 
 CENT = Decimal("0.01")
 

@@ -32,7 +32,7 @@ from customers.services import CustomerNotFound, find_customer, lock_customer, w
 from loyalty.ledger import Account
 from loyalty.rules import Sale, to_cents
 from loyalty.services import accrue, open_account
-from loyalty.services.sales import Posting
+from loyalty.services.postings import Posting
 
 CLOCK_SKEW = timedelta(minutes=5)
 BATCH_PURCHASES_MAX = 500

@@ -46,7 +46,9 @@ def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool =
     program_id, revision, enrollment_id, balance, version, tier, spend, last_activity_at = row
     book = rule_book(merchant_id=merchant_id, program_id=program_id, revision=revision)
     if enrollment_id is None:
-        return Account(merchant_id=merchant_id, customer_id=customer_id, program_id=program_id, book=book)
+        return Account(
+            merchant_id=merchant_id, customer_id=customer_id, program_id=program_id, book=book, lock=lock
+        )
     return Account(
         merchant_id=merchant_id,
         customer_id=customer_id,
@@ -58,6 +60,7 @@ def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool =
         tier=tier,
         spend_cents=to_cents(spend),
         last_activity_at=last_activity_at,
+        lock=lock,
     )
 
 
@@ -90,6 +93,7 @@ def read_accounts(
             tier=row.tier,
             spend_cents=to_cents(row.qualifying_spend),
             last_activity_at=row.last_activity_at,
+            lock=lock,
         )
     for customer_id in customer_ids:
         if customer_id not in accounts:

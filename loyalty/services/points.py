@@ -217,9 +217,9 @@ def _debit(
     """Exactly `points`, or InsufficientPoints. The lots of entry `original_id` go first."""
     lots: list[tuple[LotState, int]] = []
     missing = points
-    own: list[LotState] = account.lots_of_entry(original_id) if original_id is not None else []
+    own: list[LotState] = account.lots.of_entry(original_id) if original_id is not None else []
     used = {lot.id for lot in own}
-    for lot in [*own, *account.burnable_lots(points, but=used)]:
+    for lot in [*own, *account.lots.burnable(points, at=account.at, but=used)]:
         taken = min(missing, lot.remaining) if lot.burnable(account.at) else 0
         if taken:
             lots.append((lot, taken))
@@ -276,7 +276,7 @@ def _lots_to_refill(account: Account, original: LedgerEntry, points: int) -> lis
     ):
         taken[lot_id] = taken.get(lot_id, 0) + (moved if entry_id == original.pk else -moved)
     if original.enrollment_id == account.id:
-        known = account.lots_by_id(list(taken))
+        known = account.lots.by_id(list(taken))
     else:
         known = {
             lot.pk: LotState(

@@ -9,66 +9,26 @@ the order in which tills sent it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
-
-from django.db import connection
 
 from customers import purchases
 from customers.events import emit_all
 from customers.models import Customer
 from customers.services import write_standing
-from loyalty.ledger import Account, Cause
-from loyalty.models import LedgerEntry
-from loyalty.rules import Outcome, Sale, SalePoints, TakeBack, replay, taken_back, to_cents
+from loyalty.ledger import Account
+from loyalty.rules import Sale, SalePoints, TakeBack, taken_back, to_cents
 from loyalty.services.accounts import open_account
-
-EARNED = LedgerEntry.Type.EARNED.value
-REVERSED = LedgerEntry.Type.REVERSED.value
-ADJUSTED = LedgerEntry.Type.ADJUSTED.value
-
-
-@dataclass(slots=True)
-class Posting:
-    """What a purchase, a return or a correction did to an account (that is not yet written).
-
-    `taken` are the points that new returns take back by the rules, `taken_short` those of them that are spent already;
-    `corrected` what other purchases gained (or lost, negative); `shortfall` all that should have been taken and is spent.
-    """
-
-    account: Account
-    sale: SalePoints | None = None
-    taken: int = 0
-    taken_short: int = 0
-    corrected: int = 0
-    corrected_sales: int = 0
-    shortfall: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What the ledger holds for one purchase: nominal points (shortfalls count as taken) and the shortfall in them."""
-
-    nominal: int = 0
-    shortfall: int = 0
-    has_earned: bool = False
-
-
-NOTHING_RECORDED = Recorded()
-
-
-@dataclass(slots=True)
-class Story:
-    """A customer's history to fold: what is on record and what is new, with the net spend before it."""
-
-    sales: list[Sale]
-    returns: list[TakeBack]
-    opening_cents: int = 0
-    new_sales: Collection[uuid.UUID] = ()
-    new_returns: Collection[uuid.UUID] = ()
-    recorded: dict[uuid.UUID, Recorded] = field(default_factory=dict)
+from loyalty.services.postings import (
+    EARNED,
+    Posting,
+    Story,
+    as_sale,
+    as_take_back,
+    post_story,
+    recorded_points,
+    sale_cause,
+    take_for_return,
+)
 
 
 def accrue(
@@ -101,7 +61,7 @@ def _accrue_latest(account: Account, sale: Sale, actor_id: uuid.UUID | None) -> 
     tier = rules.tier_for(account.spend_cents) if rules is not None else None
     earned = SalePoints(sale, rules.points_for(sale.cents, tier) if rules is not None else 0, tier)
     if earned.gross:
-        account.credit(type=EARNED, points=earned.gross, cause=_sale_cause(sale, actor_id))
+        account.credit(type=EARNED, points=earned.gross, cause=sale_cause(sale, actor_id))
     account.spend_cents += sale.cents
     account.last_activity_at = sale.at
     account.settle_tier()
@@ -132,7 +92,7 @@ def take_back_latest(
     before = taken_back(origin.gross, origin.sale.cents, origin.returned_cents)
     origin.returned_cents += back.cents
     points = taken_back(origin.gross, origin.sale.cents, origin.returned_cents) - before
-    _take_for_return(posting, origin, back, points, actor_id)
+    take_for_return(posting, origin, back, points, actor_id)
     account.spend_cents -= back.cents
     account.last_activity_at = back.at
     account.settle_tier()
@@ -223,203 +183,3 @@ def _settle(
     if sale is not None:
         posting.sale = outcome.points[sale.id]
     return posting
-
-
-def post_story(
-    account: Account, story: Story, *, cause: str, actor_id: uuid.UUID | None = None
-) -> tuple[Posting, Outcome]:
-    """Post the differences between what the ledger holds and what the rules say about a story.
-
-    First what older purchases gain, then the new purchases and returns in their order, last what older purchases
-    lose: so a shortfall is only what no order of arrival could have covered.
-    """
-    outcome = replay(story.sales, story.returns, account.book, opening_cents=story.opening_cents)
-    posting = Posting(account)
-    losses: list[tuple[SalePoints, int]] = []
-    at = account.at
-    newly_returned: dict[uuid.UUID, int] = {}
-    for back in story.returns:
-        if back.id in story.new_returns:
-            newly_returned[back.sale_id] = newly_returned.get(back.sale_id, 0) + back.cents
-    # What older purchases should have before the new returns.
-    for points in outcome.points.values():
-        sale = points.sale
-        if sale.id in story.new_sales:
-            continue
-        recorded = story.recorded.get(sale.id, NOTHING_RECORDED)
-        returned_before = points.returned_cents - newly_returned.get(sale.id, 0)
-        due = points.gross - taken_back(points.gross, sale.cents, returned_before) - recorded.nominal
-        if due > 0:
-            _gain(posting, points, due, recorded, cause=cause, at=at, actor_id=actor_id)
-        elif due < 0:
-            losses.append((points, -due))
-    _post_new(posting, story, outcome, newly_returned, actor_id=actor_id)
-    for points, due in losses:
-        posting.corrected -= due
-        posting.corrected_sales += 1
-        posting.shortfall += _take(
-            account, type=ADJUSTED, points=due, sale=points.sale,
-            cause=_correction(points, cause, at=at, actor_id=actor_id),
-        )  # fmt: skip
-    account.spend_cents = outcome.spend_cents
-    account.last_activity_at = outcome.last_at
-    account.settle_tier()
-    return posting, outcome
-
-
-def _post_new(
-    posting: Posting,
-    story: Story,
-    outcome: Outcome,
-    newly_returned: dict[uuid.UUID, int],
-    *,
-    actor_id: uuid.UUID | None,
-) -> None:
-    """New purchases earn and new returns take back, in the order of the fold."""
-    account = posting.account
-    steps: list[tuple[datetime, int, tuple[Any, Any], Sale | TakeBack]] = [
-        (sale.at, 0, sale.reference, sale) for sale in story.sales if sale.id in story.new_sales
-    ]
-    for back in story.returns:
-        if back.id in story.new_returns:
-            origin = outcome.points.get(back.sale_id)
-            steps.append((max(back.at, origin.sale.at) if origin else back.at, 1, back.reference, back))
-    steps.sort(key=lambda step: step[:3])
-    # Cumulatively, after the returns on record: so many small returns take what one large one takes.
-    returned: dict[uuid.UUID, int] = {}
-    for _, _, _, step in steps:
-        if isinstance(step, Sale):
-            earned = outcome.points[step.id]
-            if earned.gross:
-                account.credit(type=EARNED, points=earned.gross, cause=_sale_cause(step, actor_id))
-            continue
-        origin = outcome.points.get(step.sale_id)
-        if origin is None:
-            continue
-        gross, sold = origin.gross, origin.sale.cents
-        if step.sale_id not in returned:
-            returned[step.sale_id] = origin.returned_cents - newly_returned[step.sale_id]
-        before = returned[step.sale_id]
-        returned[step.sale_id] += step.cents
-        points = taken_back(gross, sold, before + step.cents) - taken_back(gross, sold, before)
-        _take_for_return(posting, origin, step, points, actor_id)
-
-
-def _take_for_return(
-    posting: Posting, origin: SalePoints, back: TakeBack, points: int, actor_id: uuid.UUID | None
-) -> None:
-    cause = Cause(
-        at=back.at,
-        description=f"Return {back.reference[0]} of purchase {origin.sale.reference[0]}",
-        purchase_id=origin.sale.id,
-        purchase_return_id=back.id,
-        actor_id=actor_id,
-        store_id=back.reference[1],
-    )
-    short = _take(posting.account, type=REVERSED, points=points, sale=origin.sale, back=back, cause=cause)
-    posting.taken += points
-    posting.taken_short += short
-    posting.shortfall += short
-
-
-def _gain(
-    posting: Posting,
-    points: SalePoints,
-    due: int,
-    recorded: Recorded,
-    *,
-    cause: str,
-    at: datetime,
-    actor_id: uuid.UUID | None,
-) -> None:
-    """An older purchase turns out to have earned more: first that makes good its own shortfall."""
-    account, sale = posting.account, points.sale
-    posting.corrected += due
-    posting.corrected_sales += 1
-    repaid = min(due, recorded.shortfall)
-    if repaid:
-        account.fall_short(points=-repaid, purchase_id=sale.id)
-    if due > repaid:
-        account.credit(
-            type=ADJUSTED if recorded.has_earned else EARNED,
-            points=due - repaid,
-            cause=_correction(points, cause, at=at, actor_id=actor_id),
-            earned_at=sale.at,
-        )
-
-
-def _take(
-    account: Account, *, type: str, points: int, sale: Sale, cause: Cause, back: TakeBack | None = None
-) -> int:
-    """Take points back, from the sale's own lots first. Returns the shortfall, which is recorded."""
-    if not points:
-        return 0
-    missing = points - account.debit(type=type, points=points, cause=cause, own=sale.id)
-    if missing:
-        account.fall_short(
-            points=missing,
-            purchase_id=sale.id,
-            purchase_return_id=back.id if back is not None else None,
-        )
-    return missing
-
-
-def _sale_cause(sale: Sale, actor_id: uuid.UUID | None) -> Cause:
-    return Cause(
-        at=sale.at,
-        description=f"Purchase {sale.reference[0]}",
-        purchase_id=sale.id,
-        actor_id=actor_id,
-        store_id=sale.reference[1],
-    )
-
-
-def _correction(points: SalePoints, cause: str, *, at: datetime, actor_id: uuid.UUID | None) -> Cause:
-    sale = points.sale
-    return Cause(
-        at=at,
-        description=f"{cause}: purchase {sale.reference[0]} now earns {points.gross}",
-        purchase_id=sale.id,
-        actor_id=actor_id,
-        store_id=sale.reference[1],
-    )
-
-
-def as_sale(past: purchases.PastSale) -> Sale:
-    return Sale(past.id, to_cents(past.amount), past.at, (past.transaction_id, past.store_id))
-
-
-def as_take_back(past: purchases.PastReturn) -> TakeBack:
-    return TakeBack(
-        past.id, past.purchase_id, to_cents(past.amount), past.at, (past.transaction_id, past.store_id)
-    )
-
-
-def recorded_points(account: Account, purchase_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Recorded]:
-    """What the program's ledger holds for each purchase that it holds anything for.
-
-    Entries of any account count: a purchase that moved here by a merge earned its points on another. Transfers carry no
-    purchase, for they change none's points.
-    """
-    if not purchase_ids:
-        return {}
-    merchant, ids = account.merchant_id, list(purchase_ids)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT purchase_id, sum(points) - sum(short), sum(short), bool_or(earned) FROM (
-                SELECT enrollment_id, purchase_id, points, 0 AS short, type = 'earned' AS earned
-                FROM loyalty_transactions WHERE merchant_id = %s AND purchase_id = ANY(%s)
-                UNION ALL
-                SELECT enrollment_id, purchase_id, 0, points, false
-                FROM loyalty_shortfalls WHERE merchant_id = %s AND purchase_id = ANY(%s)
-            ) found
-            JOIN loyalty_enrollments e ON e.merchant_id = %s AND e.id = enrollment_id AND e.program_id = %s
-            GROUP BY purchase_id
-            """,
-            [merchant, ids, merchant, ids, merchant, account.program_id],
-        )
-        return {
-            purchase_id: Recorded(int(nominal), int(short), earned)
-            for purchase_id, nominal, short, earned in cursor.fetchall()
-        }

@@ -89,7 +89,7 @@ def _transfer(
     giving, taking = accounts[giver.pk], accounts[taker.pk]
     if giving.is_new:
         return None
-    lots = giving.all_lots()
+    lots = giving.lots.all_open()
     if lot_ids is not None:
         wanted = set(lot_ids)
         lots = [lot for lot in lots if lot.id in wanted]

@@ -154,6 +154,29 @@ def test_other_content_is_left_as_it_is(shop: Shop, program: Program, alice: Cus
     assert books(alice)["points"] == {"A-1": 100, "A-2": 1}
 
 
+def test_what_is_there_twice_counts_once(shop: Shop, program: Program, alice: Customer) -> None:
+    sale = row(shop, alice, "A-1", "100", 0)
+    report = load_history(
+        access=shop.access,
+        sales=[
+            sale,
+            {**sale, "returns": [back(shop, "R-1", "10", 5), back(shop, "R-1", "10", 5)]},
+            {**sale, "amount": "7"},
+        ],
+    )
+    assert (report.purchases, report.returns, report.repeated, report.conflicting) == (1, 1, 2, 1)
+    assert books(alice)["balance"] == 90
+    assert findings(shop) == []
+
+
+def test_a_customer_merged_away_buys_as_the_other(
+    shop: Shop, program: Program, alice: Customer, bob: Customer
+) -> None:
+    Customer.objects.filter(pk=alice.pk).update(deleted_at=minutes(0), merged_into_id=bob.pk)
+    load_history(access=shop.access, sales=[row(shop, alice, "A-1", "100", 0)])
+    assert books(bob)["points"] == {"A-1": 100}
+
+
 def test_a_customer_whose_rows_do_not_stand_together(
     shop: Shop, program: Program, alice: Customer, bob: Customer
 ) -> None:

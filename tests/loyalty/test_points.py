@@ -11,6 +11,7 @@ from django.utils.timezone import now
 from cloudpos.tenancy.models import Store
 from customers.models import Customer, Event
 from customers.services import delete_customer
+from loyalty.ledger.lots import LOTS_FIRST_PAGE
 from loyalty.models import Enrollment, LedgerEntry, Lot, Program
 from tests.fixtures import ApiClient, Shop
 from tests.tills import findings, minutes, move, register, sell
@@ -118,11 +119,9 @@ def test_earliest_expiry_goes_first_then_earliest_earned(
 
 
 def test_many_lots_are_read_page_by_page(shop: Shop, program: Program, alice: Customer) -> None:
-    from loyalty import ledger
-
     for number in range(40):
         sell(shop.access, alice, f"T-{number}", "1", minutes(number))
-    assert ledger.LOTS_FIRST_PAGE < 40
+    assert LOTS_FIRST_PAGE < 40
     assert post(shop.cashier, alice, "redeemed", 39).status_code == 201
     (left,) = Lot.objects.filter(remaining__gt=0).select_related("purchase")
     assert left.purchase.transaction_id == "T-39"

@@ -7,9 +7,8 @@ it was a quote: the same arithmetic without a trace.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -19,127 +18,22 @@ from django.utils.timezone import now
 from cloudpos.ids import new_id
 from customers.events import event
 from customers.models import Event
+from loyalty.ledger.lots import Lots
+from loyalty.ledger.records import Cause, Entry, LotState, ShortfallRow
+from loyalty.ledger.tables import UPDATE_ENROLLMENT, USE_LOTS, insert
 from loyalty.rules import POINTS_PER_ENTRY_MAX, RuleBook, Rules, TierRule, from_cents
 
-NEVER = datetime.max.replace(tzinfo=UTC)
-LOTS_FIRST_PAGE = 32
 ROWS_PER_STATEMENT_MAX = 1_000
-LOTS_NEXT_PAGE = 1_000
 DESCRIPTION_CHARS_MAX = 500
-
-
-@dataclass(slots=True)
-class LotState:
-    """A lot as this posting knows it; `entry_id` is set when the lot is new."""
-
-    id: uuid.UUID
-    points: int
-    remaining: int
-    earned_at: datetime
-    expires_at: datetime | None
-    purchase_id: uuid.UUID | None
-    entry_id: uuid.UUID | None = None
-    stored_remaining: int = 0
-
-    @property
-    def order(self) -> tuple[datetime, datetime, uuid.UUID]:
-        """The order in which debits use lots up: earliest expiry, then earliest earned, then id."""
-        return (self.expires_at or NEVER, self.earned_at, self.id)
-
-    def burnable(self, at: datetime) -> bool:
-        """Whether a debit at this instant may take from it: expiry holds from its instant, swept or not."""
-        return self.remaining > 0 and (self.expires_at is None or self.expires_at > at)
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """What an entry is due to. `at` is when it happened."""
-
-    at: datetime
-    description: str = ""
-    purchase_id: uuid.UUID | None = None
-    purchase_return_id: uuid.UUID | None = None
-    reverses_id: uuid.UUID | None = None
-    transaction_id: str = ""
-    content_hash: bytes | None = None
-    actor_id: uuid.UUID | None = None
-    store_id: uuid.UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A ledger entry about to be written."""
-
-    id: uuid.UUID
-    version: int
-    type: str
-    points: int
-    balance_before: int
-    cause: Cause
-    recorded_at: datetime
-
-    @property
-    def balance_after(self) -> int:
-        return self.balance_before + self.points
-
-
-@dataclass(frozen=True, slots=True)
-class ShortfallRow:
-    id: uuid.UUID
-    purchase_id: uuid.UUID
-    purchase_return_id: uuid.UUID | None
-    points: int
-    recorded_at: datetime
-
-
-COLUMNS = {
-    "loyalty_transactions": (
-        "id", "merchant_id", "enrollment_id", "version", "type", "points", "balance_before", "balance_after",
-        "description", "purchase_id", "purchase_return_id", "reverses_id", "transaction_id", "actor_id", "store_id",
-        "content_hash", "occurred_at", "recorded_at",
-    ),
-    "loyalty_lots": (
-        "id", "merchant_id", "enrollment_id", "entry_id", "purchase_id", "points", "remaining", "earned_at",
-        "expires_at",
-    ),
-    "loyalty_allocations": ("id", "merchant_id", "entry_id", "lot_id", "points"),
-    "loyalty_shortfalls": (
-        "id", "merchant_id", "enrollment_id", "purchase_id", "purchase_return_id", "points", "recorded_at",
-    ),
-    "loyalty_enrollments": (
-        "id", "merchant_id", "customer_id", "program_id", "balance", "version", "tier", "qualifying_spend",
-        "last_activity_at", "enrolled_at",
-    ),
-}  # fmt: skip
-_INSERTS = {
-    table: (f"INSERT INTO {table} ({','.join(columns)}) VALUES ", f"({','.join(['%s'] * len(columns))})")  # noqa: S608
-    for table, columns in COLUMNS.items()
-}
-
-_USE_LOTS = """
-used AS (
-    UPDATE loyalty_lots SET remaining = v.remaining FROM unnest(%s::uuid[], %s::bigint[]) v (id, remaining)
-    WHERE loyalty_lots.merchant_id = %s AND loyalty_lots.id = v.id
-)
-"""
-_UPDATE_ENROLLMENT = """
-UPDATE loyalty_enrollments SET balance = %s, version = %s, tier = %s, qualifying_spend = %s, last_activity_at = %s
-WHERE merchant_id = %s AND id = %s AND version = %s
-"""
-
-
-def _insert(table: str, rows: int) -> str:
-    head, row = _INSERTS[table]
-    return head + ",".join([row] * rows)
 
 
 class Account:
     """A customer's enrollment in the merchant's active program, with what this posting adds to it."""
 
     __slots__ = (
-        "_asked", "_complete", "_first_version", "_horizon", "_loaded", "_lots", "_lots_of", "_told", "_told_tier",
-        "allocations", "balance", "book", "customer_id", "at", "entries", "id", "is_new",
-        "last_activity_at", "merchant_id", "new_lots", "program_id", "shortfalls", "spend_cents", "tier", "version",
+        "_first_version", "_told", "_told_tier", "allocations", "at", "balance", "book", "customer_id", "entries", "id",
+        "is_new", "last_activity_at", "lots", "merchant_id", "new_lots", "program_id", "shortfalls", "spend_cents",
+        "tier", "version",
     )  # fmt: skip
 
     def __init__(
@@ -155,6 +49,7 @@ class Account:
         tier: str = "",
         spend_cents: int = 0,
         last_activity_at: datetime | None = None,
+        lock: bool = True,
     ) -> None:
         self.merchant_id = merchant_id
         self.customer_id = customer_id
@@ -174,13 +69,7 @@ class Account:
         self.new_lots: list[LotState] = []
         self.allocations: list[tuple[uuid.UUID, uuid.UUID, int]] = []
         self.shortfalls: list[ShortfallRow] = []
-        # Lots known so far, by id; those of the database up to _horizon in FIFO order, all of them once _complete.
-        self._lots: dict[uuid.UUID, LotState] = {}
-        self._lots_of: dict[uuid.UUID, list[LotState]] = {}
-        self._asked: set[uuid.UUID] = set()
-        self._loaded = 0
-        self._horizon: tuple[datetime, datetime, uuid.UUID] | None = None
-        self._complete = self.is_new
+        self.lots = Lots(merchant_id=merchant_id, enrollment_id=self.id, is_new=self.is_new, lock=lock)
         if self.is_new:
             self.settle_tier()
 
@@ -245,7 +134,7 @@ class Account:
     ) -> None:
         lot = LotState(new_id(), points, points, earned_at, expires_at, purchase_id, entry_id=entry.id)
         self.new_lots.append(lot)
-        self._know(lot)
+        self.lots.know(lot)
 
     def debit(self, *, type: str, points: int, cause: Cause, own: uuid.UUID | None = None) -> int:
         """Take points off, `own` names the purchase whose lots go first, then all in FIFO order.
@@ -257,14 +146,14 @@ class Account:
         missing = points
         used: set[uuid.UUID] = set()
         if own is not None:
-            for lot in self.lots_of(own):
+            for lot in self.lots.of_purchase(own):
                 if missing and lot.burnable(self.at):
                     taken = min(missing, lot.remaining)
                     lots.append((lot, taken))
                     used.add(lot.id)
                     missing -= taken
         if missing:
-            for lot in self.burnable_lots(missing, but=used):
+            for lot in self.lots.burnable(missing, at=self.at, but=used):
                 taken = min(missing, lot.remaining)
                 lots.append((lot, taken))
                 missing -= taken
@@ -306,98 +195,6 @@ class Account:
         self.entries.append(entry)
         return entry
 
-    # --- Lots -----------------------------------------------------------------------------------------------
-
-    def burnable_lots(
-        self, points: int, but: set[uuid.UUID] | frozenset[uuid.UUID] = frozenset()
-    ) -> list[LotState]:
-        """Lots in FIFO order that hold `points` at least, or all there are. `but` leaves some out."""
-        while True:
-            ready = [
-                lot
-                for lot in self._lots.values()
-                if lot.burnable(self.at)
-                and lot.id not in but
-                and (self._complete or (self._horizon is not None and lot.order <= self._horizon))
-            ]
-            if self._complete or sum(lot.remaining for lot in ready) >= points:
-                ready.sort(key=lambda lot: lot.order)
-                return ready
-            self._load_more()
-
-    def all_lots(self) -> list[LotState]:
-        """Every lot with points left, in FIFO order."""
-        while not self._complete:
-            self._load_more()
-        return sorted((lot for lot in self._lots.values() if lot.remaining > 0), key=lambda lot: lot.order)
-
-    def lots_of(self, purchase_id: uuid.UUID) -> list[LotState]:
-        """The lots of one purchase in FIFO order, read once."""
-        self.load_lots_of([purchase_id])
-        return sorted(self._lots_of.get(purchase_id, ()), key=lambda lot: lot.order)
-
-    def lots_of_entry(self, entry_id: uuid.UUID) -> list[LotState]:
-        """The open lots that one entry gave, in FIFO order."""
-        found = [lot.id for lot in self._read_lots("AND entry_id = %s FOR NO KEY UPDATE", [entry_id])]
-        return sorted((self._lots[lot_id] for lot_id in found), key=lambda lot: lot.order)
-
-    def load_lots_of(self, purchase_ids: Iterable[uuid.UUID]) -> None:
-        """Read the open lots of several purchases in one query."""
-        asked = [purchase_id for purchase_id in purchase_ids if purchase_id not in self._asked]
-        # A new account has nothing in the database, a complete one has read it.
-        if not asked or self._complete:
-            return
-        self._asked.update(asked)
-        self._read_lots("AND purchase_id = ANY(%s) FOR NO KEY UPDATE", [asked])
-
-    def lots_by_id(self, lot_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, LotState]:
-        """Lots of this account, empty ones included."""
-        self._read_lots("AND id = ANY(%s) FOR NO KEY UPDATE", [list(lot_ids)], empty=True)
-        return {lot_id: self._lots[lot_id] for lot_id in lot_ids}
-
-    def _know(self, lot: LotState) -> None:
-        if lot.id in self._lots:
-            return  # as this posting has it, not as the database still does
-        self._lots[lot.id] = lot
-        if lot.purchase_id is not None:
-            self._lots_of.setdefault(lot.purchase_id, []).append(lot)
-
-    def _load_more(self) -> None:
-        limit = LOTS_NEXT_PAGE if self._loaded else LOTS_FIRST_PAGE
-        rows = self._read_lots(
-            "ORDER BY expires_at, earned_at, id LIMIT %s OFFSET %s FOR NO KEY UPDATE", [limit, self._loaded]
-        )
-        self._loaded += len(rows)
-        if len(rows) < limit:
-            self._complete = True
-        else:
-            self._horizon = rows[-1].order
-
-    def _read_lots(self, tail: str, parameters: list[Any], *, empty: bool = False) -> list[LotState]:
-        """Lock and get to know lots of this account, those with points left unless `empty`."""
-        condition = "" if empty else "AND remaining > 0 "
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT id, points, remaining, earned_at, expires_at, purchase_id FROM loyalty_lots "  # noqa: S608
-                f"WHERE merchant_id = %s AND enrollment_id = %s {condition}{tail}",
-                [self.merchant_id, self.id, *parameters],
-            )
-            rows = cursor.fetchall()
-        found = [
-            LotState(id_, points, remaining, earned_at, expires_at, purchase_id, stored_remaining=remaining)
-            for id_, points, remaining, earned_at, expires_at, purchase_id in rows
-        ]
-        for lot in found:
-            self._know(lot)
-        return found
-
-    def changed_lots(self) -> list[LotState]:
-        return [
-            lot
-            for lot in self._lots.values()
-            if lot.entry_id is None and lot.remaining != lot.stored_remaining
-        ]
-
     # --- Writing --------------------------------------------------------------------------------------------
 
     def write(self) -> None:
@@ -409,23 +206,23 @@ class Account:
                 for start in range(0, len(values), ROWS_PER_STATEMENT_MAX):
                     part = values[start : start + ROWS_PER_STATEMENT_MAX]
                     with connection.cursor() as cursor:
-                        cursor.execute(_insert(table, len(part)), list(chain.from_iterable(part)))
+                        cursor.execute(insert(table, len(part)), list(chain.from_iterable(part)))
             rows = {}
         parts: list[str] = []
         parameters: list[Any] = []
         for table, values in rows.items():
             if values:
-                parts.append(f"{table}_new AS ({_insert(table, len(values))})")
+                parts.append(f"{table}_new AS ({insert(table, len(values))})")
                 parameters.extend(chain.from_iterable(values))
-        changed = self.changed_lots()
+        changed = self.lots.changed()
         if changed:
-            parts.append(_USE_LOTS)
+            parts.append(USE_LOTS)
             parameters += [[lot.id for lot in changed], [lot.remaining for lot in changed], self.merchant_id]
         if self.is_new:
-            final = _insert("loyalty_enrollments", 1)
+            final = insert("loyalty_enrollments", 1)
             parameters += self.enrollment_values()
         else:
-            final = _UPDATE_ENROLLMENT
+            final = UPDATE_ENROLLMENT
             parameters += [
                 self.balance, self.version, self.tier, from_cents(self.spend_cents), self.last_activity_at,
                 self.merchant_id, self.id, self._first_version,
