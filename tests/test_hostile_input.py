@@ -136,7 +136,9 @@ def test_path(shop: Shop, world: World, key: str) -> None:
         .replace("<uuid:merge_id>", str(world.merge))
     )
     body = {} if method in ("get", "delete") else {"data": json.dumps(CASES[key].body(world))}
-    for text in TEXTS:
+    # One converter reads the ids of all: every value at one route of it, a sample at the others.
+    everything = key == "GET /api/v1/customers/<uuid:customer_id>" or "<path:" in key
+    for text in TEXTS if everything else TEXTS[::8]:
         encoded = quote(text.encode("utf-8", "surrogatepass"), safe="/")
         path = template[:start] + encoded + rest
         response = request(shop.owner, method, path, content_type="application/json", **body)
@@ -279,8 +281,10 @@ def test_body(shop: Shop, world: World, key: str) -> None:
     bodies = Bodies(shop, world, key)
     if CASES[key].least != PUBLIC:
         assert bodies.send(bodies.base).status_code < 300, "the base must be good, or nothing is tested"
-    # A PUT is read by the serializer and written by the service of the POST and the PATCH beside it.
-    for value in [*TEXTS, *VALUES][:: 4 if key.startswith("PUT") else 1]:
+    if not bodies.places:
+        return
+    # Changing goes through the fields and columns of making, which takes every value.
+    for value in [*TEXTS, *VALUES][:: 1 if key.startswith("POST") else 4]:
         bodies.try_value(value)
 
 
