@@ -73,4 +73,8 @@ def post_fork(server, worker):
 def child_exit(server, worker):
     from prometheus_client import multiprocess
 
+    from cloudpos import fairness
+
     multiprocess.mark_process_dead(worker.pid)
+    # Also of a worker that was killed: the others would wait for it at each connection.
+    fairness.write_count(worker.age, fairness.ABSENT)

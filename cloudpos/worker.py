@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from cloudpos.fairness import FairWorker
 
 # From the first byte of a request to its last: a batch of a megabyte at less than a megabit a second.
 REQUEST_SECONDS_MAX = 10.0
@@ -56,7 +56,7 @@ class Deadlines:
                     pass  # the client has gone
 
 
-class DeadlineWorker(ThreadWorker):
+class DeadlineWorker(FairWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._deadlines = Deadlines(REQUEST_SECONDS_MAX)
