@@ -10,7 +10,7 @@ from django.utils.timezone import now
 
 from cloudpos.tenancy.constraints import tenant_references, unique_in_merchant
 from cloudpos.tenancy.models import Store, TenantForeignKey, TenantModel
-from customers.querysets import AddressQuerySet, CustomerQuerySet
+from customers.querysets import AddressManager, CustomerManager
 from customers.search import LexemesField
 
 TAGS_MAX = 50
@@ -106,7 +106,7 @@ class Customer(TenantModel):
         db_index=False,
     )
 
-    objects = CustomerQuerySet.as_manager()  # type: ignore[misc]  # the plugin takes it for an instance variable
+    objects = CustomerManager()  # type: ignore[assignment, misc]  # more than the base has
 
     class Meta:
         db_table = "customers"
@@ -244,7 +244,7 @@ class Address(TenantModel):
     created_at = models.DateTimeField(default=now, editable=False)
     updated_at = models.DateTimeField(default=now, editable=False)
 
-    objects = AddressQuerySet.as_manager()  # type: ignore[misc]  # as above
+    objects = AddressManager()  # type: ignore[assignment, misc]  # as above
 
     class Meta:
         db_table = "customer_addresses"
