@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from cloudpos.api.envelope import success
+from cloudpos.api.errors import BadRequest
 from cloudpos.api.pagination import LIMIT_DEFAULT, LIMIT_MAX, decode_cursor, encode_cursor
 from cloudpos.api.parameters import Identifier, Integer, Parameter, ParameterError, Text
 from cloudpos.api.query import StrictFilterSet
@@ -104,6 +105,8 @@ class DuplicatesView(ApiView):
         limit = values.get("limit", LIMIT_DEFAULT)
         score_min = values.get("min_score", SCORE_MIN_DEFAULT)
         following = None
+        if "customer_id" in values and "cursor" in values:
+            raise BadRequest("Give either customerId or cursor.", field="cursor", code="invalid_cursor")
         if "customer_id" in values:
             groups = find_alike(
                 merchant_id=merchant_id, customer_id=values["customer_id"], limit=limit, score_min=score_min

@@ -166,7 +166,7 @@ class EnvelopeSchema(AutoSchema):
         statuses = [400, 401, 406, 429, 500, 503]
         if not self._public():
             statuses.append(403)
-        if "{" in self.path or self._declared("inputs") is not None:
+        if "{" in self.path or any(self._declared(what) is not None for what in ("inputs", "filters")):
             statuses.append(404)
         if self.method in WRITES:
             statuses += [408, 409, 411, 413, 415, 422]

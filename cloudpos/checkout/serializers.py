@@ -24,6 +24,7 @@ from cloudpos.api.shape_schema import MONEY
 from cloudpos.checkout.sales import BATCH_PURCHASES_MAX
 from customers.models import Purchase
 from customers.models.purchase import ITEMS_MAX
+from customers.serializers_events import BATCH_ERROR
 
 TRANSACTION_ID_CHARS_MAX = 100
 IDENTITIES = ("customer_id", "customer_number", "phone", "email")
@@ -181,7 +182,7 @@ BATCH_RESULT = Fields(
         "index": _WHOLE,
         "status": {"type": "integer", "description": "What POST /purchases would have answered."},
         "receipt": RECEIPT,
-        "error": {"$ref": "#/components/schemas/ErrorResponse"},
+        "error": BATCH_ERROR,
     },
     optional=frozenset({"receipt", "error"}),
 )

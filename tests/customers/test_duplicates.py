@@ -265,6 +265,7 @@ def test_a_bounded_number_of_queries(shop: Shop, django_assert_max_num_queries: 
         ("minScore=nan", "minScore"),
         ("cursor=abc", "cursor"),
         ("customerId=1", "customerId"),
+        ("customerId=0192f0c1-2d3e-7a4b-8c5d-6e7f80912a3b&cursor=abc", "cursor"),
         ("page=1", "page"),
     ],
 )
