@@ -166,10 +166,11 @@ def tidy() -> None:
 
     from customers.tasks import compact_counts
 
-    compact_counts()
-    connection.close()
     with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        compact_counts()
         cursor.execute("VACUUM ANALYZE")
+        cursor.execute("RESET statement_timeout")
 
 
 def main() -> None:
@@ -195,7 +196,6 @@ def main() -> None:
         if rows:
             steps.append({"what": what, "rows": rows, "seconds": seconds})
             print(f"{what}: {rows:,} in {seconds:.1f} s", file=sys.stderr, flush=True)
-    tidy()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
         1024 * 1024 if sys.platform == "darwin" else 1024
     )

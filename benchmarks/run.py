@@ -28,6 +28,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 from benchmarks import load, report
+from benchmarks.population import tidy
 from benchmarks.report import Measured
 from benchmarks.scenarios import SCENARIOS, Counterparty, Scenario
 from benchmarks.server import BASE_DIR, Server, database_cpu_seconds
@@ -389,6 +390,8 @@ def measure_all(
     import django
 
     django.setup()
+    # Also after an earlier run: what a worker does every minute.
+    tidy()
     largest, smallest = counterparties()
     environment = dict(os.environ)
     bare = Server(
