@@ -137,6 +137,7 @@ class Enrollment(TenantModel):
             ),
             models.CheckConstraint(condition=Q(balance__gte=0), name="loyalty_enrollments_balance_positive"),
         ]
+        indexes = [models.Index(fields=["merchant", "enrolled_at"], name="loyalty_enrollments_time_idx")]
 
     def __str__(self) -> str:
         return f"{self.balance} points"

@@ -59,7 +59,9 @@ class Consent(TenantModel):
             ),
         ]
         indexes = [
-            models.Index(fields=["merchant", "customer", "-occurred_at"], name="customer_consents_idx")
+            models.Index(fields=["merchant", "customer", "-occurred_at"], name="customer_consents_idx"),
+            # The merchant's whole log, newest first.
+            models.Index(fields=["merchant", "occurred_at"], name="customer_consents_time_idx"),
         ]
 
     def __str__(self) -> str:

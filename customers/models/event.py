@@ -47,6 +47,8 @@ class Event(TenantModel):
             models.Index(
                 fields=["merchant", "customer", "-occurred_at"], name="customer_events_customer_idx"
             ),
+            # The merchant's whole log, newest first.
+            models.Index(fields=["merchant", "occurred_at"], name="customer_events_time_idx"),
             # By merchant first: the relay takes a few of each, so that one merchant's import holds nobody else up.
             models.Index(
                 fields=["merchant", "recorded_at"],
