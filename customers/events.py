@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from cloudpos.tenancy.rows import Rows
+from cloudpos.tenancy.statements import Statement, Table
 from customers.models import Event
 
 
@@ -22,6 +23,8 @@ class EventRef(NamedTuple):
 
 # As many as one request emits: their INSERT is prepared, a batch's is not worth it.
 FEW_EVENTS = 8
+_TABLE = Table(Event)
+_COLUMNS = [field.attname for field in Event._meta.concrete_fields]
 _EVENTS = Rows(Event)
 
 # Rung after a commit that wrote events; `cloudpos.apps` hangs the relay's task on it. Losing a ring loses
@@ -77,6 +80,16 @@ def emit_all(events: Sequence[Event]) -> None:
         _EVENTS.insert(events)
     else:
         Event.objects.bulk_create(events)
+    _ring_after_commit()
+
+
+def add_events(statement: Statement, events: Sequence[Event]) -> None:
+    """`emit_all` as a part of a statement that the caller sends."""
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError(
+            "events are emitted inside the transaction that they report"
+        )
+    statement.insert(_TABLE, [{name: getattr(each, name) for name in _COLUMNS} for each in events])
     _ring_after_commit()
 
 

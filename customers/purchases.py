@@ -13,7 +13,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import orjson
 from django.db import connection
 from django.db.models import Max, Min, Sum, prefetch_related_objects
 from django.utils.timezone import now
@@ -21,9 +20,14 @@ from django.utils.timezone import now
 from cloudpos.api.errors import Conflict
 from cloudpos.ids import new_id
 from cloudpos.tenancy.rows import Rows
-from customers.models import Customer, Purchase, PurchaseReturn
+from cloudpos.tenancy.statements import Statement, Table
+from customers.models import Customer, Purchase, PurchaseItem, PurchaseReturn, PurchaseReturnItem
 
 _PURCHASES = Rows(Purchase)
+_PURCHASE_TABLE = Table(Purchase)
+_ITEM_TABLE = Table(PurchaseItem)
+_RETURN_TABLE = Table(PurchaseReturn)
+_RETURN_ITEM_TABLE = Table(PurchaseReturnItem)
 
 
 class TransactionConflict(Conflict):
@@ -80,72 +84,104 @@ class NewReturn:
     lines: Sequence[tuple[int, Decimal]]
 
 
-_PURCHASE = """
-INSERT INTO purchases (id, merchant_id, customer_id, store_id, transaction_id, amount, tax, discount, currency,
-    payment_method, channel, occurred_at, recorded_at, content_hash, receipt)
-VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s::jsonb)
-ON CONFLICT (merchant_id, store_id, transaction_id) DO NOTHING RETURNING id
-"""
-
-_RETURN = """
-INSERT INTO purchase_returns (id, merchant_id, customer_id, store_id, purchase_id, transaction_id, amount, reason,
-    occurred_at, recorded_at, content_hash, receipt)
-VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s::jsonb)
-ON CONFLICT (merchant_id, store_id, transaction_id) DO NOTHING RETURNING id
-"""
+_NEW = "ON CONFLICT (merchant_id, store_id, transaction_id) DO NOTHING RETURNING id"
 
 
-def record_purchase(*, customer: Customer, purchase: NewPurchase, receipt: dict[str, Any]) -> bool:
-    """Insert a sale with its items in one statement. False, and nothing written, when the transaction is on record.
+def add_purchase(
+    statement: Statement, *, customer: Customer, purchase: NewPurchase, receipt: dict[str, Any]
+) -> None:
+    """Insert a sale with its items as the parts `sale` and `items`; the parts after them depend on it.
 
-    A till that sends the same sale twice at once waits here for its first request to end.
+    `sale` returns nothing when the transaction is on record. A till that sends the same sale twice at once waits in it for
+    its first request to end.
     """
-    sale = [
-        purchase.id, purchase.merchant_id, customer.pk, purchase.store_id, purchase.transaction_id, purchase.amount,
-        purchase.tax, purchase.discount, purchase.currency, purchase.payment_method, purchase.channel,
-        purchase.occurred_at, purchase.recorded_at, purchase.content_hash, orjson.dumps(receipt).decode(),
-    ]  # fmt: skip
-    if not purchase.items:
-        return _inserted(_PURCHASE, sale)
-    rows = ",".join(["(%s::uuid,%s::int,%s,%s,%s,%s::numeric,%s::numeric,%s::numeric)"] * len(purchase.items))
-    for line, item in enumerate(purchase.items, start=1):
-        sale += [new_id(), line, item.sku, item.name, item.category, item.quantity, item.unit_price, item.tax]
-    return _inserted(
-        f"WITH sale AS ({_PURCHASE}) "  # noqa: S608
-        "INSERT INTO purchase_items"
-        " (id, merchant_id, purchase_id, line, sku, name, category, quantity, unit_price, tax)"
-        f" SELECT v.id, %s, sale.id, v.line, v.sku, v.name, v.category, v.quantity, v.unit_price, v.tax FROM sale,"
-        f" (VALUES {rows}) v (id, line, sku, name, category, quantity, unit_price, tax) RETURNING id",
-        [*sale[:15], purchase.merchant_id, *sale[15:]],
+    statement.insert(
+        _PURCHASE_TABLE,
+        [
+            {
+                "id": purchase.id,
+                "merchant_id": purchase.merchant_id,
+                "customer_id": customer.pk,
+                "store_id": purchase.store_id,
+                "transaction_id": purchase.transaction_id,
+                "amount": purchase.amount,
+                "tax": purchase.tax,
+                "discount": purchase.discount,
+                "currency": purchase.currency,
+                "payment_method": purchase.payment_method,
+                "channel": purchase.channel,
+                "occurred_at": purchase.occurred_at,
+                "recorded_at": purchase.recorded_at,
+                "content_hash": purchase.content_hash,
+                "receipt": receipt,
+            }
+        ],
+        name="sale",
+        ending=_NEW,
+    )
+    statement.only_if = "sale"
+    statement.insert(
+        _ITEM_TABLE,
+        [
+            {
+                "id": new_id(),
+                "merchant_id": purchase.merchant_id,
+                "purchase_id": purchase.id,
+                "line": line,
+                "sku": item.sku,
+                "name": item.name,
+                "category": item.category,
+                "quantity": item.quantity,
+                "unit_price": item.unit_price,
+                "tax": item.tax,
+            }
+            for line, item in enumerate(purchase.items, start=1)
+        ],
+        name="items",
     )
 
 
-def record_return(*, customer: Customer, purchase_return: NewReturn, receipt: dict[str, Any]) -> bool:
-    """Insert a return with its lines. False, and nothing written, when the return's transaction is on record."""
-    back = [
-        purchase_return.id, purchase_return.merchant_id, customer.pk, purchase_return.store_id,
-        purchase_return.purchase_id, purchase_return.transaction_id, purchase_return.amount, purchase_return.reason,
-        purchase_return.occurred_at, purchase_return.recorded_at, purchase_return.content_hash,
-        orjson.dumps(receipt).decode(),
-    ]  # fmt: skip
-    if not purchase_return.lines:
-        return _inserted(_RETURN, back)
-    rows = ",".join(["(%s::uuid,%s::int,%s::numeric)"] * len(purchase_return.lines))
-    lines: list[Any] = []
-    for line, quantity in purchase_return.lines:
-        lines += [new_id(), line, quantity]
-    return _inserted(
-        f"WITH back AS ({_RETURN}) "  # noqa: S608
-        "INSERT INTO purchase_return_items (id, merchant_id, purchase_return_id, line, quantity)"
-        f" SELECT v.id, %s, back.id, v.line, v.quantity FROM back, (VALUES {rows}) v (id, line, quantity) RETURNING id",
-        [*back, purchase_return.merchant_id, *lines],
+def add_return(
+    statement: Statement, *, customer: Customer, purchase_return: NewReturn, receipt: dict[str, Any]
+) -> None:
+    """Insert a return with its lines as the parts `back` and `lines`; as `add_purchase` for its own transaction."""
+    back = purchase_return
+    statement.insert(
+        _RETURN_TABLE,
+        [
+            {
+                "id": back.id,
+                "merchant_id": back.merchant_id,
+                "customer_id": customer.pk,
+                "store_id": back.store_id,
+                "purchase_id": back.purchase_id,
+                "transaction_id": back.transaction_id,
+                "amount": back.amount,
+                "reason": back.reason,
+                "occurred_at": back.occurred_at,
+                "recorded_at": back.recorded_at,
+                "content_hash": back.content_hash,
+                "receipt": receipt,
+            }
+        ],
+        name="back",
+        ending=_NEW,
     )
-
-
-def _inserted(statement: str, parameters: list[Any]) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return cursor.fetchone() is not None
+    statement.only_if = "back"
+    statement.insert(
+        _RETURN_ITEM_TABLE,
+        [
+            {
+                "id": new_id(),
+                "merchant_id": back.merchant_id,
+                "purchase_return_id": back.id,
+                "line": line,
+                "quantity": quantity,
+            }
+            for line, quantity in back.lines
+        ],
+        name="lines",
+    )
 
 
 # --- Standing -----------------------------------------------------------------------------------------------
@@ -267,12 +303,12 @@ __all__ = [
     "PastReturn",
     "PastSale",
     "TransactionConflict",
+    "add_purchase",
+    "add_return",
     "find_purchase",
     "find_return",
     "history",
     "now",
-    "record_purchase",
-    "record_return",
     "standing_after_purchase",
     "standing_after_return",
     "standing_on_record",

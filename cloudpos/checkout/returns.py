@@ -11,19 +11,18 @@ from typing import Any
 from django.db.models import Sum
 from django.utils.timezone import now
 
-from cloudpos.api.context import current_request_id
 from cloudpos.api.errors import BadRequest, Conflict, NotFound
 from cloudpos.api.transactions import use_case
 from cloudpos.checkout import receipts
-from cloudpos.checkout.sales import CENT, CLOCK_SKEW, MILLI, ZERO, InTheFuture, Taken
+from cloudpos.checkout.sales import CENT, CLOCK_SKEW, MILLI, ZERO, InTheFuture, Taken, send
 from cloudpos.ids import new_id
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Store
+from cloudpos.tenancy.statements import Statement
 from customers import purchases
-from customers.events import emit_all, event
 from customers.models import Customer, Purchase, PurchaseItem, PurchaseReturn, PurchaseReturnItem
 from customers.purchases import NewReturn, TransactionConflict
-from customers.services import lock_customers, write_standing
+from customers.services import lock_customers
 from loyalty.rules import Sale, TakeBack, plain, to_cents
 from loyalty.services import open_account, take_back
 
@@ -141,30 +140,11 @@ def _write(
         account=account,
         posting=posting,
     )
-    if not purchases.record_return(customer=customer, purchase_return=new, receipt=outcome):
-        return None
+    statement = Statement()
+    purchases.add_return(statement, customer=customer, purchase_return=new, receipt=outcome)
     changed = purchases.standing_after_return(customer=customer, amount=new.amount)
-    request_id = current_request_id()
-    type, data, occurred_at = receipts.returned_event(new, purchase)
-    events = [
-        event(
-            merchant_id=access.merchant_id,
-            customer_id=customer.pk,
-            store_id=access.store_id,
-            actor_id=access.user_id,
-            request_id=request_id,
-            type=type,
-            data=data,
-            occurred_at=occurred_at,
-        )
-    ]
-    if account is not None:
-        account.write()
-        changed |= {"points": account.balance, "tier": account.tier}
-        events += account.events(store_id=access.store_id, actor_id=access.user_id, request_id=request_id)
-    write_standing(customer, **changed)
-    emit_all(events)
-    return outcome
+    is_new = send(statement, access, customer, account, changed, receipts.returned_event(new, purchase))
+    return outcome if is_new else None
 
 
 # --- What was sent ----------------------------------------------------------------------------------------------

@@ -24,12 +24,13 @@ from cloudpos.api.transactions import use_case
 from cloudpos.checkout import receipts
 from cloudpos.ids import new_id
 from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.statements import Statement
 from customers import purchases
-from customers.events import emit_all, event
+from customers.events import add_events, event
 from customers.models import Customer, Purchase
 from customers.purchases import Item, NewPurchase, TransactionConflict
-from customers.services import CustomerNotFound, find_customer, lock_customer, write_standing
-from loyalty.ledger import Account
+from customers.services import CustomerNotFound, add_standing, find_customer, lock_customer
+from loyalty.ledger import WRITTEN, Account
 from loyalty.rules import Sale, to_cents
 from loyalty.services import accrue, open_account
 from loyalty.services.postings import Posting
@@ -117,20 +118,21 @@ def take_purchases(
 def record_sale(*, access: Access, sale: Mapping[str, Any], at: datetime) -> Taken:
     """`take_purchase` inside the caller's transaction."""
     purchase = _new_purchase(access, sale, at)
-    repeated = _repeated(access, purchase, sale)
-    if repeated is not None:
-        return repeated
-    customer = lock_customer(
-        merchant_id=access.merchant_id, **_identity(sale, lock=True), country=access.country
-    )
-    account = open_account(customer=customer)
-    planned = _plan(access, customer, purchase, account)
-    if not purchases.record_purchase(customer=customer, purchase=purchase, receipt=planned.outcome):
-        # Another request with this transactionId was faster while we waited for the customer, or for it to commit.
+    try:
+        customer = lock_customer(
+            merchant_id=access.merchant_id, **_identity(sale, lock=True), country=access.country
+        )
+    except CustomerNotFound:
+        # The receipt outlives the customer.
+        if (repeated := _repeated(access, purchase, sale)) is not None:
+            return repeated
+        raise
+    planned = _plan(access, customer, purchase, open_account(customer=customer))
+    if not _write(access, customer, planned):
+        # Nothing was written: this transactionId is on record, or was while we waited for another request to commit.
         repeated = _repeated(access, purchase, sale)
         assert repeated is not None
         return repeated
-    _write(access, customer, planned)
     items = receipts.items_json(purchase.items)
     return Taken(receipts.purchase_receipt(purchase, planned.outcome, items), is_new=True)
 
@@ -152,13 +154,28 @@ def _plan(access: Access, customer: Customer, purchase: NewPurchase, account: Ac
     return Planned(purchase, account, posting, outcome)
 
 
-def _write(access: Access, customer: Customer, planned: Planned) -> None:
+def _write(access: Access, customer: Customer, planned: Planned) -> bool:
+    """Everything in one statement; False, and nothing written, when the transaction is on record."""
     purchase, account = planned.purchase, planned.account
+    statement = Statement()
+    purchases.add_purchase(statement, customer=customer, purchase=purchase, receipt=planned.outcome)
     changed = purchases.standing_after_purchase(
         customer=customer, amount=purchase.amount, at=purchase.occurred_at
     )
+    return send(statement, access, customer, account, changed, receipts.sold_event(purchase))
+
+
+def send(
+    statement: Statement,
+    access: Access,
+    customer: Customer,
+    account: Account | None,
+    changed: Mapping[str, Any],
+    happened: tuple[str, dict[str, Any], datetime],
+) -> bool:
+    """Add what follows from a sale or return to the statement that records it, and send it. False: it was on record."""
+    type, data, occurred_at = happened
     request_id = current_request_id()
-    type, data, occurred_at = receipts.sold_event(purchase)
     events = [
         event(
             merchant_id=access.merchant_id,
@@ -171,12 +188,19 @@ def _write(access: Access, customer: Customer, planned: Planned) -> None:
             occurred_at=occurred_at,
         )
     ]
-    if account is not None:
-        account.write()
-        changed |= {"points": account.balance, "tier": account.tier}
-        events += account.events(store_id=access.store_id, actor_id=access.user_id, request_id=request_id)
-    write_standing(customer, **changed)
-    emit_all(events)
+    recorded = f"SELECT count(*) FROM {statement.only_if}"  # noqa: S608
+    if account is None:
+        add_standing(statement, customer, **changed)
+        add_events(statement, events)
+        return bool(statement.execute(recorded)[0])
+    account.add_to(statement)
+    add_standing(statement, customer, **changed, points=account.balance, tier=account.tier)
+    events += account.events(store_id=access.store_id, actor_id=access.user_id, request_id=request_id)
+    add_events(statement, events)
+    is_new, written = statement.execute(f"SELECT ({recorded}), {WRITTEN}")
+    if is_new:
+        account.check(written)
+    return bool(is_new)
 
 
 # --- What was sent ----------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ from customers.services.profile import (
     PhoneTaken,
     index_customer,
 )
-from customers.services.standing import write_segments, write_standing, write_standings
+from customers.services.standing import add_standing, write_segments, write_standing, write_standings
 
 __all__ = [
     "AddressNotFound",
@@ -49,6 +49,7 @@ __all__ = [
     "PhoneTaken",
     "TooManyAddresses",
     "add_address",
+    "add_standing",
     "append_consents",
     "change_address",
     "change_preferences",

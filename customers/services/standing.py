@@ -3,12 +3,15 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection
 from django.db.models import F
 from django.utils.timezone import now
 
+from cloudpos.tenancy.statements import Statement
 from customers.models import Customer
 
 STANDING = frozenset(
@@ -40,6 +43,35 @@ def write_standing(customer: Customer, **changed: Any) -> None:
         setattr(customer, name, value)
     customer.version += 1
     customer.updated_at = at
+
+
+def add_standing(
+    statement: Statement,
+    customer: Customer,
+    *,
+    points: int | None = None,
+    tier: str | None = None,
+    total_spent: Decimal | None = None,
+    visit_count: int | None = None,
+    first_visit_at: datetime | None = None,
+    last_visit_at: datetime | None = None,
+) -> None:
+    """What purchases decide of a locked customer, as a part of a statement that the caller sends; None: unchanged.
+
+    The instance stays as it was.
+    """
+    statement.add(
+        "standing",
+        "UPDATE customers SET points = coalesce(%s, points), tier = coalesce(%s, tier),"  # noqa: S608
+        " total_spent = coalesce(%s, total_spent), visit_count = coalesce(%s, visit_count),"
+        " first_visit_at = coalesce(%s, first_visit_at), last_visit_at = coalesce(%s, last_visit_at),"
+        " version = version + 1, updated_at = %s"
+        f" WHERE merchant_id = %s AND id = %s AND {statement.condition}",
+        [
+            points, tier, total_spent, visit_count, first_visit_at, last_visit_at, now(),
+            customer.merchant_id, customer.pk,
+        ],
+    )  # fmt: skip
 
 
 def write_segments(*, merchant_id: uuid.UUID, segments: Mapping[uuid.UUID, str]) -> None:

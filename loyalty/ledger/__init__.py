@@ -1,5 +1,5 @@
-from loyalty.ledger.account import Account, StaleAccount
+from loyalty.ledger.account import WRITTEN, Account, StaleAccount
 from loyalty.ledger.records import Cause, Entry, LotState, ShortfallRow
 from loyalty.ledger.tables import COLUMNS
 
-__all__ = ["COLUMNS", "Account", "Cause", "Entry", "LotState", "ShortfallRow", "StaleAccount"]
+__all__ = ["COLUMNS", "WRITTEN", "Account", "Cause", "Entry", "LotState", "ShortfallRow", "StaleAccount"]

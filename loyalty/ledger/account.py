@@ -9,21 +9,21 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
-from django.db import connection
 from django.utils.timezone import now
 
 from cloudpos.ids import new_id
+from cloudpos.tenancy.statements import Statement
 from customers.events import event
 from customers.models import Event
 from loyalty.ledger.lots import Lots
 from loyalty.ledger.records import Cause, Entry, LotState, ShortfallRow
-from loyalty.ledger.tables import UPDATE_ENROLLMENT, USE_LOTS, insert
+from loyalty.ledger.tables import COLUMNS, TABLES, UPDATE_ENROLLMENT, USE_LOTS
 from loyalty.rules import POINTS_PER_ENTRY_MAX, RuleBook, Rules, TierRule, from_cents
 
-ROWS_PER_STATEMENT_MAX = 1_000
+# Asks a statement with an account's parts whether its row was written.
+WRITTEN = "(SELECT count(*) FROM account)"
 DESCRIPTION_CHARS_MAX = 500
 
 
@@ -198,39 +198,41 @@ class Account:
     # --- Writing --------------------------------------------------------------------------------------------
 
     def write(self) -> None:
-        """Send everything as one statement. Raises StaleAccount when the row changed since it was read."""
-        rows = self.new_rows()
-        if sum(map(len, rows.values())) > ROWS_PER_STATEMENT_MAX:
-            # A correction of a very long history: more parameters than one statement may have.
-            for table, values in rows.items():
-                for start in range(0, len(values), ROWS_PER_STATEMENT_MAX):
-                    part = values[start : start + ROWS_PER_STATEMENT_MAX]
-                    with connection.cursor() as cursor:
-                        cursor.execute(insert(table, len(part)), list(chain.from_iterable(part)))
-            rows = {}
-        parts: list[str] = []
-        parameters: list[Any] = []
-        for table, values in rows.items():
-            if values:
-                parts.append(f"{table}_new AS ({insert(table, len(values))})")
-                parameters.extend(chain.from_iterable(values))
+        """Send everything as a statement of its own. Raises StaleAccount when the row changed since it was read."""
+        statement = Statement()
+        self.add_to(statement)
+        (written,) = statement.execute(f"SELECT {WRITTEN}")
+        self.check(written)
+
+    def add_to(self, statement: Statement) -> None:
+        """Add everything to a statement that the caller sends, asking for WRITTEN, and then calls `check` with the answer."""
+        for table, rows in self.new_rows().items():
+            columns = COLUMNS[table]
+            statement.insert(TABLES[table], [dict(zip(columns, row, strict=True)) for row in rows])
         changed = self.lots.changed()
         if changed:
-            parts.append(USE_LOTS)
-            parameters += [[lot.id for lot in changed], [lot.remaining for lot in changed], self.merchant_id]
+            statement.add(
+                "used",
+                USE_LOTS.format(condition=statement.condition),
+                [[lot.id for lot in changed], [lot.remaining for lot in changed], self.merchant_id],
+            )
         if self.is_new:
-            final = insert("loyalty_enrollments", 1)
-            parameters += self.enrollment_values()
-        else:
-            final = UPDATE_ENROLLMENT
-            parameters += [
+            row = dict(zip(COLUMNS["loyalty_enrollments"], self.enrollment_values(), strict=True))
+            statement.insert(TABLES["loyalty_enrollments"], [row], name="account", ending="RETURNING id")
+            return
+        statement.add(
+            "account",
+            UPDATE_ENROLLMENT.format(condition=statement.condition),
+            [
                 self.balance, self.version, self.tier, from_cents(self.spend_cents), self.last_activity_at,
                 self.merchant_id, self.id, self._first_version,
-            ]  # fmt: skip
-        with connection.cursor() as cursor:
-            cursor.execute((f"WITH {', '.join(parts)} " if parts else "") + final, parameters)
-            if cursor.rowcount != 1:
-                raise StaleAccount(f"enrollment {self.id} changed under the customer's lock")
+            ],
+        )  # fmt: skip
+
+    def check(self, written: int) -> None:
+        """Raises StaleAccount unless the row was written."""
+        if written != 1:
+            raise StaleAccount(f"enrollment {self.id} changed under the customer's lock")
 
     def new_rows(self) -> dict[str, list[tuple[Any, ...]]]:
         """By table, what this posting inserts besides the enrollment: values in the order of COLUMNS."""
@@ -269,8 +271,13 @@ class Account:
         """The whole row, in the order of COLUMNS."""
         return (
             self.id, self.merchant_id, self.customer_id, self.program_id, self.balance, self.version, self.tier,
-            from_cents(self.spend_cents), self.last_activity_at, self.at,
+            from_cents(self.spend_cents), self.last_activity_at, self._enrolled_at(),
         )  # fmt: skip
+
+    def _enrolled_at(self) -> datetime:
+        """When a new account began: with the sale that opened it, which may be years old in a file that is loaded."""
+        first = self.entries[0].cause.at if self.entries else self.last_activity_at
+        return min(first or self.at, self.at)
 
     def tell(self) -> list[tuple[str, dict[str, Any], datetime]]:
         """What changed since the last call, as (event type, data, time): one for every entry, and one for the tier."""

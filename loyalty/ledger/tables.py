@@ -1,6 +1,7 @@
-"""The ledger's tables as SQL: one statement writes a posting, COPY loads many."""
+"""The ledger's tables as SQL: a part of one statement, or the columns of a COPY."""
 
-from __future__ import annotations
+from cloudpos.tenancy.statements import Table
+from loyalty.models import Allocation, Enrollment, LedgerEntry, Lot, Shortfall
 
 COLUMNS = {
     "loyalty_transactions": (
@@ -21,24 +22,20 @@ COLUMNS = {
         "last_activity_at", "enrolled_at",
     ),
 }  # fmt: skip
-_INSERTS = {
-    table: (f"INSERT INTO {table} ({','.join(columns)}) VALUES ", f"({','.join(['%s'] * len(columns))})")  # noqa: S608
-    for table, columns in COLUMNS.items()
+
+TABLES = {
+    "loyalty_transactions": Table(LedgerEntry),
+    "loyalty_lots": Table(Lot),
+    "loyalty_allocations": Table(Allocation),
+    "loyalty_shortfalls": Table(Shortfall),
+    "loyalty_enrollments": Table(Enrollment),
 }
 
 USE_LOTS = """
-used AS (
-    UPDATE loyalty_lots SET remaining = v.remaining FROM unnest(%s::uuid[], %s::bigint[]) v (id, remaining)
-    WHERE loyalty_lots.merchant_id = %s AND loyalty_lots.id = v.id
-)
+UPDATE loyalty_lots SET remaining = v.remaining FROM unnest(%s::uuid[], %s::bigint[]) v (id, remaining)
+WHERE loyalty_lots.merchant_id = %s AND loyalty_lots.id = v.id AND {condition}
 """
 UPDATE_ENROLLMENT = """
 UPDATE loyalty_enrollments SET balance = %s, version = %s, tier = %s, qualifying_spend = %s, last_activity_at = %s
-WHERE merchant_id = %s AND id = %s AND version = %s
+WHERE merchant_id = %s AND id = %s AND version = %s AND {condition} RETURNING id
 """
-
-
-def insert(table: str, rows: int) -> str:
-    """INSERT of so many rows, with placeholders in the order of COLUMNS."""
-    head, row = _INSERTS[table]
-    return head + ",".join([row] * rows)

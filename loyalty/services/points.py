@@ -23,9 +23,10 @@ from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.permissions import RoleTooLow
 from cloudpos.tenancy.roles import Role
 from cloudpos.tenancy.rows import Rows
-from customers.events import emit_all
-from customers.services import CustomerNotFound, lock_customer, visible_customer_id, write_standing
-from loyalty.ledger import Account, Cause, Entry, LotState
+from cloudpos.tenancy.statements import Statement
+from customers.events import add_events
+from customers.services import CustomerNotFound, add_standing, lock_customer, visible_customer_id
+from loyalty.ledger import WRITTEN, Account, Cause, Entry, LotState
 from loyalty.models import Allocation, LedgerEntry, Lot
 from loyalty.services.sales import open_settled_account
 
@@ -140,11 +141,15 @@ def post_points(
             original_transaction_id=reverses_transaction_id or transaction_id,
             original_type=reverses_type,
         )
-    account.write()
-    write_standing(customer, points=account.balance, tier=account.tier)
-    emit_all(
-        account.events(store_id=access.store_id, actor_id=access.user_id, request_id=current_request_id())
+    statement = Statement()
+    account.add_to(statement)
+    add_standing(statement, customer, points=account.balance, tier=account.tier)
+    add_events(
+        statement,
+        account.events(store_id=access.store_id, actor_id=access.user_id, request_id=current_request_id()),
     )
+    (written,) = statement.execute(f"SELECT {WRITTEN}")
+    account.check(written)
     return Answer(describe_entry(account, entry), is_new=True)
 
 

@@ -1,0 +1,96 @@
+"""Several writes in one statement: a till waits for each round trip.
+
+Each domain adds its part to a Statement that the use case sends. Rows travel as one JSON parameter per table, so the text is the
+same for one row and for a thousand: it is prepared once per connection, and never meets the limit of 65,535 parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+import orjson
+from django.db import connection, models
+from psycopg.types.numeric import Int8
+
+Row = Mapping[str, Any]
+
+
+class Table:
+    """A model's table, to insert rows into: dicts of column names and values. Columns that are left out become NULL."""
+
+    def __init__(self, model: type[models.Model]) -> None:
+        self.name = model._meta.db_table
+        self._model = model
+
+    @cached_property
+    def insert(self) -> str:
+        """INSERT ... SELECT ... FROM one JSON parameter."""
+        fields = self._model._meta.concrete_fields
+        columns = ", ".join(f'"{field.column}"' for field in fields)
+        typed = ", ".join(f'"{field.column}" {_type(field)}' for field in fields)
+        return f'INSERT INTO "{self.name}" ({columns}) SELECT {columns} FROM jsonb_to_recordset(%s::jsonb) AS v ({typed})'  # noqa: S608
+
+    @staticmethod
+    def rows(rows: Sequence[Row]) -> str:
+        """The parameter."""
+        return orjson.dumps(rows, default=_plain).decode()
+
+
+def _type(field: models.Field[Any, Any]) -> str:
+    kind = str(field.db_type(connection))
+    # The table's own column checks the length, and says so.
+    return "text" if kind.startswith("varchar") else kind
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    raise TypeError(f"{type(value).__name__} cannot be written")
+
+
+class Statement:
+    """Parts of a WITH, in the caller's transaction.
+
+    All parts see the database as it was before the statement, not each other's rows. After `only_if` is set, the parts that
+    are added do nothing unless that part returned a row.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._parameters: list[Any] = []
+        self.only_if = ""
+
+    @property
+    def condition(self) -> str:
+        """What a part of one's own puts behind its WHERE."""
+        return f"EXISTS (SELECT FROM {self.only_if})" if self.only_if else "true"
+
+    def insert(self, table: Table, rows: Sequence[Row], *, name: str = "", ending: str = "") -> None:
+        """Insert rows; `ending` is what follows (ON CONFLICT, RETURNING). Nothing is added without rows."""
+        if rows:
+            self.add(
+                name or f"{table.name}_new",
+                f"{table.insert} WHERE {self.condition} {ending}",
+                [table.rows(rows)],
+            )
+
+    def add(self, name: str, sql: str, parameters: Sequence[Any]) -> None:
+        """Any other part."""
+        self._parts.append(f"{name} AS ({sql})")
+        self._parameters.extend(parameters)
+
+    def execute(self, question: str) -> tuple[Any, ...]:
+        """Send the parts with a SELECT that asks what they returned; its one row."""
+        # Whole numbers of one width: their size must not make another prepared statement of it.
+        parameters = [Int8(value) if type(value) is int else value for value in self._parameters]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"WITH {', '.join(self._parts)} {question}" if self._parts else question, parameters
+            )
+            row: tuple[Any, ...] = cursor.fetchone()
+        return row
