@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.utils.timezone import now
 
 from cloudpos.api.errors import ApiError
+from cloudpos.garbage import rare_collections
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Store
 from customers.identity import new_customer_number
@@ -22,7 +23,7 @@ from customers.services.customers import Draft, prepare
 from customers.services.profile import index_customer
 from customers.services.standing import STANDING
 
-CHUNK_ROWS = 2_000
+CHUNK_ROWS = 1_000
 CHUNK_MS_MAX = 120_000
 NUMBER_DRAWS_MAX = 5
 REFUSALS_KEPT_MAX = 1_000
@@ -55,7 +56,10 @@ def load_customers(
     report = LoadReport()
     chunks = _chunks(rows)
     # Preparing needs no database: the next chunk is prepared while PostgreSQL indexes this one.
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-customers") as executor:
+    with (
+        rare_collections(),
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-customers") as executor,
+    ):
         prepared = _next_chunk(executor, chunks, access=access, stores=stores)
         while prepared is not None:
             chunk = prepared.result()

@@ -1,6 +1,7 @@
 """COPY of model instances. The text is made here: psycopg's adaptation of each value takes three times as long."""
 
 import json
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -54,17 +55,29 @@ def _columns(model: type[models.Model]) -> tuple[tuple[str, Callable[[Any], str]
 
 def _writer(field: "models.Field[Any, Any]") -> Callable[[Any], str]:
     if isinstance(field, LexemesField):
-        return lambda found: tsvector_literal(found).translate(_ESCAPES)
+        return lambda found: _escaped(tsvector_literal(found))
     if isinstance(field, models.JSONField):
-        return lambda value: json.dumps(value, ensure_ascii=False).translate(_ESCAPES)
+        return lambda value: "{}" if value == {} else _escaped(json.dumps(value, ensure_ascii=False))
+    if isinstance(field, models.UUIDField | models.ForeignKey):
+        return _uuid
     if isinstance(field, ArrayField):
         return _array
     if isinstance(field, models.CharField | models.TextField | models.GenericIPAddressField):
-        return lambda value: str(value).translate(_ESCAPES)
+        return _escaped
     # Numbers, times and ids hold nothing to escape.
     return str
 
 
 def _array(values: Sequence[str]) -> str:
     quoted = ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
-    return f"{{{quoted}}}".translate(_ESCAPES)
+    return _escaped(f"{{{quoted}}}")
+
+
+def _uuid(value: uuid.UUID) -> str:
+    # PostgreSQL reads it without hyphens too, and `str` takes three times as long.
+    return f"{value.int:032x}"
+
+
+def _escaped(text: str) -> str:
+    # Nearly all text has nothing to escape, and to see that takes a tenth of the time of `translate`.
+    return text if text.isprintable() and "\\" not in text else text.translate(_ESCAPES)

@@ -15,6 +15,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 
 from cloudpos.checkout.bulk.chunk import Chunk, LoadReport
 from cloudpos.checkout.bulk.rows import Row
+from cloudpos.garbage import rare_collections
 from cloudpos.tenancy.access import Access
 
 __all__ = ["LoadReport", "load_history"]
@@ -48,10 +49,14 @@ def load_history(
 
     if connection.in_atomic_block:
         # The caller's transaction is this thread's alone.
-        for chunk in _chunks(sales):
-            done(_size(chunk), _load_chunk(access, chunk))
+        with rare_collections():
+            for chunk in _chunks(sales):
+                done(_size(chunk), _load_chunk(access, chunk))
         return report
-    with ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="load-history") as executor:
+    with (
+        rare_collections(),
+        ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="load-history") as executor,
+    ):
         running: dict[Future[LoadReport], int] = {}
         for chunk in _chunks(sales):
             while len(running) >= WORKERS:

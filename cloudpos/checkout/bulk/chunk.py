@@ -9,7 +9,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import orjson
 from django.db import connection
 from django.utils.timezone import now
 
@@ -188,7 +187,7 @@ class Chunk:
                 purchase.id, purchase.merchant_id, customer.pk, purchase.store_id, purchase.transaction_id,
                 purchase.amount, purchase.tax, purchase.discount, purchase.currency, purchase.payment_method,
                 purchase.channel, purchase.occurred_at, purchase.recorded_at, purchase.content_hash,
-                orjson.dumps(outcome).decode(),
+                outcome,
             )
         )  # fmt: skip
         for line, item in enumerate(purchase.items, start=1):
@@ -234,7 +233,7 @@ class Chunk:
             (
                 back.id, back.merchant_id, customer.pk, back.store_id, back.purchase_id, back.transaction_id,
                 back.amount, back.reason, back.occurred_at, back.recorded_at, back.content_hash,
-                orjson.dumps(outcome).decode(),
+                outcome,
             )
         )  # fmt: skip
         for line, quantity in back.lines:
@@ -252,7 +251,7 @@ class Chunk:
         for type, data, at in [first, *(account.tell() if account is not None else ())]:
             self.copies["customer_events"].append(
                 (
-                    new_id(), self.access.merchant_id, customer.pk, store_id, type, orjson.dumps(data).decode(), "",
+                    new_id(), self.access.merchant_id, customer.pk, store_id, type, data, "",
                     self.access.user_id, "", at, self.at, self.at,
                 )
             )  # fmt: skip
@@ -271,9 +270,7 @@ class Chunk:
             for table, rows in account.new_rows().items():
                 self.copies[table].extend(rows)
             self.copies["loyalty_enrollments"].append(account.enrollment_values())
-        for table, rows in self.copies.items():
-            if rows:
-                copy_rows(table, rows)
+        copy_rows(self.copies)
         write_standings(customers=[customer for customer, _ in touched])
 
     def _send_one_by_one(self, steps: Sequence[Step]) -> None:

@@ -1,9 +1,11 @@
 """COPY: a thousand rows in the time of twenty INSERTs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 from django.db import connection
+from psycopg.types.json import set_json_dumps
 
 from loyalty.ledger import COLUMNS
 
@@ -28,11 +30,33 @@ COPIED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def copy_rows(table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows whose values are in the order of COPIED[table]."""
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {table} ({', '.join(COPIED[table])}) FROM STDIN") as copy,
-    ):
-        for row in rows:
-            copy.write_row(row)
+def copy_rows(rows_by_table: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
+    """Insert rows, table by table in the order given, values in the order of COPIED[table]; JSON as dictionaries.
+
+    In the binary format: it takes a psycopg that knows the columns' types half the time of text, and PostgreSQL has
+    nothing to parse.
+    """
+    types = _types([table for table, rows in rows_by_table.items() if rows])
+    for table, rows in rows_by_table.items():
+        if not rows:
+            continue
+        with connection.cursor() as cursor:
+            set_json_dumps(orjson.dumps, cursor.cursor)
+            with cursor.copy(f"COPY {table} ({', '.join(COPIED[table])}) FROM STDIN (FORMAT binary)") as copy:
+                copy.set_types([types[table][column] for column in COPIED[table]])
+                for row in rows:
+                    copy.write_row(row)
+
+
+def _types(tables: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Column types by table and name, from the catalogue: a binary value must have exactly its column's."""
+    types: dict[str, dict[str, int]] = {table: {} for table in tables}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT attrelid::regclass::text, attname, atttypid FROM pg_attribute"
+            " WHERE attrelid = ANY(%s::text[]::regclass[]) AND attnum > 0 AND NOT attisdropped",
+            [list(tables)],
+        )
+        for table, column, oid in cursor.fetchall():
+            types[table][column] = oid
+    return types
