@@ -42,8 +42,11 @@ def fold(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """Folded words of `text`: whole ones (`o'neil-smith@x.org`) and their parts."""
+    folded = fold(text)
+    if folded.isalnum():
+        return [folded[:WORD_CHARS_MAX]]
     found: dict[str, None] = {}
-    for whole in _SPLIT.split(fold(text)):
+    for whole in _SPLIT.split(folded):
         whole = whole.strip(".+-@")
         if not whole:
             continue
@@ -119,7 +122,11 @@ def prefix_query(*, search_key: str, text: str) -> str | None:
 
 def tsvector_literal(found: Iterable[str]) -> str:
     """Lexemes as the text of a tsvector, for COPY."""
-    return " ".join(_quoted(lexeme) for lexeme in found)
+    listed = list(found)
+    plain = "".join(listed)
+    if "'" in plain or "\\" in plain or not plain:
+        return " ".join(map(_quoted, listed))
+    return "'" + "' '".join(listed) + "'"
 
 
 def _quoted(lexeme: str) -> str:
