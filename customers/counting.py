@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -12,13 +13,22 @@ _LOCK_KEY = 4_002_001
 
 def count_customers(*, merchant_id: uuid.UUID, among: Mapping[str, Sequence[str]]) -> tuple[int, int]:
     """(visible customers whose KEYS are `among` these values, all visible customers). Exact. One query."""
-    conditions = [f"{key} = ANY(%s)" for key in KEYS if key in among]
-    matching = f"FILTER (WHERE {' AND '.join(conditions)})" if conditions else ""
-    sql = f"SELECT coalesce(sum(n) {matching}, 0), coalesce(sum(n), 0) FROM customer_counts WHERE merchant_id = %s"  # noqa: S608
+    sql, params = counted_sql(merchant_id=merchant_id, among=among)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*(list(among[key]) for key in KEYS if key in among), merchant_id])
+        cursor.execute(sql, params)
         counted, everybody = cursor.fetchone()
     return int(counted), int(everybody)
+
+
+def counted_sql(*, merchant_id: uuid.UUID, among: Mapping[str, Sequence[str]]) -> tuple[str, list[Any]]:
+    """(SELECT of one row `total`, `everybody`, its parameters): what `count_customers` asks, for a larger statement."""
+    conditions = [f"{key} = ANY(%s)" for key in KEYS if key in among]
+    matching = f"FILTER (WHERE {' AND '.join(conditions)})" if conditions else ""
+    return (
+        f"SELECT coalesce(sum(n) {matching}, 0)::bigint AS total, coalesce(sum(n), 0)::bigint AS everybody "  # noqa: S608
+        "FROM customer_counts WHERE merchant_id = %s",
+        [*(list(among[key]) for key in KEYS if key in among), merchant_id],
+    )
 
 
 def counts_by_key(*, merchant_id: uuid.UUID) -> dict[str, dict[str, int]]:

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 from cachetools import TTLCache
 from django.db import connection
 from django.db.models import QuerySet
+from psycopg.types.numeric import Int8
 
 from cloudpos.tenancy.access import Access
-from customers.counting import count_customers
+from customers.counting import count_customers, counted_sql
 from customers.models import Customer
-from customers.shapes import customers_json, select_with_sort, with_sort_values
+from customers.shapes import CUSTOMER, select_with_sort
 
 if TYPE_CHECKING:
     from customers.filters import CustomerFilters
@@ -31,13 +32,21 @@ if TYPE_CHECKING:
 CANDIDATES_MAX = 10_000
 # Of a search: its rows lie all over the table, and reading more of them takes longer than walking to the next twenty.
 SEARCH_CANDIDATES_MAX = 2_000
-# How far a walk goes before it gives up: rows that match may all be at the other end of the order.
+# How far a walk of a search goes before it gives up: rows that match may all be at the other end of the order.
 WALKED_MAX = 20_000
+# How many times further than matches spread evenly would need a walk for a tier, segment, status or type goes.
+WALKED_FACTOR = 4
+# Collecting what matches in a merchant as large as this takes long enough to ask a sample first.
+SAMPLED_FROM = 100_000
+SAMPLE_ROWS = 600
+# How many times the bound the sample must promise: chance does not make so many out of fewer.
+SURELY = 3
 
-
-# Conditions under which more than the bound matched a moment ago: they are not counted again at every keystroke.
-FREQUENT_SECONDS = 300
-_frequent: TTLCache[int, bool] = TTLCache(maxsize=10_000, ttl=FREQUENT_SECONDS)
+# What was found out a moment ago, by hash of the conditions: that more than the bound match, which is not counted again at
+# every keystroke, or how many there are about.
+REMEMBERED_SECONDS = 300
+_remembered: TTLCache[tuple[str, int], Any] = TTLCache(maxsize=10_000, ttl=REMEMBERED_SECONDS)
+_sizes: TTLCache[uuid.UUID, int] = TTLCache(maxsize=10_000, ttl=REMEMBERED_SECONDS)
 _lock = threading.Lock()
 
 
@@ -72,6 +81,11 @@ class Wanted:
     limit: int
     cursor: Sequence[str] | None = None
 
+    @property
+    def is_further(self) -> bool:
+        """Whether rows may come before the page."""
+        return self.offset > 0 or self.cursor is not None
+
 
 @dataclass(slots=True)
 class Listing:
@@ -87,127 +101,264 @@ def list_customers(*, access: Access, filters: "CustomerFilters") -> Listing:
     tsquery = filters.tsquery(access.search_key)
     if tsquery == "":
         return Listing()
-    wanted = filters.wanted
-    plan = _Plan(access.merchant_id, filters.conditions(access.merchant_id), tsquery, wanted)
+    merchant_id, wanted = access.merchant_id, filters.wanted
     if filters.counted_only:
-        total, everybody = count_customers(merchant_id=access.merchant_id, among=filters.values)
-        if wanted.offset >= total:
-            return Listing(total=total)
-        to_walk = (wanted.offset + wanted.limit + 1) * everybody / total
-        rare = total < everybody and total <= CANDIDATES_MAX and total < to_walk
-        return plan.page(plan.sort_all() if rare else plan.walk(), total=total)
-    with _lock:
-        frequent = plan.fingerprint in _frequent
+        among = filters.values
+        where = "".join(f' AND "customers"."{key}" = ANY(%s)' for key in among)
+        return _list_counted(_Plan(merchant_id, where, list(among.values()), None, wanted), among)
+    return _list_candidates(_Plan(merchant_id, *_where(filters.conditions(merchant_id)), tsquery, wanted))
+
+
+def _list_counted(plan: "_Plan", among: Mapping[str, Any]) -> Listing:
+    """The total is what the counters say in the statement of the page; what they said before only chooses the plan."""
+    wanted = plan.wanted
+    plan.count_by(among)
+    if plan.everybody and wanted.offset == 0:
+        rows = plan.walk()
+    else:
+        remembered = plan.recall("counts")
+        total, everybody = remembered or count_customers(merchant_id=plan.merchant_id, among=among)
+        if remembered is None:
+            if wanted.offset >= total:
+                return Listing(total=total)
+            plan.remember("counts", (total, everybody))
+        if plan.everybody:
+            rows = plan.walk_back() if wanted.offset > total // 2 else plan.walk()
+        else:
+            rows = plan.walk_or_sort(total, everybody)
+    if rows or not wanted.is_further:
+        return plan.page(rows)
+    total, _ = count_customers(merchant_id=plan.merchant_id, among=among)
+    return Listing(total=total)
+
+
+def _list_candidates(plan: "_Plan") -> Listing:
+    frequent = plan.recall("frequent")
+    if frequent is None:
+        frequent = plan.is_sure_to_be_frequent()
+        plan.remember("frequent", frequent)
     if not frequent:
-        total, ids = plan.candidates()
-        if ids is not None:
-            rows = customers_json(merchant_id=access.merchant_id, ids=ids, sort_sql=plan.sort_text)
-            return plan.page(rows, total=total)
-        with _lock:
-            _frequent[plan.fingerprint] = True
-    if wanted.offset >= plan.most:
+        rows = plan.candidates()
+        total = rows[0][-1] if rows else plan.count_candidates() if plan.wanted.is_further else 0
+        if total <= plan.most:
+            return plan.page(rows) if rows else Listing(total=total)
+        plan.remember("frequent", True)
+    if plan.wanted.offset >= plan.most:
         # Beyond the last page that the total speaks of; a cursor goes on.
         return Listing(total=plan.most, exact=False)
-    return plan.page(plan.walk(), total=plan.most, exact=False)
+    listing = plan.page(plan.walk_searching() if plan.tsquery else plan.walk())
+    listing.total, listing.exact = plan.most, False
+    return listing
 
 
 class _Plan:
-    """The SQL of one request. Table and columns are called as the ORM calls them, so that its conditions fit."""
+    """The SQL of one request. Table and columns are called as the ORM calls them, so that its conditions fit.
+
+    What reads a page returns its rows and one more: the columns of CUSTOMER, the sort value as text, the total.
+    """
 
     def __init__(
         self,
         merchant_id: uuid.UUID,
-        conditions: QuerySet[Customer] | None,
+        where: str,
+        params: Sequence[Any],
         tsquery: str | None,
         wanted: Wanted,
     ) -> None:
-        """`conditions`: the visible customers under all plain conditions, None without any."""
+        """`where`: what narrows the merchant's visible customers beside the search, " AND ..." or nothing."""
         self.merchant_id = merchant_id
         self.tsquery = tsquery
         self.wanted = wanted
         self.sort = SORTS[wanted.sort_by]
-        self.sort_text = f"({self.sort.sql})::text"
-        direction = "DESC" if wanted.descending else "ASC"
+        direction, self.against = ("DESC", "ASC") if wanted.descending else ("ASC", "DESC")
         self.order = f'{self.sort.sql} {direction}, "customers"."id" {direction}'
         self.order_of_hits = f"k {direction}, id {direction}"
-        self.window = f"LIMIT {wanted.limit + 1} OFFSET {wanted.offset}"
-        self.everybody = conditions is None
-        self.where, self.params = _EVERYBODY, [merchant_id]
-        if conditions is not None:
-            self.where, self.params = _where(conditions)
-        # Who matches the search. OFFSET 0 leaves the search index alone with it: PostgreSQL would also read the whole
-        # merchant from another index to intersect the two, 400,000 entries to find 3 customers.
-        self.matches = '"customers"'
-        self.matches_params: list[Any] = []
-        if tsquery is not None:
-            self.matches = '(SELECT * FROM "customers" WHERE "customers"."search" @@ %s::tsquery OFFSET 0) AS "customers"'
-            self.matches_params = [tsquery]
+        # The limit is written into the text: no plan for any limit knows that it is small.
+        self.window, self.window_params = f"LIMIT {wanted.limit + 1}", []
+        if wanted.offset:
+            self.window += " OFFSET %s"
+            self.window_params = [Int8(wanted.offset)]
+        self.everybody = not where
+        self.where, self.params = _EVERYBODY + where, [merchant_id, *params]
         self.most = CANDIDATES_MAX if tsquery is None else SEARCH_CANDIDATES_MAX
+        self.counted = "counted AS (SELECT 0 AS total)"
+        self.counted_params: list[Any] = []
+        self._fingerprint = hash((self.where, str(self.params), tsquery))
+
+    def count_by(self, among: Mapping[str, Any]) -> None:
+        """Let the counters say the total."""
+        sql, self.counted_params = counted_sql(merchant_id=self.merchant_id, among=among)
+        self.counted = f"counted AS MATERIALIZED ({sql})"
+
+    # --- What is remembered of these conditions, without page and order ------------------------------------------
+
+    def recall(self, what: str) -> Any:
+        with _lock:
+            return _remembered.get((what, self._fingerprint))
+
+    def remember(self, what: str, value: Any) -> None:
+        with _lock:
+            _remembered[what, self._fingerprint] = value
+
+    # --- Statements ----------------------------------------------------------------------------------------------
+
+    def is_sure_to_be_frequent(self) -> bool:
+        """Whether far more than `most` match a search of a large merchant.
+
+        The search index would collect all of them before the first is seen. Customer numbers are random: those with the
+        lowest are a sample that is spread evenly over the merchant, the same each time and so always in memory.
+        """
+        if self.tsquery is None:
+            return False
+        size = _sizes.get(self.merchant_id)
+        if size is None:
+            _, size = count_customers(merchant_id=self.merchant_id, among={})
+            with _lock:
+                _sizes[self.merchant_id] = size
+        if size < SAMPLED_FROM:
+            return False
+        ((matching,),) = _run(
+            f'SELECT count(*) FROM (SELECT "customers".* FROM "customers" WHERE {_EVERYBODY} '  # noqa: S608
+            f'ORDER BY "customers"."customer_number" LIMIT {SAMPLE_ROWS}) AS "customers" '
+            f'WHERE {self.where} AND "customers"."search" @@ %s::tsquery',
+            [self.merchant_id, *self.params, self.tsquery],
+        )
+        return bool(matching * size >= SURELY * self.most * SAMPLE_ROWS)
+
+    def candidates(self) -> list[Any]:
+        """The page among the first `most` + 1 that match, and how many these are."""
+        beyond, beyond_params = self._beyond("k", "id", " WHERE ")
+        return self._page(
+            f"SELECT id FROM hit{beyond} ORDER BY {self.order_of_hits} {self.window}",  # noqa: S608
+            [*beyond_params, *self.window_params],
+            counted=f"{self._hit}, counted AS MATERIALIZED (SELECT count(*) AS total FROM hit)",  # noqa: S608
+            counted_params=self._hit_params,
+            prepared=self.everybody,
+        )
+
+    def count_candidates(self) -> int:
+        """How many match, at most one more than `most`."""
+        ((total,),) = _run(f"WITH {self._hit} SELECT count(*) FROM hit", self._hit_params)  # noqa: S608
+        return int(total)
 
     @property
-    def fingerprint(self) -> int:
-        """Of the conditions, without page and order."""
-        return hash((self.where, str(self.params), self.tsquery))
-
-    def candidates(self) -> tuple[int, list[uuid.UUID] | None]:
-        """(how many match, the page's ids and one more), the ids None when more than `most` match."""
-        beyond, beyond_params = self._beyond("k", "id", " WHERE ")
-        sql = (
-            f'WITH hit AS MATERIALIZED (SELECT "customers"."id", {self.sort.sql} AS k FROM {self.matches} '  # noqa: S608
-            f"WHERE {self.where} LIMIT {self.most + 1}) "
-            f"SELECT n, CASE WHEN n <= {self.most} THEN ARRAY(SELECT id FROM hit{beyond} "
-            f"ORDER BY {self.order_of_hits} {self.window}) END FROM (SELECT count(*) AS n FROM hit) AS counted"
+    def _hit(self) -> str:
+        return (
+            f'hit AS MATERIALIZED (SELECT "customers"."id", {self.sort.sql} AS k FROM {self._matches} '  # noqa: S608
+            f"WHERE {self.where} LIMIT {self.most + 1})"
         )
-        params = [*self.matches_params, *self.params, *beyond_params]
-        ((total, ids),) = _run(sql, params)
-        return total, ids
 
-    def walk(self) -> list[tuple[dict[str, Any], Any]]:
-        """The page's rows and one more, by walking the sort order's index."""
-        beyond, beyond_params = self._beyond(self.sort.sql, '"customers"."id"', " AND ")
+    @property
+    def _hit_params(self) -> list[Any]:
+        return [*([] if self.tsquery is None else [self.tsquery]), *self.params]
+
+    @property
+    def _matches(self) -> str:
+        """Who matches the search.
+
+        OFFSET 0 leaves the search index alone with it: PostgreSQL would also read the whole merchant from another index to
+        intersect the two, 400,000 entries to find 3 customers. The sub-select keeps its value from the planner: it cannot
+        be wrong about it, reads no statistics for it, and makes one plan for all.
+        """
         if self.tsquery is None:
-            return self._rows(
-                f'SELECT "customers"."id" FROM "customers" WHERE {self.where}{beyond} '  # noqa: S608
-                f"ORDER BY {self.order} {self.window}",
-                [*self.params, *beyond_params],
-                prepared=self.everybody,
-            )
+            return '"customers"'
+        return '(SELECT * FROM "customers" WHERE "customers"."search" @@ (SELECT %s::tsquery) OFFSET 0) AS "customers"'
+
+    def walk(self) -> list[Any]:
+        """By walking the sort order's index."""
+        beyond, beyond_params = self._beyond(self.sort.sql, '"customers"."id"', " AND ")
+        return self._page(
+            f'SELECT "customers"."id" FROM "customers" WHERE {self.where}{beyond} '  # noqa: S608
+            f"ORDER BY {self.order} {self.window}",
+            [*self.params, *beyond_params, *self.window_params],
+            prepared=self.everybody,
+        )
+
+    def walk_back(self) -> list[Any]:
+        """`walk` to a page that is nearer to the end, from there."""
+        limit = self.wanted.limit
+        rest = "(SELECT total FROM counted) - %s"
+        return self._page(
+            f'SELECT "customers"."id" FROM "customers" WHERE {_EVERYBODY} '  # noqa: S608
+            f'ORDER BY {self.sort.sql} {self.against}, "customers"."id" {self.against} '
+            f"LIMIT greatest(least({rest}, {limit + 1}), 0) OFFSET greatest({rest} - {limit + 1}, 0)",
+            [self.merchant_id, *self.window_params, *self.window_params],
+            prepared=True,
+        )
+
+    def walk_or_sort(self, total: int, everybody: int) -> list[Any]:
+        """The nearer one, of conditions that about so many of all have.
+
+        A walk ends where an even spread would have the page four times over, or where sorting would have been done: those
+        of a tier are often the merchant's oldest customers.
+        """
+        if total == everybody:
+            return self.walk()
+        wanted = self.wanted
+        to_walk = (wanted.offset + wanted.limit + 1) * everybody / max(total, 1)
+        far = f"far {self.order}"
+        if total < to_walk or (self.recall(far) and not wanted.is_further):
+            return self.sort_all()
+        # Of few different texts, so that they are prepared.
+        walked = 1 << int(max(WALKED_FACTOR * to_walk, total)).bit_length()
+        beyond, beyond_params = self._beyond(self.sort.sql, '"customers"."id"', " AND ")
+        rows = self._page(
+            f'SELECT id FROM (SELECT "customers"."id", {self.sort.sql} AS k, ({self.where}) AS fits '  # noqa: S608
+            f'FROM "customers" WHERE {_EVERYBODY}{beyond} ORDER BY {self.order} LIMIT {walked}) AS walked '
+            f"WHERE fits ORDER BY {self.order_of_hits} {self.window}",
+            [*self.params, self.merchant_id, *beyond_params, *self.window_params],
+        )
+        if len(rows) > wanted.limit:
+            return rows
+        self.remember(far, True)
+        return self.sort_all()
+
+    def walk_searching(self) -> list[Any]:
+        """`walk` for a search that many match."""
+        beyond, beyond_params = self._beyond(self.sort.sql, '"customers"."id"', " AND ")
         # The inner LIMIT keeps the search condition out: PostgreSQL must not read all matches to sort them.
-        rows = self._rows(
+        rows = self._page(
             f'SELECT id FROM (SELECT "customers"."id", "customers"."search", {self.sort.sql} AS k '  # noqa: S608
             f'FROM "customers" WHERE {self.where}{beyond} ORDER BY {self.order} LIMIT {WALKED_MAX}) AS walked '
             f"WHERE walked.search @@ %s::tsquery ORDER BY {self.order_of_hits} {self.window}",
-            [*self.params, *beyond_params, self.tsquery],
+            [*self.params, *beyond_params, self.tsquery, *self.window_params],
         )
         return rows if len(rows) > self.wanted.limit else self.sort_all()
 
-    def sort_all(self) -> list[tuple[dict[str, Any], Any]]:
-        """The page's rows and one more, by sorting everything that matches."""
+    def sort_all(self) -> list[Any]:
+        """By sorting everything that matches."""
         beyond, beyond_params = self._beyond(self.sort.sql, '"customers"."id"', " AND ")
         # OFFSET 0 keeps the order out of the inner plan, which would walk past everybody.
-        return self._rows(
-            f'SELECT id FROM (SELECT "customers"."id", {self.sort.sql} AS k FROM {self.matches} '  # noqa: S608
+        return self._page(
+            f'SELECT id FROM (SELECT "customers"."id", {self.sort.sql} AS k FROM {self._matches} '  # noqa: S608
             f"WHERE {self.where}{beyond} OFFSET 0) AS hit ORDER BY {self.order_of_hits} {self.window}",
-            [*self.matches_params, *self.params, *beyond_params],
+            [*self._hit_params, *beyond_params, *self.window_params],
         )
 
-    def page(self, rows: Sequence[tuple[dict[str, Any], Any]], *, total: int, exact: bool = True) -> Listing:
+    def page(self, rows: Sequence[Sequence[Any]]) -> Listing:
         """The listing of up to limit + 1 rows."""
-        shown = [row for row, _ in rows[: self.wanted.limit]]
-        following = None
-        if len(rows) > self.wanted.limit:
-            last, sort_value = rows[self.wanted.limit - 1]
-            following = [sort_value, str(last["id"])]
-        return Listing(shown, total, exact, following)
+        limit = self.wanted.limit
+        total = int(rows[0][-1]) if rows else 0
+        following = [rows[limit - 1][-2], str(rows[limit - 1][0])] if len(rows) > limit else None
+        return Listing(CUSTOMER.render(rows[:limit]), total, next_cursor=following)
 
-    def _rows(
-        self, ids_sql: str, params: Sequence[Any], *, prepared: bool = False
-    ) -> list[tuple[dict[str, Any], Any]]:
+    def _page(
+        self,
+        ids_sql: str,
+        params: Sequence[Any],
+        *,
+        counted: str = "",
+        counted_params: Sequence[Any] = (),
+        prepared: bool = False,
+    ) -> list[Any]:
+        if not counted:
+            counted, counted_params = self.counted, self.counted_params
+        select = select_with_sort(f"({self.sort.sql})::text, (SELECT total FROM counted)")  # noqa: S608
         sql = (
-            f'{select_with_sort(self.sort_text)} WHERE "customers"."merchant_id" = %s '
+            f'WITH {counted} {select} WHERE "customers"."merchant_id" = %s '
             f'AND "customers"."id" = ANY(ARRAY({ids_sql})) ORDER BY {self.order}'
         )
-        return with_sort_values(_run(sql, [self.merchant_id, *params], prepared=prepared))
+        return _run(sql, [*counted_params, self.merchant_id, *params], prepared=prepared)
 
     def _beyond(self, sort_sql: str, id_sql: str, joint: str) -> tuple[str, list[str]]:
         """The condition of a cursor: strictly after its row in this order."""
@@ -234,9 +385,11 @@ def _run(sql: str, params: Sequence[Any], *, prepared: bool = False) -> list[Any
     return rows
 
 
-def _where(queryset: QuerySet[Customer]) -> tuple[str, list[Any]]:
-    """The WHERE clause of a queryset on customers alone, and its parameters."""
+def _where(queryset: QuerySet[Customer] | None) -> tuple[str, list[Any]]:
+    """The conditions of a queryset on customers alone as " AND ...", and their parameters."""
+    if queryset is None:
+        return "", []
     sql, params = queryset.order_by().values("pk").query.sql_with_params()
     head, _, where = sql.partition(" WHERE ")
     assert head.endswith('FROM "customers"'), head
-    return where, list(params)
+    return f" AND {where}", list(params)
