@@ -22,8 +22,15 @@ def _choice(name: str, allowed: tuple[str, ...], default: str) -> str:
     return value
 
 
+def _int(name: str, default: int) -> int:
+    try:
+        return int(env.int(name, default))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={env.str(name)!r} is not a whole number") from None
+
+
 def _port(name: str, default: int) -> int:
-    value = env.int(name, default)
+    value = _int(name, default)
     if not 1 <= value <= 65535:
         raise ImproperlyConfigured(f"{name}={value} is not a TCP port")
     return value
@@ -86,22 +93,33 @@ if REDIS_URL == "none":
 
 DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 _options = DATABASES["default"].setdefault("OPTIONS", {})
+# A socket's folder comes as an option, which `manage.py dbshell` would not look at.
+DATABASES["default"]["HOST"] = _options.pop("host", "") or DATABASES["default"]["HOST"]
 _options["connect_timeout"] = 3
 _options["application_name"] = "cloudpos"
 # A database host that vanishes sends no farewell: without these a statement would wait for it for a quarter of an hour.
 _options |= {"tcp_user_timeout": 5_000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2}
 # Bound everything: a statement that takes longer is a defect or an attack, and holds a till up.
-STATEMENT_TIMEOUT_MS = env.int("STATEMENT_TIMEOUT_MS", 5_000)
+STATEMENT_TIMEOUT_MS = _int("STATEMENT_TIMEOUT_MS", 5_000)
 _options["options"] = (
     f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
 )
-DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", 10)
+DATABASE_POOL_SIZE = _int("DATABASE_POOL_SIZE", 10)
 if DATABASE_POOL_SIZE and ENVIRONMENT != "test":
-    _options["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 2.5, "max_idle": 300}
+    _options["pool"] = {
+        "min_size": 1,
+        "max_size": DATABASE_POOL_SIZE,
+        "timeout": 2.5,
+        "max_idle": 300,
+        # Then the next request tries by itself. Trying in the background for longer, at intervals that double, would leave
+        # requests waiting for the next try when the database has long been back.
+        "reconnect_timeout": 1.0,
+    }
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # PostgreSQL takes longer to plan a look-up than to do it: a statement that a connection sends again and again is prepared
 # (from this many times on; 0 is never, for a pooler that knows no prepared statements). See docs/adr/0010-hot-path.md.
 _options["server_side_binding"] = True
-_options["prepare_threshold"] = env.int("DATABASE_PREPARE_AFTER", 5) or None
+_options["prepare_threshold"] = _int("DATABASE_PREPARE_AFTER", 5) or None
 DATABASES["default"]["CONN_MAX_AGE"] = 0
 DATABASES["default"]["ATOMIC_REQUESTS"] = False
 
@@ -296,14 +314,14 @@ ACCESS_CACHE_SECONDS = 15
 
 # Requests per minute. A machine that replays a day's sales needs more than a person at a till.
 RATE_LIMITS = {
-    "anonymous": env.int("RATE_LIMIT_ANONYMOUS", 300),
-    "login": env.int("RATE_LIMIT_LOGIN", 10),
-    "user": env.int("RATE_LIMIT_USER", 6_000),
-    "service": env.int("RATE_LIMIT_SERVICE", 60_000),
+    "anonymous": _int("RATE_LIMIT_ANONYMOUS", 300),
+    "login": _int("RATE_LIMIT_LOGIN", 10),
+    "user": _int("RATE_LIMIT_USER", 6_000),
+    "service": _int("RATE_LIMIT_SERVICE", 60_000),
 }
 IDEMPOTENCY_KEPT_DAYS = 7
 # How many proxies in front of this service append to X-Forwarded-For; 0: callers connect to it directly.
-TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+TRUSTED_PROXY_COUNT = _int("TRUSTED_PROXY_COUNT", 0)
 # Empty: /metrics is open to whoever can reach the port.
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 

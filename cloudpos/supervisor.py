@@ -18,6 +18,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 from cloudpos import embedded
 
 READY_SECONDS_MAX = 60
@@ -180,8 +182,11 @@ def _stop_on_signals() -> None:
 
 def serve() -> None:
     """Everything from the engines to the welcome, until a signal."""
-    # Reads the environment and `.env`, refuses nonsense, and starts the embedded engines.
-    from cloudpos import settings
+    try:
+        # Reads the environment and `.env`, refuses nonsense, and starts the embedded engines.
+        from cloudpos import settings
+    except (ImproperlyConfigured, embedded.EngineError) as error:
+        raise SystemExit(f"server: {error}") from None
 
     _refuse_taken_port(settings.PORT)
     # Files come from the packages in development; WhiteNoise wants the folder all the same.
