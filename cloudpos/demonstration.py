@@ -133,6 +133,7 @@ def _make_merchant(*, slug: str, emails: dict[str, tuple[str, Role]], is_active:
                 merchant=merchant,
                 code=store["code"],
                 name=store["name"],
+                city=store["city"],
                 country=about["country"],
                 latitude=Decimal(str(store["latitude"])),
                 longitude=Decimal(str(store["longitude"])),

@@ -38,6 +38,12 @@ class EventTask(TenantModel):
                 name="event_tasks_due_idx",
                 condition=Q(next_attempt_at__isnull=False),
             ),
+            # Empty on a good day: those that a person must look at.
+            models.Index(
+                fields=["merchant", "created_at"],
+                name="event_tasks_given_up_idx",
+                condition=Q(next_attempt_at__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:

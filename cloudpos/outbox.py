@@ -11,7 +11,7 @@ import random
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -315,6 +315,9 @@ def _postpone(turn: Turn, tasks: Iterable[ClaimedTask], error: Exception) -> Non
             logger.warning("event_tasks_not_postponed")
 
 
-def retry_given_up() -> int:
-    """Try the tasks that were given up again, from the first attempt. Returns how many."""
-    return EventTask.objects.filter(next_attempt_at=None).update(next_attempt_at=Now(), attempts=0)
+def retry_given_up(*, ids: Collection[uuid.UUID] | None = None) -> int:
+    """Try the tasks that were given up again (these, or all), from the first attempt. Returns how many."""
+    tasks = EventTask.objects.filter(next_attempt_at=None)
+    if ids is not None:
+        tasks = tasks.filter(pk__in=ids)
+    return tasks.update(next_attempt_at=Now(), attempts=0)

@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from cloudpos.admin.start import favicon, start_page
+
 urlpatterns = [
     path(
         "api/v1/",
@@ -22,6 +24,10 @@ urlpatterns = [
         ),
     ),
     path("", include("cloudpos.api.urls")),
+    path("", start_page, name="start"),
+    path("favicon.ico", favicon, name="favicon"),
+    # Typed by people: what is nearly an address of a page leads to it.
+    path("api/docs/", RedirectView.as_view(pattern_name="docs")),
     path("admin", RedirectView.as_view(pattern_name="admin:index", query_string=True)),
     path("admin/", admin.site.urls),
 ]

@@ -82,6 +82,7 @@ def manifest(extract: Extract, *, eligible_customers: int, files: dict[str, Any]
             {
                 "code": s.code,
                 "name": s.name,
+                "city": s.city,
                 "latitude": s.latitude,
                 "longitude": s.longitude,
                 "purchases": sum(row["store"] == s.code for row in purchases),

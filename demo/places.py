@@ -12,6 +12,7 @@ EARTH_RADIUS_KM = 6371.0
 class Store:
     code: str
     name: str
+    city: str
     latitude: float
     longitude: float
 
@@ -34,9 +35,9 @@ class City:
 
 
 STORES = (
-    Store("LON", "Covent Garden", 51.512, -0.124),
-    Store("MAN", "Northern Quarter", 53.484, -2.236),
-    Store("EDI", "Grassmarket", 55.947, -3.196),
+    Store("LON", "Covent Garden", "London", 51.512, -0.124),
+    Store("MAN", "Northern Quarter", "Manchester", 53.484, -2.236),
+    Store("EDI", "Grassmarket", "Edinburgh", 55.947, -3.196),
 )
 MAIN_STORE = STORES[0].code
 

@@ -73,6 +73,7 @@ class ProgramForm(TenantForm):
 
 @admin.register(Program)
 class ProgramAdmin(TenantModelAdmin):
+    list_title = "Program and tiers"
     add_role = edit_role = Role.MANAGER
     form = ProgramForm
     list_display = ["name", "rate", "rounding", "tier_count", "is_active"]
@@ -157,22 +158,34 @@ def _is_open(program: Any) -> bool:
 
 @admin.register(Enrollment)
 class EnrollmentAdmin(SearchesByCustomer, TenantModelAdmin):
-    list_display = ["who", "tier_name", "points", "qualifying", "enrolled_at", "last_activity_at"]
+    list_title, noun, nouns = "Accounts", "account", "accounts"
+    list_display = ["who", "tier_name", "points", "qualifying", "since", "last_activity"]
     list_select_related = ["customer", "merchant", "program"]
     search_fields = ["customer"]
     search_help_text = "The customer's name, e-mail, phone or number"
-    ordering = ["-pk"]
-    fields = [("who", "program"), ("tier_name", "points"), ("qualifying", "enrolled_at"), "last_activity_at"]
-    readonly_fields = ["who", "tier_name", "points", "qualifying"]
+    ordering = ["-enrolled_at"]
+    fields = [("who", "program"), ("tier_name", "points"), ("qualifying", "since"), "last_activity"]
+    readonly_fields = ["who", "tier_name", "points", "qualifying", "since", "last_activity"]
     empty_icon = "badge"
     empty_title = "Nobody is enrolled yet"
     empty_text = "A customer joins the program with their first purchase."
+
+    def row_title(self, row: Enrollment) -> str:
+        return row.customer.display_name
+
+    @display(description="Member since", ordering="enrolled_at")
+    def since(self, account: Enrollment) -> str:
+        return moment(account.enrolled_at, get_current_timezone())
+
+    @display(description="Last purchase or return")
+    def last_activity(self, account: Enrollment) -> str:
+        return moment(account.last_activity_at, get_current_timezone())
 
     @display(description="Customer")
     def who(self, account: Enrollment) -> str:
         return customer_link(account.customer)
 
-    @display(description="Tier", ordering="tier")
+    @display(description="Tier")
     def tier_name(self, account: Enrollment) -> str:
         return account.tier.capitalize() or "–"
 
@@ -191,24 +204,42 @@ class EntryCustomerFilter(CustomerFilter):
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(SearchesByCustomer, TenantModelAdmin):
+    list_title, noun, nouns = "Points ledger", "entry", "entries"
     customer_field = "enrollment__customer"
     list_display = ["when", "who", "kind", "change", "balance", "description", "sale"]
     list_select_related = ["enrollment__customer", "purchase"]
     list_filter = ["type", StoreFilter, EntryCustomerFilter]
     search_fields = ["description"]
     search_help_text = "The customer's name, e-mail, phone or number"
-    ordering = ["-pk"]
+    ordering = ["-occurred_at"]
     fields = [
         ("who", "kind"),
-        ("change", "balance_before", "balance_after"),
-        ("occurred_at", "recorded_at"),
-        ("sale", "transaction_id"),
+        ("change", "before", "balance"),
+        ("when", "recorded"),
+        ("sale", "number"),
         "description",
     ]
-    readonly_fields = ["who", "kind", "change", "sale", "recorded_at"]
+    readonly_fields = ["who", "kind", "change", "before", "balance", "when", "recorded", "sale", "number"]
     empty_icon = "toll"
     empty_title = "No points were given or taken yet"
     empty_text = "Every change of a balance is one line here, and no line ever changes."
+
+    def row_title(self, row: LedgerEntry) -> str:
+        return (
+            f"{row.get_type_display()}: {signed(row.points)} {'point' if abs(row.points) == 1 else 'points'}"
+        )
+
+    @display(description="Recorded")
+    def recorded(self, entry: LedgerEntry) -> str:
+        return moment(entry.recorded_at, get_current_timezone())
+
+    @display(description="Number at the till")
+    def number(self, entry: LedgerEntry) -> str:
+        return entry.transaction_id or "–"
+
+    @display(description="Balance before")
+    def before(self, entry: LedgerEntry) -> str:
+        return numbers(count(entry.balance_before))
 
     @display(description="When", ordering="occurred_at")
     def when(self, entry: LedgerEntry) -> str:
@@ -218,11 +249,11 @@ class LedgerEntryAdmin(SearchesByCustomer, TenantModelAdmin):
     def who(self, entry: LedgerEntry) -> str:
         return customer_link(entry.enrollment.customer)
 
-    @display(description="Kind", ordering="type", label=ENTRY_LABELS)
+    @display(description="Kind", label=ENTRY_LABELS)
     def kind(self, entry: LedgerEntry) -> str:
         return entry.get_type_display()
 
-    @display(description="Points", ordering="points")
+    @display(description="Points")
     def change(self, entry: LedgerEntry) -> str:
         return numbers(signed(entry.points))
 

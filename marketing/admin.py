@@ -183,20 +183,21 @@ class WebhookFilter(admin.SimpleListFilter):
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(TenantModelAdmin):
-    list_display = ["when", "event_type", "endpoint", "outcome", "attempts", "response_status", "took"]
+    list_title, noun, nouns = "Deliveries", "delivery", "deliveries"
+    list_display = ["when", "event_type", "endpoint", "outcome", "attempts", "answer", "took"]
     list_select_related = ["webhook", "event"]
     list_filter = ["state", WebhookFilter]
     ordering = ["-pk"]
     fields = [
         ("event_type", "endpoint"),
         ("outcome", "attempts"),
-        ("created_at", "sent_at"),
-        ("response_status", "took"),
+        ("when", "sent_at"),
+        ("answer", "took"),
         "error",
         "response_body",
         "sent",
     ]
-    readonly_fields = ["event_type", "endpoint", "outcome", "created_at", "took", "sent"]
+    readonly_fields = ["event_type", "endpoint", "outcome", "when", "answer", "took", "sent"]
     empty_icon = "outgoing_mail"
     empty_title = "Nothing was sent yet"
     empty_text = (
@@ -206,7 +207,10 @@ class WebhookDeliveryAdmin(TenantModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("webhook__secret_encrypted")
 
-    @display(description="When", ordering="created_at")
+    def row_title(self, row: WebhookDelivery) -> str:
+        return f"{row.event.type}, {moment(row.created_at, get_current_timezone())}"
+
+    @display(description="When", ordering="pk")
     def when(self, delivery: WebhookDelivery) -> str:
         return moment(delivery.created_at, get_current_timezone())
 
@@ -220,11 +224,14 @@ class WebhookDeliveryAdmin(TenantModelAdmin):
 
     @display(
         description="State",
-        ordering="state",
         label={"Delivered": "success", "Failed": "danger", "Pending": "warning", "Sending": "info"},
     )
     def outcome(self, delivery: WebhookDelivery) -> str:
         return delivery.get_state_display()
+
+    @display(description="Answer")
+    def answer(self, delivery: WebhookDelivery) -> str:
+        return str(delivery.response_status or "–")
 
     @display(description="Took")
     def took(self, delivery: WebhookDelivery) -> str:

@@ -14,7 +14,7 @@ from psycopg.errors import QueryCanceled
 
 from cloudpos.admin.figures import DAYS, Figures, figures, latest_purchases, merchant_rows
 from cloudpos.tenancy.backoffice.access import staff_access
-from cloudpos.tenancy.formats import change_percent, count, money, short_money
+from cloudpos.tenancy.formats import change_percent, count, counted, money, short_money
 from cloudpos.tenancy.models import Merchant
 
 # The page is opened often and its sums read a month of sales; a minute old is fresh enough for a person.
@@ -49,7 +49,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         days_shown=DAYS,
         kpis=_kpis(found, merchant),
         chart=json.dumps(_chart(found)),
-        chart_options=json.dumps(_CHART_OPTIONS),
+        chart_options=json.dumps(_chart_options(merchant.currency)),
         latest=latest_purchases(merchant),
         attribution=_attribution(merchant),
     )
@@ -63,7 +63,7 @@ def _kpis(found: Figures, merchant: Merchant) -> list[dict[str, Any]]:
             "value": short_money(found.revenue, merchant.currency),
             "exact": money(found.revenue, merchant.currency),
             "trend": change_percent(found.revenue, found.revenue_before),
-            "detail": f"{count(found.sales)} purchases, {money(found.returned, merchant.currency)} returned",
+            "detail": f"{counted(found.sales, 'purchase')}, {money(found.returned, merchant.currency)} returned",
         },
         {
             "title": "Customers",
@@ -98,7 +98,7 @@ def _chart(found: Figures) -> dict[str, Any]:
                 "backgroundColor": "var(--color-primary-600)",
                 "borderWidth": 2,
                 "pointRadius": 0,
-                "tension": 0.3,
+                "cubicInterpolationMode": "monotone",
             },
             {
                 "label": f"The {DAYS} days before",
@@ -108,7 +108,7 @@ def _chart(found: Figures) -> dict[str, Any]:
                 "borderWidth": 1.500,
                 "borderDash": [4, 4],
                 "pointRadius": 0,
-                "tension": 0.3,
+                "cubicInterpolationMode": "monotone",
             },
         ],
     }
@@ -118,24 +118,38 @@ def _plotted(amount: Decimal) -> float:
     return float(round(amount, 2))
 
 
-_CHART_OPTIONS = {
-    "animation": False,
-    "barPercentage": 1,
-    "interaction": {"mode": "index", "intersect": False},
-    "maintainAspectRatio": False,
-    "plugins": {
-        "legend": {
-            "align": "end",
-            "display": True,
-            "position": "top",
-            "labels": {"boxHeight": 2, "boxWidth": 16},
-        }
-    },
-    "scales": {
-        "x": {"grid": {"display": False}, "ticks": {"maxRotation": 0, "autoSkipPadding": 24}},
-        "y": {"beginAtZero": True, "border": {"display": False}, "ticks": {"maxTicksLimit": 6}},
-    },
-}
+def _chart_options(currency: str) -> dict[str, Any]:
+    # Readable on white and on black: a canvas does not follow the page's colours.
+    text = "#7c8798"
+    amount = {"style": "currency", "currency": currency, "maximumFractionDigits": 0}
+    return {
+        "animation": False,
+        "barPercentage": 1,
+        "interaction": {"mode": "index", "intersect": False},
+        "maintainAspectRatio": False,
+        "locale": "en-GB",
+        "plugins": {
+            "legend": {
+                "align": "end",
+                "display": True,
+                "position": "top",
+                "labels": {"boxHeight": 2, "boxWidth": 16, "color": text},
+            }
+        },
+        "scales": {
+            "x": {
+                "grid": {"display": False},
+                "ticks": {"color": text, "maxRotation": 0, "autoSkipPadding": 24},
+            },
+            "y": {
+                "beginAtZero": True,
+                "border": {"display": False},
+                # Faint in both modes.
+                "grid": {"color": "rgba(124, 135, 152, .2)"},
+                "ticks": {"color": text, "maxTicksLimit": 6, "format": amount},
+            },
+        },
+    }
 
 
 @cache

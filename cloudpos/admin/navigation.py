@@ -3,12 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib import admin
+from django.db.models import Model
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from cloudpos.models import EventTask
 from cloudpos.tenancy.backoffice.access import ALL_MERCHANTS, staff_access
+from cloudpos.tenancy.models import Membership, Merchant, Store, User
 from cloudpos.tenancy.roles import Role
+from customers.models import Consent, Customer, Event, Purchase, PurchaseReturn
+from loyalty.models import Enrollment, LedgerEntry, Program
+from marketing.models import Webhook, WebhookDelivery
 
 
 def stylesheet(request: HttpRequest) -> str:
@@ -38,38 +45,39 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "title": "Customers",
             "separator": True,
             "items": [
-                _link("Customers", "group", "customers_customer_changelist", Role.MANAGER),
-                _link("Purchases", "receipt_long", "customers_purchase_changelist", Role.MANAGER),
-                _link("Returns", "assignment_return", "customers_purchasereturn_changelist", Role.MANAGER),
-                _link("Consent log", "verified_user", "customers_consent_changelist", Role.MANAGER),
-                _link("Activity", "timeline", "customers_event_changelist", Role.MANAGER),
+                _list(Customer, "group", Role.MANAGER),
+                _list(Purchase, "receipt_long", Role.MANAGER),
+                _list(PurchaseReturn, "assignment_return", Role.MANAGER),
+                _list(Consent, "verified_user", Role.MANAGER),
+                _list(Event, "timeline", Role.MANAGER),
             ],
         },
         {
             "title": "Loyalty",
             "separator": True,
             "items": [
-                _link("Program and tiers", "loyalty", "loyalty_program_changelist", Role.MANAGER),
-                _link("Points ledger", "toll", "loyalty_ledgerentry_changelist", Role.MANAGER),
-                _link("Accounts", "badge", "loyalty_enrollment_changelist", Role.MANAGER),
+                _list(Program, "loyalty", Role.MANAGER),
+                _list(LedgerEntry, "toll", Role.MANAGER),
+                _list(Enrollment, "badge", Role.MANAGER),
             ],
         },
         {
             "title": "Marketing",
             "separator": True,
             "items": [
-                _link("Webhooks", "webhook", "marketing_webhook_changelist", Role.MANAGER),
-                _link("Deliveries", "outgoing_mail", "marketing_webhookdelivery_changelist", Role.MANAGER),
+                _list(Webhook, "webhook", Role.MANAGER),
+                _list(WebhookDelivery, "outgoing_mail", Role.MANAGER),
             ],
         },
         {
             "title": "Merchant",
             "separator": True,
             "items": [
-                _link("Stores", "store", "tenancy_store_changelist", Role.MANAGER),
-                _link("Team", "groups", "tenancy_membership_changelist", Role.OWNER),
-                _link("Merchant details", "storefront", "tenancy_merchant_changelist", Role.OWNER),
-                _link("User accounts", "manage_accounts", "tenancy_user_changelist", None),
+                _list(Store, "store", Role.MANAGER),
+                _list(Membership, "groups", Role.OWNER),
+                _list(Merchant, "storefront", Role.OWNER),
+                _list(EventTask, "sync_problem", Role.OWNER),
+                _list(User, "manage_accounts", None),
             ],
         },
     ]
@@ -77,6 +85,12 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _link(title: str, icon: str, name: str, least: Role | None) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}"), "permission": _may(least)}
+
+
+def _list(model: type[Model], icon: str, least: Role | None) -> dict[str, Any]:
+    """A link to the list of a model's rows, by the name that the list gives itself."""
+    page: Any = admin.site.get_model_admin(model)
+    return _link(page.list_title, icon, f"{model._meta.app_label}_{model._meta.model_name}_changelist", least)
 
 
 def _may(least: Role | None) -> Callable[[HttpRequest], bool]:

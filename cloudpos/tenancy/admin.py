@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.timezone import get_current_timezone
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import (
@@ -23,6 +24,7 @@ from unfold.widgets import (
 from cloudpos.tenancy.access import forget_access
 from cloudpos.tenancy.backoffice.access import BACKOFFICE_ROLES, StaffAccess, staff_access
 from cloudpos.tenancy.backoffice.pages import TenantForm, TenantModelAdmin
+from cloudpos.tenancy.formats import day
 from cloudpos.tenancy.models import Membership, Merchant, Store, User, email_key
 from cloudpos.tenancy.roles import Role
 
@@ -64,6 +66,7 @@ def zones(empty: str) -> list[tuple[str, str]]:
 
 @admin.register(Merchant)
 class MerchantAdmin(TenantModelAdmin):
+    list_title = "Merchant details"
     merchant_path = "pk"
     opens_single_row = True
     form = MerchantForm
@@ -183,8 +186,9 @@ def is_last_owner(membership: Membership) -> bool:
 
 @admin.register(Membership)
 class MembershipAdmin(TenantModelAdmin):
+    list_title, noun, nouns = "Team", "team member", "team members"
     view_role = add_role = edit_role = delete_role = Role.OWNER
-    list_display = ["person", "email", "role_badge", "where", "created_at"]
+    list_display = ["person", "email", "role_badge", "where", "since"]
     list_select_related = ["user", "store", "merchant"]
     ordering = ["user__name", "user__email"]
     readonly_fields = ["person", "email"]
@@ -194,6 +198,13 @@ class MembershipAdmin(TenantModelAdmin):
         ("New account", {"fields": ["name", "password"]}),
     ]
     empty_icon = "groups"
+
+    def row_title(self, row: Membership) -> str:
+        return str(row.user)
+
+    @display(description="Since")
+    def since(self, membership: Membership) -> str:
+        return day(membership.created_at, get_current_timezone())
 
     @display(description="Name", ordering="user__name", header=False)
     def person(self, membership: Membership) -> str:
@@ -273,6 +284,7 @@ class AccountForm(UserChangeForm):
 class UserAdmin(TenantModelAdmin, DjangoUserAdmin):
     """Accounts belong to nobody's merchant, so only the platform's own people see them."""
 
+    list_title = "User accounts"
     merchant_path = "memberships__merchant"
     view_role = None
     form = AccountForm

@@ -64,6 +64,16 @@ def count(number: int | None) -> str:
     return "–" if number is None else f"{number:,}"
 
 
+def counted(number: int | None, noun: str) -> str:
+    """1 purchase, 1,200 purchases; for nouns that take an s."""
+    return f"{count(number)} {noun}" if number in (1, -1) else f"{count(number)} {noun}s"
+
+
+def quantity(number: Decimal | None) -> str:
+    """12, 0.25 or 1,200: a number of pieces or kilograms without the zeros that mean nothing."""
+    return "–" if number is None else f"{number.normalize():,f}"
+
+
 def signed(number: int) -> str:
     """+1,200 or -300, as ledgers show points."""
     return f"{number:+,}"

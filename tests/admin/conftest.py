@@ -11,8 +11,9 @@ from django.utils.timezone import now
 
 from cloudpos.checkout.returns import return_purchase
 from cloudpos.checkout.sales import take_purchase
+from cloudpos.models import EventTask
 from cloudpos.tenancy.models import User
-from customers.models import Customer
+from customers.models import Customer, Event
 from customers.services import create_customer, record_consent
 from loyalty.services import create_program
 from marketing.services import create_webhook, send_test_event
@@ -96,6 +97,14 @@ def make_regulars(shop: Shop) -> Regulars:
         description=f"hook {mark}",
     )
     send_test_event(access=shop.access, webhook_id=made.webhook.pk)
+    EventTask.objects.create(
+        merchant=shop.merchant,
+        event=Event.objects.for_merchant(shop.merchant).filter(type="purchase.recorded").earliest("pk"),
+        handler="analytics.tasks.refresh_segments_of",
+        attempts=12,
+        next_attempt_at=None,
+        error=f"Error of {mark}",
+    )
     return regulars
 
 

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
+from cloudpos.models import EventTask
 from cloudpos.tenancy.models import Membership, Merchant, Store, User
 from customers.models import Consent, Event, Purchase, PurchaseReturn
 from loyalty.models import Enrollment, LedgerEntry, Program, ProgramVersion, Tier
@@ -17,7 +18,7 @@ from marketing.models import Webhook, WebhookDelivery
 from tests.admin.conftest import PASSWORD, Regulars, person, staff_client
 from tests.fixtures import Shop
 
-BOOKS = [Purchase, PurchaseReturn, Consent, Event, Enrollment, LedgerEntry, WebhookDelivery]
+BOOKS = [Purchase, PurchaseReturn, Consent, Event, EventTask, Enrollment, LedgerEntry, WebhookDelivery]
 
 
 @pytest.mark.parametrize("model", BOOKS, ids=lambda model: model.__name__)

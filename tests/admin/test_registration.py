@@ -44,6 +44,7 @@ def test_a_page_without_the_mixin_is_refused() -> None:
 
 def test_pages_of_libraries_stay_out() -> None:
     assert {model._meta.app_label for model in admin.site._registry} == {
+        "cloudpos",
         "customers",
         "loyalty",
         "marketing",

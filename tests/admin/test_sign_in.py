@@ -37,6 +37,15 @@ def test_cashiers_and_machines_do_not(shop: Shop, role: str) -> None:
     assert "no access to the back office" in answer.content.decode()
 
 
+@pytest.mark.parametrize("is_staff", [True, False])
+def test_a_cashier_is_told_whom_to_ask(shop: Shop, is_staff: bool) -> None:
+    user = person(shop, "cashier")
+    user.is_staff = is_staff
+    text = sign_in(user).content.decode()
+    assert "Cashiers have no access to the back office. Ask a manager" in text
+    assert "do not match an account" not in text
+
+
 def test_a_manager_who_may_not_use_the_admin_does_not(shop: Shop) -> None:
     assert sign_in(person(shop, "manager")).status_code == 200
 

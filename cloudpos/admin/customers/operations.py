@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.text import capfirst
 
 from cloudpos.admin.customers.forms import ConsentForm, EraseForm, PointsForm
 from cloudpos.api.errors import ApiError
@@ -16,7 +17,7 @@ from cloudpos.lifecycle.fields import UNITS
 from cloudpos.lifecycle.merging import MergeReport, merge_customers
 from cloudpos.lifecycle.unmerging import undo_merge
 from cloudpos.tenancy.backoffice.access import acting_for
-from cloudpos.tenancy.formats import count, day, signed
+from cloudpos.tenancy.formats import count, counted, day, phone, signed
 from cloudpos.tenancy.models import Merchant, Store
 from customers import services
 from customers.admin import matching_customers
@@ -165,6 +166,7 @@ def merge(
         source=source,
         report=report,
         lines=_merge_lines(report, merchant),
+        points_in_words=_points_in_words(report),
         moved=[(MOVED_LABELS.get(key, key), n) for key, n in report.moved.items() if n],
         currency=merchant.currency,
     )
@@ -217,22 +219,87 @@ MOVED_LABELS = {
 }
 
 
+# Fields whose values are codes.
+CODED = {"gender", "type", "status"}
+# The receipt is kept as data, under the names of the export.
+TABLE_LABELS = {
+    "customers": "The customer's record",
+    "addresses": "Addresses",
+    "preferences": "Preferences",
+    "consents": "Consent statements",
+    "purchases": "Purchases",
+    "purchaseItems": "Items of purchases",
+    "returns": "Returns",
+    "returnItems": "Items of returns",
+    "events": "Activity log",
+    "eventTasks": "Background tasks",
+    "webhookDeliveries": "Webhook deliveries",
+    "loyaltyAccounts": "Loyalty accounts",
+    "loyaltyTransactions": "Points ledger",
+    "loyaltyLots": "Points by when they were earned",
+    "loyaltyAllocations": "Which points were spent",
+    "loyaltyShortfalls": "Points that could not be taken back",
+    "merges": "Merged records",
+    "erasures": "Earlier erasures",
+    "storedAnswers": "Answers kept for repeated requests",
+    "adminLog": "History of the back office",
+}
+COLUMN_LABELS = {
+    "ip": "IP address",
+    "data": "details",
+    "external_id": "the sender's own number",
+    "body": "what was sent",
+    "response_body": "what was answered",
+    "moved": "what was moved",
+    "all of it": "everything",
+    "answers kept for Idempotency-Keys": "what the answers said",
+    "names in the admin's history": "names",
+}
+
+
+def _points_in_words(report: MergeReport) -> list[str]:
+    """What becomes of points, tier and expiry, for whoever wonders why the sum is not the sum."""
+    mine, theirs, result = (report.points[side] for side in ("target", "source", "result"))
+    lines = [
+        f"Both balances are put together: {count(mine)} + {count(theirs)} = {count(mine + theirs)} points."
+    ]
+    more = result - mine - theirs
+    if more > 0:
+        lines.append(
+            f"{counted(more, 'point')} more: the purchases of both become one history, which reaches higher tiers"
+            f" earlier, so later purchases earn more. The balance is then {count(result)}."
+        )
+    elif more < 0:
+        lines.append(
+            f"{counted(-more, 'point')} less: in the order of one history some purchases earn at a lower tier."
+            f" The balance is then {count(result)}."
+        )
+    lines.append(
+        "The tier is that of the spend of both. Points expire when they would have without the merge."
+    )
+    return lines
+
+
 def _merge_lines(report: MergeReport, merchant: Merchant) -> list[dict[str, Any]]:
     """The preview's table. `choosable` lines have something on both sides, and a person may say which wins."""
     stores = dict(Store.objects.for_merchant(merchant).values_list("pk", "name"))
 
-    def shown(value: Any) -> str:
+    def shown(name: str, value: Any) -> str:
         if value in ("", None, [], {}):
             return ""
         if isinstance(value, (list, tuple)):
             return ", ".join(str(part) for part in value)
         if isinstance(value, dict):
             return ", ".join(f"{key}: {part}" for key, part in value.items())
+        if name in CODED:
+            return capfirst(str(value).replace("_", " "))
+        if name == "phone":
+            return phone(value)
         return stores.get(value) or (day(value) if isinstance(value, date) else str(value))
 
     lines = []
     for choice in report.fields:
-        target, source = shown(choice.target), shown(choice.source)
+        target, source = shown(choice.field, choice.target), shown(choice.field, choice.source)
         if not target and not source:
             continue
         lines.append(
@@ -241,7 +308,7 @@ def _merge_lines(report: MergeReport, merchant: Merchant) -> list[dict[str, Any]
                 "label": UNIT_LABELS.get(choice.field, choice.field),
                 "target": target,
                 "source": source,
-                "result": shown(choice.result),
+                "result": shown(choice.field, choice.result),
                 "taken_from": choice.taken_from,
                 "choosable": choice.field in UNITS and bool(target) and bool(source) and target != source,
                 "differs": target != source,
@@ -294,7 +361,28 @@ def _choose_source(
 def _receipt(
     page: "CustomerAdmin", request: HttpRequest, customer: Customer, erasure: Erasure
 ) -> HttpResponse:
-    return _page(page, request, customer, "erase_receipt", "Receipt of the erasure", erasure=erasure)
+    erased = [
+        (TABLE_LABELS.get(line["table"], line["table"]), _in_words(line["what"]), line["rows"])
+        for line in erasure.receipt["erased"]
+    ]
+    kept = [
+        (TABLE_LABELS.get(line["table"], line["table"]), line["reason"]) for line in erasure.receipt["kept"]
+    ]
+    return _page(
+        page,
+        request,
+        customer,
+        "erase_receipt",
+        "Receipt of the erasure",
+        erasure=erasure,
+        erased=erased,
+        kept=kept,
+    )
+
+
+def _in_words(columns: str) -> str:
+    """The receipt names columns; a sentence stays as it is."""
+    return capfirst(", ".join(COLUMN_LABELS.get(name, name) for name in columns.split(", ")))
 
 
 def _refused_when_closed(page: "CustomerAdmin", request: HttpRequest, customer: Customer) -> bool:

@@ -81,7 +81,7 @@ def _told(moment: Moment, *, currency: str, store: str, points: int) -> Line:
     if moment.kind == "purchase":
         paid = money(Decimal(facts["amount"]), facts["currency"])
         items = f"{facts['items']} item{'s' if facts['items'] != 1 else ''}" if facts["items"] else ""
-        gain = f"{signed(points)} points" if points else ""
+        gain = _points(points) if points else ""
         detail = _joined(items, store, facts["transactionId"], gain)
         return Line(moment.at, "shopping_bag", f"Bought for {paid}", detail, "green")
     if moment.kind == "return":
@@ -89,9 +89,7 @@ def _told(moment: Moment, *, currency: str, store: str, points: int) -> Line:
         return Line(moment.at, "undo", f"Returned {back}", _joined(facts["reason"], store), "orange")
     if moment.kind == "points":
         verb = LedgerEntry.Type(facts["type"]).label
-        return Line(
-            moment.at, "toll", f"{verb}: {signed(facts['points'])} points", facts["description"], "violet"
-        )
+        return Line(moment.at, "toll", f"{verb}: {_points(facts['points'])}", facts["description"], "violet")
     if moment.kind == "consent":
         verb = "Agreed to" if facts["state"] == "granted" else "Withdrew"
         what = f"{Purpose(facts['purpose']).label.lower()} by {Channel(facts['channel']).label}"
@@ -121,6 +119,11 @@ def _event(moment: Moment, store: str) -> Line:
     if type == "address.changed":
         return Line(moment.at, "home_pin", f"Address {_word(data.get('action') or 'changed').lower()}")
     return Line(moment.at, "bolt", _word(type.replace(".", " ")), store)
+
+
+def _points(number: int) -> str:
+    """+1 point, -20 points."""
+    return f"{signed(number)} {'point' if abs(number) == 1 else 'points'}"
 
 
 def _fields(names: Any) -> str:

@@ -17,6 +17,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.views import ChangeList
 
@@ -31,6 +32,7 @@ STORES_OFFERED_MAX = 100
 # Columns whose names say less to a store manager than to us.
 FIELD_LABELS = {
     "is_active": "Active",
+    "is_enabled": "Switched on",
     "street1": "Street",
     "street2": "Street, second line",
     "timezone": "Time zone",
@@ -185,12 +187,39 @@ class TenantAdmin(TenantScope):
     list_max_show_all = 0
     list_fullwidth = True
     empty_value_display = "–"
+    # What the navigation, the list and the trail call this page, and what one and several of its rows are called;
+    # empty: the model's own names.
+    list_title = ""
+    noun = nouns = ""
     # What an empty list says to a person.
     empty_icon = "inbox"
     empty_title = ""
     empty_text = ""
     # A list that holds one row for most merchants opens it at once.
     opens_single_row = False
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        opts = self.opts  # type: ignore[attr-defined]
+        self.noun = self.noun or str(opts.verbose_name)
+        self.nouns = self.nouns or str(opts.verbose_name_plural)
+        self.list_title = self.list_title or capfirst(self.nouns)
+
+    def row_title(self, row: Any) -> str:
+        """What a person calls this row, in titles and trails."""
+        return str(row)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        row = context.get("original")
+        context |= {"title": f"Add {self.noun}" if row is None else self.row_title(row), "subtitle": None}
+        return super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        return super().history_view(  # type: ignore[misc]
+            request, object_id, {"title": "History", "subtitle": None, **(extra_context or {})}
+        )
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return staff_access(request).may(self.view_role)
@@ -210,6 +239,7 @@ class TenantAdmin(TenantScope):
                 return HttpResponseRedirect(
                     reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[rows[0].pk])
                 )
+        extra_context = {"title": self.list_title, "subtitle": None, **(extra_context or {})}
         return super().changelist_view(request, extra_context)  # type: ignore[misc]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:

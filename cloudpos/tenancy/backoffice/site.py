@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, URLResolver, path, reverse
@@ -20,6 +21,7 @@ from cloudpos.api.throttling import throttle
 from cloudpos.tenancy.backoffice.access import BACKOFFICE_ROLES, choose_merchant, staff_access
 from cloudpos.tenancy.backoffice.pages import TenantAdmin
 from cloudpos.tenancy.models import Membership
+from cloudpos.tenancy.roles import Role
 
 # Apps of libraries whose own pages know nothing of merchants; they register themselves.
 UNREGISTERED_APPS = {"auth", "token_blacklist"}
@@ -29,6 +31,7 @@ class SignInForm(AuthenticationForm):
     error_messages = {
         **AuthenticationForm.error_messages,
         "invalid_login": "This e-mail address and password do not match an account.",
+        "cashier": "Cashiers have no access to the back office. Ask a manager of your store for what you need here.",
         "no_backoffice": "This account has no access to the back office. Ask the owner for the manager role.",
     }
 
@@ -37,16 +40,26 @@ class SignInForm(AuthenticationForm):
         self.fields["username"].label = "E-mail"
 
     def confirm_login_allowed(self, user: Any) -> None:
-        super().confirm_login_allowed(user)
-        if user.is_superuser or _manages(user):
+        # Not the admin's own check, which tells whoever is no staff that their password is wrong.
+        super(AdminAuthenticationForm, self).confirm_login_allowed(user)
+        if user.is_staff and (user.is_superuser or _manages(user)):
             return
-        raise forms.ValidationError(self.error_messages["no_backoffice"], code="no_backoffice")
+        code = "cashier" if _is_cashier(user) else "no_backoffice"
+        raise forms.ValidationError(self.error_messages[code], code=code)
 
 
 def _manages(user: Any) -> bool:
     return Membership.objects.filter(
         user_id=user.pk, role__in=BACKOFFICE_ROLES, merchant__is_active=True
     ).exists()
+
+
+def _is_cashier(user: Any) -> bool:
+    """And nothing more: of whoever has another role as well, it is the other one that needs a word."""
+    roles = set(
+        Membership.objects.filter(user_id=user.pk, merchant__is_active=True).values_list("role", flat=True)
+    )
+    return roles == {Role.CASHIER}
 
 
 class BackofficeSite(UnfoldAdminSite):
