@@ -1,6 +1,6 @@
 """How figures look outside."""
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
 from analytics.behaviour import Behaviour
@@ -140,7 +140,7 @@ def change(before: Decimal | int, after: Decimal | int) -> float | None:
 
 
 FAVOURITE = {"purchases": COUNT, "spent": MONEY}
-QUANTITY: Schema = {"type": "string", "examples": ["3.000"]}
+QUANTITY: Schema = {"type": "string", "examples": ["3"]}
 CUSTOMER_ANALYTICS = Fields(
     "CustomerAnalytics",
     {
@@ -158,7 +158,7 @@ CUSTOMER_ANALYTICS = Fields(
         "purchaseDays": COUNT,
         "totalSpent": {**MONEY, "description": "Net of returns."},
         "value12Months": {**MONEY, "description": "Net spend of the last 365 days."},
-        "averageOrderValue": nullable(MONEY),
+        "averageOrderValue": {**MONEY, "description": "Net spend per purchase, as the customer's own."},
         "averageBasketItems": nullable(RATE),
         "discountShare": nullable(RATE),
         "returnRate": nullable({**RATE, "description": "Share of purchases of which something came back."}),
@@ -212,9 +212,7 @@ def render_behaviour(found: Behaviour, access: Access) -> dict[str, Any]:
         "purchaseDays": history.purchase_days if history else 0,
         "totalSpent": found.sold - found.returned,
         "value12Months": (history.value if history else Decimal(0)).quantize(CENT),
-        "averageOrderValue": (
-            (found.sold / found.purchases).quantize(CENT, ROUND_HALF_UP) if found.purchases else None
-        ),
+        "averageOrderValue": found.customer.average_order_value,
         "averageBasketItems": round(float(found.items) / found.purchases, 2) if found.purchases else None,
         "discountShare": _share(found.discount, found.sold + found.discount),
         "returnRate": _share(found.returned_purchases, found.purchases),
@@ -223,13 +221,18 @@ def render_behaviour(found: Behaviour, access: Access) -> dict[str, Any]:
         "daysSinceLastPurchase": history.silence_days(today=found.today) if history else None,
         "usualGapDays": None if gap is None else round(gap, 1),
         "nextPurchaseExpectedOn": history.next_expected_day if history else None,
-        "favouriteCategories": found.categories,
-        "favouriteProducts": found.products,
+        "favouriteCategories": _plain(found.categories),
+        "favouriteProducts": _plain(found.products),
         "favouriteStores": found.stores,
         "paymentMethods": found.payment_methods,
         "purchasesByHour": found.hours,
         "purchasesByWeekday": found.weekdays,
     }
+
+
+def _plain(favourites: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With quantities as receipts have them: "3", not "3.000"."""
+    return [{**row, "quantity": f"{row['quantity'].normalize():f}"} for row in favourites]
 
 
 def _share(part: Decimal | int, whole: Decimal | int) -> float | None:
