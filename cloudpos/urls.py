@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from cloudpos.admin.start import favicon, start_page
+from cloudpos.admin.start import favicon, lead_to_docs, start_page
 
 urlpatterns = [
     path(
@@ -27,7 +27,7 @@ urlpatterns = [
     path("", start_page, name="start"),
     path("favicon.ico", favicon, name="favicon"),
     # Typed by people: what is nearly an address of a page leads to it.
-    path("api/docs/", RedirectView.as_view(pattern_name="docs")),
+    path("api/docs/", lead_to_docs),
     path("admin", RedirectView.as_view(pattern_name="admin:index", query_string=True)),
     path("admin/", admin.site.urls),
 ]

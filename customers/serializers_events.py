@@ -100,7 +100,7 @@ class BatchedEventInput(EventInput):
 
 
 class EventBatchInput(CamelSerializer):
-    """What a batch looks like, for the documentation."""
+    """Several events of any customers; each is taken or refused by itself."""
 
     events = BatchedEventInput(  # type: ignore[call-arg]
         many=True, max_length=EVENTS_PER_BATCH_MAX, allow_empty=False

@@ -39,28 +39,33 @@ State = WebhookDelivery.State
 def queue_deliveries(events: Sequence[EventRef]) -> int:
     """One delivery per event and endpoint that listens to it, in the caller's transaction. Returns how many there are.
 
-    Harmless when run twice. A test event is for one endpoint and queued by its sender.
+    An endpoint hears of what was recorded since it was made, also when an older event is relayed late. Harmless when run twice. A test event is for one endpoint and queued by its sender.
     """
-    webhooks: dict[uuid.UUID, list[tuple[uuid.UUID, list[str]]]] = defaultdict(list)
+    webhooks: dict[uuid.UUID, list[tuple[uuid.UUID, list[str], datetime]]] = defaultdict(list)
     listening = Webhook.objects.filter(
         merchant_id__in={event.merchant_id for event in events}, is_enabled=True
     )
-    for merchant_id, webhook_id, event_types in listening.values_list("merchant_id", "id", "event_types"):
-        webhooks[merchant_id].append((webhook_id, event_types))
-    wanted = [
-        (event, webhook_id)
+    columns = ("merchant_id", "id", "event_types", "created_at")
+    for merchant_id, webhook_id, event_types, made_at in listening.values_list(*columns):
+        webhooks[merchant_id].append((webhook_id, event_types, made_at))
+    heard = [
+        (event, webhook_id, made_at)
         for event in events
         if event.type != TEST_EVENT
-        for webhook_id, event_types in webhooks.get(event.merchant_id, ())
+        for webhook_id, event_types, made_at in webhooks.get(event.merchant_id, ())
         if wants(event_types, event.type)
     ]
-    if not wanted:
+    if not heard:
         return 0
     rows = Event.objects.filter(
-        merchant_id__in={event.merchant_id for event, _ in wanted}, pk__in={event.id for event, _ in wanted}
+        merchant_id__in={event.merchant_id for event, _, _ in heard},
+        pk__in={event.id for event, _, _ in heard},
     )
     by_id = {row.pk: row for row in rows}
-    bodies = {event_id: payload(row) for event_id, row in by_id.items()}
+    wanted = [
+        (event, webhook_id) for event, webhook_id, made_at in heard if by_id[event.id].recorded_at >= made_at
+    ]
+    bodies = {event.id: payload(by_id[event.id]) for event, _ in wanted}
     WebhookDelivery.objects.bulk_create(
         [
             WebhookDelivery(

@@ -181,6 +181,10 @@ CASES: dict[str, Case] = {
     "GET /api/schema": Case(PUBLIC),
     "GET /api/docs": Case(PUBLIC),
     "GET /api/docs.js": Case(PUBLIC),
+    # Pages for people
+    "GET /": Case(PUBLIC),
+    "GET /favicon.ico": Case(PUBLIC),
+    "GET /api/docs/": Case(PUBLIC),
     # Sessions
     f"POST {V1}/auth/token": Case(PUBLIC, lambda world: {"email": "a@b.example", "password": "wrong"}),
     f"POST {V1}/auth/refresh": Case(PUBLIC, lambda world: {"refresh": "x"}),

@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.templatetags.static import static
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 
@@ -10,6 +11,11 @@ from django.views.decorators.http import require_safe
 def start_page(request: HttpRequest) -> HttpResponse:
     """Where to go from here, for whoever typed the address only."""
     return render(request, "start.html")
+
+
+@require_safe
+def lead_to_docs(request: HttpRequest) -> HttpResponse:
+    return HttpResponseRedirect(reverse("docs"))
 
 
 @require_safe

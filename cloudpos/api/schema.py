@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.plumbing import ResolvedComponent, force_instance
 from rest_framework import serializers
 
 from cloudpos.api.naming import camel
@@ -124,6 +124,13 @@ class EnvelopeSchema(AutoSchema):
 
     def get_response_serializers(self) -> Any:
         return None
+
+    def _map_serializer(self, serializer: Any, direction: Any, bypass_extensions: bool = False) -> Schema:
+        """As drf-spectacular's, without the docstring of a base class, which speaks to developers."""
+        schema: Schema = super()._map_serializer(serializer, direction, bypass_extensions)
+        if not type(force_instance(serializer)).__dict__.get("__doc__"):
+            schema.pop("description", None)
+        return schema
 
     def _get_parameters(self) -> list[Schema]:
         variables = re.findall(r"{(\w+)}", self.path)

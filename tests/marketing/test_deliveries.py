@@ -353,3 +353,14 @@ def test_a_slow_endpoint_does_not_hold_another_up(shop: Shop, receiver: Receiver
     started = time.monotonic()
     assert send_due() == 9
     assert arrived["/quick"] - started < 0.9, "though it was queued last"
+
+
+def test_an_endpoint_hears_nothing_of_the_time_before_it(shop: Shop) -> None:
+    """The relay may be late: what it finds waiting happened before somebody listened."""
+    (before,) = send(shop, "customer.created")
+    made = new_webhook(shop, NOBODY_LISTENS, "*")
+    (after,) = send(shop, "customer.updated")
+    outbox.sweep()
+    heard = WebhookDelivery.objects.filter(webhook=made.webhook).values_list("event_id", flat=True)
+    assert list(heard) == [after.pk]
+    assert before.pk not in heard
