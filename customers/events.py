@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.utils.timezone import now
 
+from cloudpos.tenancy.drafting import draft
 from cloudpos.tenancy.rows import Rows
 from cloudpos.tenancy.statements import Statement, Table
 from customers.models import Event
@@ -50,7 +51,8 @@ def event(
     external_id: str = "",
 ) -> Event:
     """An unsaved event. `data` holds ids, numbers and words of ours, never personal data."""
-    return Event(
+    return draft(
+        Event,
         merchant_id=merchant_id,
         type=type,
         data=data,

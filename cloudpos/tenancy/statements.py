@@ -28,21 +28,17 @@ class Table:
     @cached_property
     def insert(self) -> str:
         """INSERT ... SELECT ... FROM one JSON parameter."""
-        fields = self._model._meta.concrete_fields
-        columns = ", ".join(f'"{field.column}"' for field in fields)
-        typed = ", ".join(f'"{field.column}" {_type(field)}' for field in fields)
-        return f'INSERT INTO "{self.name}" ({columns}) SELECT {columns} FROM jsonb_to_recordset(%s::jsonb) AS v ({typed})'  # noqa: S608
+        columns = ", ".join(field.column for field in self._model._meta.concrete_fields)
+        # By the table's own row type: psycopg reads a text of more than 4,096 characters anew at each use.
+        return (
+            f"INSERT INTO {self.name} ({columns})"  # noqa: S608
+            f" SELECT {columns} FROM jsonb_populate_recordset(NULL::{self.name}, %s) AS v"
+        )
 
     @staticmethod
     def rows(rows: Sequence[Row]) -> str:
         """The parameter."""
         return orjson.dumps(rows, default=_plain).decode()
-
-
-def _type(field: models.Field[Any, Any]) -> str:
-    kind = str(field.db_type(connection))
-    # The table's own column checks the length, and says so.
-    return "text" if kind.startswith("varchar") else kind
 
 
 def _plain(value: Any) -> str:

@@ -13,10 +13,10 @@ from cloudpos.api.errors import BadRequest, Conflict, FieldError, NotFound
 from cloudpos.api.etags import require_version
 from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.drafting import draft
 from customers.countries import COUNTRIES
 from customers.events import emit, event
 from customers.models import Address, Customer
-from customers.services.drafting import draft
 from customers.services.finding import lock_customer
 
 ADDRESSES_MAX = 50

@@ -17,9 +17,9 @@ from cloudpos.api.errors import BadRequest, FieldError
 from cloudpos.api.etags import require_version
 from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.drafting import draft
 from customers.events import emit_all, event
 from customers.models import Channel, Consent, ConsentState, Customer, Event, Preferences, Purpose
-from customers.services.drafting import draft
 from customers.services.finding import lock_customer
 
 # Clocks of tills differ by as much.

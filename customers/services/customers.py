@@ -15,6 +15,7 @@ from cloudpos.api.errors import ApiError, Conflict, FieldError
 from cloudpos.api.etags import require_version
 from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.drafting import draft
 from cloudpos.tenancy.rows import Rows
 from customers.events import emit, emit_all, event
 from customers.identity import new_customer_number
@@ -27,7 +28,6 @@ from customers.services.addresses import (
     replace_addresses,
 )
 from customers.services.consents import apply_preferences, consent_event, initial_preferences
-from customers.services.drafting import draft
 from customers.services.finding import lock_customer
 from customers.services.profile import (
     PROFILE_DEFAULTS,
