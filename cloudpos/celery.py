@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from celery import Celery, bootsteps, signals
+from celery.exceptions import CPendingDeprecationWarning
 from celery.platforms import SecurityWarning  # type: ignore[attr-defined]  # missing in the stubs alone
 from celery.result import AsyncResult
 from kombu.exceptions import OperationalError
@@ -21,6 +22,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cloudpos.settings")
 
 # It warns of running as root because pickled messages could do anything; only JSON is accepted here.
 warnings.filterwarnings("ignore", category=SecurityWarning)
+# Whenever its broker goes, a worker explains at length what it may do with tasks under way. They end, and are done again.
+warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 CIRCUIT_OPEN_SECONDS = 5.0
 BROKER_CONNECT_SECONDS_MAX = 0.3
@@ -127,6 +130,16 @@ def enqueue(task_name: str, *args: Any) -> bool:
 def _keep_logging(loglevel: int | str = logging.WARNING, **_: Any) -> None:
     """Django has configured the logs already; connecting here keeps Celery from doing it over, but for its own level."""
     logging.getLogger("celery").setLevel(loglevel)
+    logging.getLogger("celery.beat").addFilter(say_it_shortly)
+
+
+def say_it_shortly(record: logging.LogRecord) -> bool:
+    """What beat could not send, it sends again when it is next due: a line, where Celery adds its whole stack."""
+    if isinstance(record.msg, str) and record.msg.startswith("Message Error") and record.args:
+        problem = record.args[0] if isinstance(record.args, tuple) else record.args
+        record.msg, record.args = "%s", (problem,)
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 def beat_heart() -> None:
@@ -139,13 +152,19 @@ def beat_heart() -> None:
 
 
 class Heartbeat(bootsteps.StartStopStep):
-    """The worker's main loop, not its tasks, says every few seconds that it turns."""
+    """The worker's main loop, not its tasks, says every few seconds that it turns.
+
+    A worker of other queues alone, such as that of the webhooks, doesn't: it would speak for one that is gone.
+    """
 
     requires = ("celery.worker.components:Timer",)
 
     def __init__(self, parent: Any, **options: Any) -> None:
         self.timer_entry: Any = None
         super().__init__(parent, **options)
+
+    def include_if(self, parent: Any) -> bool:
+        return parent.app.conf.task_default_queue in parent.app.amqp.queues.consume_from
 
     def start(self, parent: Any) -> None:
         beat_heart()

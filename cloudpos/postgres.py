@@ -33,7 +33,7 @@ def read_times_fast() -> None:
 def refuse_closed(connection: Connection[Any]) -> None:
     """Raise OperationalError for a pooled connection that the server has closed, and have all others replaced.
 
-    A server that ends says so on the socket: looking there takes two microseconds, asking with a statement fifty. One is
+    A server that ends says so on the socket: looking there takes one microsecond, asking with a statement fifty. One is
     seldom closed alone: after a restart each of the pool would fail a request of its own.
     """
     poll = select.poll()

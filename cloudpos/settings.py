@@ -356,6 +356,8 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_ALWAYS_EAGER = False
+# A round of webhooks waits for strangers' servers, up to 35 s: workers of its own, so that points and segments never wait.
+CELERY_TASK_ROUTES = {"marketing.tasks.send_due_deliveries": {"queue": "webhooks"}}
 CELERY_BEAT_SCHEDULE = {
     # Sweeps that a busy worker did not get to before the next ones are due are dropped, not piled up.
     "relay-sweep": {"task": "cloudpos.tasks.sweep_events", "schedule": 3.0, "options": {"expires": 3.0}},

@@ -206,26 +206,7 @@ def serve() -> None:
         web.start()
         _wait_until_healthy(web, settings.PORT)
         if settings.REDIS_URL:
-            celery = [str(scripts / "celery"), "-A", "cloudpos.celery", "--quiet"]
-            worker = [
-                *celery,
-                "worker",
-                "--concurrency",
-                os.environ.get("WORKER_CONCURRENCY", "2"),
-                "-l",
-                "warning",
-            ]
-            worker += ["--without-gossip", "--without-mingle"]
-            beat = [
-                *celery,
-                "beat",
-                "-l",
-                "warning",
-                "-s",
-                str(embedded.data_folder() / "celerybeat-schedule"),
-                "--pidfile=",
-            ]
-            services += [Service("worker", worker, environment), Service("beat", beat, environment)]
+            services += _celery(scripts, environment)
         else:
             services.append(Service("sweep", _manage("sweep"), environment))
         for service in services[1:]:
@@ -239,6 +220,24 @@ def serve() -> None:
         deadline = time.monotonic() + STOP_SECONDS_MAX
         for service in services:
             service.end(deadline)
+
+
+def _celery(scripts: Path, environment: dict[str, str]) -> list[Service]:
+    """The workers and their clock, as `script/start` runs them."""
+    celery = [str(scripts / "celery"), "-A", "cloudpos.celery", "--quiet"]
+    level = ["--loglevel", os.environ.get("CELERY_LOG_LEVEL", "WARNING")]
+    worker = [*celery, "worker", *level, "--without-gossip", "--without-mingle"]
+    schedule = embedded.data_folder() / "celerybeat-schedule"
+    return [
+        Service("worker", [*worker, "--concurrency", os.environ.get("WORKER_CONCURRENCY", "2")], environment),
+        Service(
+            "webhooks",
+            [*worker, "--queues", "webhooks", "--hostname", "webhooks@%h", "--pool", "threads"]
+            + ["--concurrency", "2"],
+            environment,
+        ),
+        Service("beat", [*celery, "beat", *level, "-s", str(schedule), "--pidfile="], environment),
+    ]
 
 
 def _watch(services: list[Service]) -> None:

@@ -1,18 +1,20 @@
 """cloudpos.celery: publishing fails fast, and the schedule names tasks that exist."""
 
+import logging
 import socket
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
 from django.core.cache import cache
 from kombu.exceptions import OperationalError
 
-from cloudpos import celery
+from cloudpos import celery, supervisor
 from cloudpos.api import health
 
 TASK = "cloudpos.tasks.sweep_events"
@@ -105,6 +107,46 @@ def test_every_entry_of_the_schedule_is_a_task() -> None:
     scheduled = {entry["task"] for entry in celery.app.conf.beat_schedule.values()}
     assert scheduled
     assert scheduled - set(celery.app.tasks) == set()
+
+
+def test_webhooks_wait_in_a_queue_of_their_own_and_every_queue_has_a_worker() -> None:
+    router = celery.app.amqp.router
+    queues = {name: router.route({}, name)["queue"].name for name in celery.app.tasks}
+    assert [name for name, queue in queues.items() if queue == "webhooks"] == [
+        "marketing.tasks.send_due_deliveries"
+    ]
+    assert set(queues.values()) == {celery.app.conf.task_default_queue, "webhooks"}
+    supervised = [service.command for service in supervisor._celery(Path("bin"), {})]
+    workers = [command for command in supervised if "worker" in command]
+    assert [command[command.index("--queues") + 1] for command in workers if "--queues" in command] == [
+        "webhooks"
+    ]
+    assert len(workers) == 2
+    assert "--queues webhooks" in (settings.BASE_DIR / "script" / "start").read_text()
+    assert "command: [webhooks]" in (settings.BASE_DIR / "compose.yaml").read_text()
+
+
+@pytest.mark.parametrize(("queues", "beats"), [(None, True), (["webhooks"], False)])
+def test_only_the_worker_of_the_default_queue_speaks_for_the_background_work(
+    queues: list[str] | None, beats: bool
+) -> None:
+    app = celery.CloudposCelery("other", set_as_current=False)
+    app.conf.task_create_missing_queues = True
+    app.amqp.queues.select(queues)
+    worker = SimpleNamespace(app=app)
+    assert celery.Heartbeat(worker).include_if(worker) is beats
+
+
+def test_what_beat_could_not_send_is_one_line_of_the_log() -> None:
+    stack = ["  File ...", "  File ..."]
+    record = logging.LogRecord(
+        "celery.beat", logging.ERROR, __file__, 1, "Message Error: %s\n%s", ("no broker", stack), None
+    )
+    assert celery.say_it_shortly(record) is True
+    assert (record.getMessage(), record.levelname) == ("no broker", "WARNING")
+    other = logging.LogRecord("celery.beat", logging.ERROR, __file__, 1, "beat: %s", ("stopped",), None)
+    assert celery.say_it_shortly(other) is True
+    assert (other.getMessage(), other.levelname) == ("beat: stopped", "ERROR")
 
 
 def test_only_json_is_accepted() -> None:

@@ -136,7 +136,14 @@ def test_one_signal_ends_every_process(installation: Installation, number: signa
     installation.start()
     installation.wait_until_welcome()
     assert installation.status() == 200
-    for words in (("gunicorn",), ("celery", "worker"), ("celery", "beat"), ("postgres",), ("redis",)):
+    for words in (
+        ("gunicorn",),
+        ("celery", "--concurrency"),
+        ("celery", "webhooks@"),
+        ("celery", "beat"),
+        ("postgres",),
+        ("redis",),
+    ):
         assert installation.running(*words), words
     # Only the first start migrates.
     assert "Migrations:" not in installation.log()
@@ -156,6 +163,8 @@ def test_what_dies_is_started_again(installation: Installation) -> None:
             lambda words=words, victim=victim: any(p.pid != victim.pid for p in installation.running(*words))
         )
     wait_for(lambda: '"database":"up","cache":"up","broker":"up"' in installation.body())
+    # The workers wait for their broker instead of ending with it.
+    assert "worker ended" not in installation.log() and "webhooks ended" not in installation.log()
     wait_for(lambda: installation.status("/health/ready") == 200)
 
     assert installation.stop(signal.SIGINT) == 0
@@ -201,6 +210,15 @@ def test_a_second_server_on_the_same_folder_is_refused(installation: Installatio
     assert "another script/server runs" in installation.log()
     assert installation.status() == 200
     assert installation.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize(("port", "said"), [("abc", "not a whole number"), ("70000", "not a TCP port")])
+def test_a_port_that_is_none_is_said_in_one_line(installation: Installation, port: str, said: str) -> None:
+    installation.start(PORT=port)
+    assert installation.process is not None
+    assert installation.process.wait(timeout=60) == 1
+    assert said in installation.log()
+    assert "Traceback" not in installation.log()
 
 
 def test_a_taken_port_is_said_before_anything_else_happens(installation: Installation) -> None:
