@@ -112,10 +112,12 @@ def prefix_query(*, search_key: str, text: str) -> str | None:
     for word in [w for w in groups if w][:QUERY_WORDS_MAX]:
         word = word[:WORD_CHARS_MAX]
         term = f"{_quoted(f'{search_key}:{WORD}{word}')}:*"
-        # A national trunk zero, or the 00 before a country, is not part of E.164.
-        national = word.lstrip("0") if word.isdecimal() and word.isascii() else ""
-        if len(national) >= PHONE_DIGITS_MIN:
-            term = f"({term} | {_quoted(f'{search_key}:{DIGITS}{national}')}:*)"
+        if word.isdecimal() and word.isascii():
+            # A national trunk zero, or the 00 before a country, is not part of E.164; a zero inside a number is.
+            for run in dict.fromkeys((word, word.lstrip("0"))):
+                if len(run) >= PHONE_DIGITS_MIN:
+                    term += f" | {_quoted(f'{search_key}:{DIGITS}{run}')}:*"
+            term = f"({term})"
         terms.append(term)
     return " & ".join(terms) or None
 

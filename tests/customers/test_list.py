@@ -151,6 +151,13 @@ def test_four_digits_of_a_phone_match_anywhere_to_the_end(
     assert found(shop, query=query) == (["Alice"] if finds or not assume else [])
 
 
+@pytest.mark.parametrize("query", ["0460", "0012", "00120460", "079 0012 0460"])
+def test_digits_of_a_phone_may_begin_with_zero(shop: Shop, make: Make, query: str) -> None:
+    make("Alice", phone="+447900120460")
+    make("Bob", phone="+447911123461")
+    assert found(shop, query=query) == ["Alice"]
+
+
 def test_a_customer_number_from_its_start(shop: Shop, alice: Customer, bob: Customer) -> None:
     assert found(shop, query=alice.customer_number) == ["Alice"]
     assert "Alice" in found(shop, query=alice.customer_number[:6])
