@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from cloudpos.tenancy.models import Store
 from customers import listing
@@ -379,6 +381,34 @@ def test_what_is_frequent_is_not_counted_again(
                 "customers"
             ]
         assert [row["firstName"] for row in names] == ["Ann", "Ben"]
+
+
+def test_a_large_merchant_is_sampled_before_its_matches_are_collected(
+    shop: Shop, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    five(with_tag(make))
+    for name, value in {"SEARCH_CANDIDATES_MAX": 3, "SAMPLED_FROM": 5, "SAMPLE_ROWS": 5, "SURELY": 1}.items():
+        monkeypatch.setattr(listing, name, value)
+    shop.cashier.get("/customers?query=nobody")
+    with CaptureQueriesContext(connection) as queries:
+        data = shop.cashier.get("/customers?tags=five&limit=2").json()["data"]
+    assert (data["total"], data["totalIsExact"], len(data["customers"])) == (3, False, 2)
+    assert not [query for query in queries if "hit AS MATERIALIZED" in query["sql"]]
+    # What the sample does not promise is counted.
+    assert found(shop, query="ben") == ["Ben"]
+
+
+def test_pages_beyond_the_middle_are_walked_to_from_the_end(shop: Shop, make: Make) -> None:
+    five(with_tag(make))
+    shop.cashier.get("/customers?limit=1&page=2")
+    pages = []
+    for page in range(1, 7):
+        with CaptureQueriesContext(connection) as queries:
+            rows = shop.cashier.get(f"/customers?limit=1&page={page}").json()["data"]["customers"]
+        assert ("greatest(least(" in queries[0]["sql"]) is (page > 3)
+        pages += [row["id"] for row in rows]
+    everybody = shop.cashier.get("/customers").json()["data"]["customers"]
+    assert pages == [row["id"] for row in everybody]
 
 
 @pytest.mark.parametrize(("sort_by", "sort_order"), ORDERS)
