@@ -256,7 +256,7 @@ def explain(rules: Rules | None, sale: Sale, earned: SalePoints, *, currency: st
 
 
 def _line(code: str, message: str, points: int) -> dict[str, Any]:
-    return {"code": code, "message": message, "points": points}
+    return {"code": code, "points": points, "message": message}
 
 
 def _points(number: Decimal) -> str:

@@ -39,7 +39,8 @@ State = WebhookDelivery.State
 def queue_deliveries(events: Sequence[EventRef]) -> int:
     """One delivery per event and endpoint that listens to it, in the caller's transaction. Returns how many there are.
 
-    An endpoint hears of what was recorded since it was made, also when an older event is relayed late. Harmless when run twice. A test event is for one endpoint and queued by its sender.
+    An endpoint hears of what was recorded since it was made, also when an older event is relayed late.
+    Harmless when run twice. A test event is for one endpoint and queued by its sender.
     """
     webhooks: dict[uuid.UUID, list[tuple[uuid.UUID, list[str], datetime]]] = defaultdict(list)
     listening = Webhook.objects.filter(

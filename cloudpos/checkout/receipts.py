@@ -54,14 +54,15 @@ def next_tier(tier: TierRule | None, spend_cents: int) -> dict[str, Any] | None:
     if tier is None:
         return None
     return {
-        "tier": tier.code,
+        # As the stored receipt has its keys (jsonb: the shorter first), so that a repetition reads like the first.
         "name": tier.name,
+        "tier": tier.code,
         "threshold": str(from_cents(tier.threshold_cents)),
         "spendToReach": str(from_cents(tier.threshold_cents - spend_cents)),
     }
 
 
-NO_PROGRAM = {"code": "no_program", "message": "This merchant has no active loyalty program", "points": 0}
+NO_PROGRAM = {"code": "no_program", "points": 0, "message": "This merchant has no active loyalty program"}
 
 
 def purchase_outcome(
@@ -106,16 +107,16 @@ def return_outcome(
     lines = [
         {
             "code": "proportion",
-            "message": f"{returned} of {sold} returned: its share of the purchase's points",
             "points": -posting.taken,
+            "message": f"{returned} of {sold} returned: its share of the purchase's points",
         }
     ]
     if posting.taken_short:
         lines.append(
             {
                 "code": "shortfall",
-                "message": "Points already spent: the balance does not go below zero",
                 "points": posting.taken_short,
+                "message": "Points already spent: the balance does not go below zero",
             }
         )
     return {
@@ -136,8 +137,8 @@ def _corrections(posting: Posting) -> list[dict[str, Any]]:
     return [
         {
             "code": "corrected",
-            "message": f"Arrived late: {purchases} corrected, beside the points above",
             "points": posting.corrected,
+            "message": f"Arrived late: {purchases} corrected, beside the points above",
         }
     ]
 

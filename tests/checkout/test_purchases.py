@@ -4,6 +4,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -176,6 +177,19 @@ def test_the_same_purchase_again_gets_the_same_receipt(shop: Shop, program: Prog
     reworded = body(alice, amount=25.5, currency="GBP")
     del reworded["customerId"]
     assert shop.cashier.post("/purchases", {**reworded, "email": "alice@example.org"}).status_code == 200
+
+
+def test_a_repeated_receipt_reads_like_the_first_byte_for_byte(
+    shop: Shop, program: Program, alice: Customer
+) -> None:
+    """A till that prints what it gets prints the same again: also the order of the keys."""
+    body = {"customerId": str(alice.pk), "transactionId": "T-SAME", "amount": "600.00"}
+    first, again = shop.cashier.post("/purchases", body), shop.cashier.post("/purchases", body)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert orjson.dumps(first.json()["data"]) == orjson.dumps(again.json()["data"])
+    body = {"transactionId": "R-SAME", "amount": "100.00"}
+    first, again = (shop.cashier.post("/purchases/T-SAME/returns", body) for _ in range(2))
+    assert orjson.dumps(first.json()["data"]) == orjson.dumps(again.json()["data"])
 
 
 def test_the_receipt_outlives_the_customer(shop: Shop, program: Program, alice: Customer) -> None:

@@ -2,6 +2,9 @@
 (function () {
   "use strict";
 
+  // Until the tabs are at work, what is not the first of them is not shown: no form that is there for a moment.
+  document.documentElement.dataset.tabs = "waiting";
+
   function openTabs(nav) {
     var form = document.getElementById("customer_form");
     var submit = document.getElementById("submit-row");
@@ -54,7 +57,8 @@
   }
 
   document.addEventListener("DOMContentLoaded", function () {
-    document.querySelectorAll("[data-tabs]").forEach(openTabs);
+    document.querySelectorAll("nav[data-tabs]").forEach(openTabs);
+    document.documentElement.dataset.tabs = "ready";
     document.querySelectorAll("form[data-confirm]").forEach(function (form) {
       form.addEventListener("submit", function (event) {
         if (!window.confirm(form.dataset.confirm)) event.preventDefault();
