@@ -25,7 +25,6 @@ class EventRef(NamedTuple):
 # As many as one request emits: their INSERT is prepared, a batch's is not worth it.
 FEW_EVENTS = 8
 _TABLE = Table(Event)
-_COLUMNS = [field.attname for field in Event._meta.concrete_fields]
 _EVENTS = Rows(Event)
 
 # Rung after a commit that wrote events; `cloudpos.apps` hangs the relay's task on it. Losing a ring loses
@@ -85,13 +84,13 @@ def emit_all(events: Sequence[Event]) -> None:
     _ring_after_commit()
 
 
-def add_events(statement: Statement, events: Sequence[Event]) -> None:
-    """`emit_all` as a part of a statement that the caller sends."""
+def add_events(statement: Statement, events: Sequence[Event], *, of: str = "") -> None:
+    """`emit_all` as a part of a statement that the caller sends; `of` as in `Statement.insert`."""
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError(
             "events are emitted inside the transaction that they report"
         )
-    statement.insert(_TABLE, [{name: getattr(each, name) for name in _COLUMNS} for each in events])
+    statement.insert(_TABLE, [_TABLE.row(each) for each in events], of=of)
     _ring_after_commit()
 
 

@@ -35,6 +35,10 @@ class Table:
             f" SELECT {columns} FROM jsonb_populate_recordset(NULL::{self.name}, %s) AS v"
         )
 
+    def row(self, instance: models.Model) -> Row:
+        """An instance's values by column, as they are."""
+        return {field.column: getattr(instance, field.attname) for field in self._model._meta.concrete_fields}
+
     @staticmethod
     def rows(rows: Sequence[Row]) -> str:
         """The parameter."""
@@ -66,12 +70,18 @@ class Statement:
         """What a part of one's own puts behind its WHERE."""
         return f"EXISTS (SELECT FROM {self.only_if})" if self.only_if else "true"
 
-    def insert(self, table: Table, rows: Sequence[Row], *, name: str = "", ending: str = "") -> None:
-        """Insert rows; `ending` is what follows (ON CONFLICT, RETURNING). Nothing is added without rows."""
+    def insert(
+        self, table: Table, rows: Sequence[Row], *, name: str = "", ending: str = "", of: str = ""
+    ) -> None:
+        """Insert rows; `ending` is what follows (ON CONFLICT, RETURNING). Nothing is added without rows.
+
+        With `of`, a column of the table, only the rows whose owner the `only_if` part returned by its id.
+        """
         if rows:
+            condition = f"{of} IN (SELECT id FROM {self.only_if})" if of else self.condition  # noqa: S608
             self.add(
                 name or f"{table.name}_new",
-                f"{table.insert} WHERE {self.condition} {ending}",
+                f"{table.insert} WHERE {condition} {ending}",
                 [table.rows(rows)],
             )
 

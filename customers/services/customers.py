@@ -1,12 +1,12 @@
 """Creating, changing and hiding customers."""
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 from django.db.models import Q
 from django.utils.timezone import now
 
@@ -16,8 +16,8 @@ from cloudpos.api.etags import require_version
 from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.drafting import draft
-from cloudpos.tenancy.rows import Rows
-from customers.events import emit, emit_all, event
+from cloudpos.tenancy.statements import Statement, Table
+from customers.events import add_events, emit, event
 from customers.identity import new_customer_number
 from customers.models import Address, Consent, Customer, Event, Preferences
 from customers.services.addresses import (
@@ -36,13 +36,16 @@ from customers.services.profile import (
     apply_profile,
     index_customer,
     taken,
+    tsvector,
 )
 
 # A random number that is already somebody's is drawn again; ten billion numbers make two draws a rarity.
 NUMBER_DRAWS_MAX = 5
 
-_CUSTOMERS = Rows(Customer)
-_ADDRESSES = Rows(Address)
+_CUSTOMERS = Table(Customer)
+_ADDRESSES = Table(Address)
+_CONSENTS = Table(Consent)
+_PREFERENCES = Table(Preferences)
 
 
 @dataclass(slots=True)
@@ -213,59 +216,66 @@ def _create(
             outcomes.append(drafts[index].customer)
         except ApiError as exc:
             outcomes.append(exc)
-    refused = _insert([each.customer for each in drafts.values()], search_key=access.search_key)
-    for index, each in list(drafts.items()):
+    refused = _insert(list(drafts.values()), access=access)
+    for index, each in drafts.items():
         if each.customer.pk in refused:
             outcomes[index] = refused[each.customer.pk]
-            del drafts[index]
-    kept = list(drafts.values())
-    _insert_parts(kept)
-    emit_all([happened for each in kept for happened in _created_events(each, access)])
     return outcomes
 
 
-def _insert(customers: Iterable[Customer], *, search_key: str) -> dict[uuid.UUID, ApiError]:
-    """Insert rows in one statement, and say of those that could not be why: by id.
+def _insert(drafts: Sequence[Draft], *, access: Access) -> dict[uuid.UUID, ApiError]:
+    """Insert customers with their parts and events, and say of those that could not be why: by id.
 
     ON CONFLICT instead of an error: the transaction stays usable, without a savepoint, and two callers at the same
     moment are told apart by the unique indexes alone. Rows go in the order of their keys, so that two batches with
     the same people wait for each other instead of deadlocking.
     """
-    pending = sorted(customers, key=lambda c: (c.email_key, c.phone))
+    pending = sorted(drafts, key=lambda each: (each.customer.email_key, each.customer.phone))
     refused: dict[uuid.UUID, ApiError] = {}
     for _ in range(NUMBER_DRAWS_MAX):
         if not pending:
             break
-        done = _insert_new(pending)
-        pending = [customer for customer in pending if customer.pk not in done]
-        for customer in list(pending):
-            holder = _holder(customer)
+        done = _insert_new(pending, access=access)
+        pending = [each for each in pending if each.customer.pk not in done]
+        for each in list(pending):
+            holder = _holder(each.customer)
             if holder is not None:
-                refused[customer.pk] = holder
-                pending.remove(customer)
+                refused[each.customer.pk] = holder
+                pending.remove(each)
             else:
-                customer.customer_number = new_customer_number()
-                index_customer(customer, search_key=search_key)
-    for customer in pending:
-        refused[customer.pk] = Conflict()
+                each.customer.customer_number = new_customer_number()
+                index_customer(each.customer, search_key=access.search_key)
+    for each in pending:
+        refused[each.customer.pk] = Conflict()
     return refused
 
 
-def _insert_new(customers: Sequence[Customer]) -> set[uuid.UUID]:
-    """Insert what conflicts with nothing. The ids that are in."""
-    return {found for (found,) in _CUSTOMERS.insert(customers, ending="ON CONFLICT DO NOTHING RETURNING id")}
-
-
-def _insert_parts(drafts: Sequence[Draft]) -> None:
-    addresses = [address for each in drafts for address in each.addresses]
-    if addresses:
-        _ADDRESSES.insert(addresses)
-    consents = [consent for each in drafts for consent in each.consents]
-    if consents:
-        Consent.objects.bulk_create(consents)
-    preferences = [each.preferences for each in drafts if each.preferences is not None]
-    if preferences:
-        Preferences.objects.bulk_create(preferences)
+def _insert_new(drafts: Sequence[Draft], *, access: Access) -> set[uuid.UUID]:
+    """Insert what conflicts with nothing, with all that hangs on it, in one statement. The ids that are in."""
+    statement = Statement()
+    statement.insert(
+        _CUSTOMERS,
+        [{**_CUSTOMERS.row(each.customer), "search": tsvector(each.customer.search)} for each in drafts],
+        name="made",
+        ending="ON CONFLICT DO NOTHING RETURNING id",
+    )
+    statement.only_if = "made"
+    parts: list[tuple[Table, list[Any]]] = [
+        (_ADDRESSES, [address for each in drafts for address in each.addresses]),
+        (_CONSENTS, [consent for each in drafts for consent in each.consents]),
+        (_PREFERENCES, [each.preferences for each in drafts if each.preferences is not None]),
+    ]
+    for table, rows in parts:
+        statement.insert(table, [table.row(row) for row in rows], of="customer_id")
+    happened = [happened for each in drafts for happened in _created_events(each, access)]
+    add_events(statement, happened, of="customer_id")
+    (ids,) = statement.execute("SELECT array(SELECT id FROM made)")
+    done = set(ids)
+    for each in drafts:
+        if each.customer.pk in done:
+            each.customer._state.adding = False
+            each.customer._state.db = DEFAULT_DB_ALIAS
+    return done
 
 
 def _holder(customer: Customer) -> Conflict | None:

@@ -1,7 +1,7 @@
 """From what a caller says of a customer to the columns of its row: normalised, checked, indexed."""
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -136,6 +136,11 @@ def _incomplete(customer: Customer) -> list[FieldError]:
         message = "Give at least a name, a company, an e-mail address or a phone number."
         return [FieldError("firstName", message, "required")]
     return []
+
+
+def tsvector(lexemes: Iterable[str]) -> str:
+    """Lexemes as PostgreSQL writes them, for where no placeholder of the field's is."""
+    return " ".join("'" + each.replace("\\", "\\\\").replace("'", "''") + "'" for each in lexemes)
 
 
 def index_customer(customer: Customer, *, search_key: str) -> None:
