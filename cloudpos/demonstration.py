@@ -92,9 +92,18 @@ def _tell_planner() -> None:
             cursor.execute(f"ANALYZE {connection.ops.quote_name(model._meta.db_table)}")
 
 
+def owner_email(slug: str) -> str:
+    """Who owns a merchant that `open_without_sales` opened."""
+    return f"owner@{slug}.example"
+
+
 def open_without_sales(*, slug: str, at: datetime) -> Access:
-    """Another merchant with the same shops and customers, but nothing sold yet: to replay the sales into."""
-    access = _open(slug=slug, emails={f"till@{slug}.example": ("Till", Role.SERVICE)}, is_active=True)
+    """Another merchant with the same shops and customers, but nothing sold yet: to replay the sales into.
+
+    Its people are `owner_email(slug)`, who logs in with PASSWORD, and a till.
+    """
+    people = {owner_email(slug): ("Owner", Role.OWNER), f"till@{slug}.example": ("Till", Role.SERVICE)}
+    access = _open(slug=slug, emails=people, is_active=True)
     load_customers(access=access, rows=_customer_rows(access, _stores(access), reader.last_day(at)))
     return access
 

@@ -48,6 +48,9 @@ class Command(BaseCommand):
         if options["open"]:
             slug = options["open"]
             demonstration.open_without_sales(slug=slug, at=now())
+            self.stdout.write(
+                f"In the admin log in as {demonstration.owner_email(slug)} with {demonstration.PASSWORD}"
+            )
         merchant = Merchant.objects.filter(slug=slug).first()
         if merchant is None:
             raise CommandError(f"There is no merchant {slug!r}")

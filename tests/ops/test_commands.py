@@ -1,0 +1,50 @@
+"""Commands for people: the shell of the database, and where everything is."""
+
+import subprocess
+from io import StringIO
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.utils.timezone import now
+
+from cloudpos import demonstration
+from cloudpos.management.commands.welcome import manage
+from cloudpos.tenancy.models import Membership, Role
+
+
+def test_dbshell_reaches_the_database_where_no_psql_is_installed(
+    db: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    call_command("dbshell", "--", "-Atc", "SELECT count(*) > 0 FROM django_migrations")
+    assert capfd.readouterr().out == "t\n"
+
+
+def test_the_line_that_welcome_prints_can_be_pasted(
+    db: None, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("PORT", "3999")
+    monkeypatch.setenv("DATA_DIR", "/srv/a b")
+    monkeypatch.chdir(settings.BASE_DIR)
+    assert manage("welcome").startswith("DATA_DIR='/srv/a b' PORT=3999 ")
+    out = StringIO()
+    call_command("welcome", stdout=out)
+    assert manage("createsuperuser") in out.getvalue()
+    # Running it starts no engines.
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setenv("REDIS_URL", "none")
+    for folder in (settings.BASE_DIR, tmp_path_factory.getbasetemp()):
+        monkeypatch.chdir(folder)
+        pasted = subprocess.run(
+            manage("version"), shell=True, check=True, capture_output=True, text=True, cwd=folder
+        )
+        assert pasted.stdout.startswith("5.")
+
+
+def test_a_merchant_opened_for_a_replay_has_an_owner_who_can_log_in(db: None) -> None:
+    access = demonstration.open_without_sales(slug="corner-shop", at=now())
+    owner = Membership.objects.for_merchant(access.merchant_id).get(role=Role.OWNER).user
+    assert owner.email == demonstration.owner_email("corner-shop") == "owner@corner-shop.example"
+    assert owner.check_password(demonstration.PASSWORD)
+    assert owner.is_staff
