@@ -48,3 +48,14 @@ def test_a_merchant_opened_for_a_replay_has_an_owner_who_can_log_in(db: None) ->
     assert owner.email == demonstration.owner_email("corner-shop") == "owner@corner-shop.example"
     assert owner.check_password(demonstration.PASSWORD)
     assert owner.is_staff
+
+
+def test_the_readme_names_every_command_of_ours() -> None:
+    ours = {
+        path.stem
+        for path in settings.BASE_DIR.glob("**/management/commands/*.py")
+        if path.stem != "__init__" and ".venv" not in path.parts
+    }
+    assert "sweep" in ours
+    readme = (settings.BASE_DIR / "README.md").read_text()
+    assert {name for name in ours if f"| `{name}" not in readme} == set()
