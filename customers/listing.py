@@ -1,11 +1,10 @@
-"""One page of customers and its total, in two statements whatever the filters and however many customers there are.
+"""One page of customers and its total, in one statement as a rule, however many customers there are.
 
 Three plans; why and how fast: ADR 0004.
 
 - What the counters know (no filter, or status, type, segment and tier alone): the total is their sum, and the page is
   read from the sort order's index.
-- Few rows match: all of them, at most CANDIDATES_MAX (or SEARCH_CANDIDATES_MAX), are counted, sorted and paged in one
-  statement.
+- Few rows match: all of them, at most CANDIDATES_MAX (or SEARCH_CANDIDATES_MAX), are counted, sorted and paged.
 - More rows match: the total is said to be that bound and not exact, and the page is found by walking the sort order's
   index: where many match, the next twenty are near.
 """
@@ -373,8 +372,8 @@ class _Plan:
 def _run(sql: str, params: Sequence[Any], *, prepared: bool = False) -> list[Any]:
     """The rows of a statement whose best plan depends on its values, unless it may be `prepared`.
 
-    The values are written into the text: a prepared statement would soon get a plan for any values, which reads all
-    of a large merchant for a word that three customers have.
+    Otherwise the values are written into the text: a plan for any values would read all of a large merchant for the
+    three customers whom a date or an amount leaves.
     """
     with connection.cursor() as cursor:
         if prepared:
