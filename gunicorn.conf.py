@@ -66,7 +66,6 @@ def post_fork(server, worker):
     # A connection may not be used on both sides of a fork.
     for connection in connections.all(initialized_only=True):
         connection.close()
-        connection.close_pool()
     caches.close_all()
 
 

@@ -10,11 +10,10 @@ class CloudposConfig(AppConfig):
         from cloudpos import outbox
         from cloudpos.celery import app, enqueue
         from cloudpos.doorbell import Doorbell
-        from cloudpos.postgres import look_at_pooled_connections, read_times_fast
+        from cloudpos.postgres import read_times_fast
         from customers.events import on_new_events
 
         read_times_fast()
-        look_at_pooled_connections()
         # Every process knows every task: the web asks for them by name.
         app.autodiscover_tasks(force=True)
         if settings.CELERY_BROKER_URL:

@@ -95,7 +95,7 @@ DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 _options = DATABASES["default"].setdefault("OPTIONS", {})
 # A socket's folder comes as an option, which `manage.py dbshell` would not look at.
 DATABASES["default"]["HOST"] = _options.pop("host", "") or DATABASES["default"]["HOST"]
-_options["connect_timeout"] = 3
+_options["connect_timeout"] = 2
 _options["application_name"] = "cloudpos"
 # A database host that vanishes sends no farewell: without these a statement would wait for it for a quarter of an hour.
 _options |= {"tcp_user_timeout": 5_000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2}
@@ -104,23 +104,14 @@ STATEMENT_TIMEOUT_MS = _int("STATEMENT_TIMEOUT_MS", 5_000)
 _options["options"] = (
     f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
 )
-DATABASE_POOL_SIZE = _int("DATABASE_POOL_SIZE", 10)
-if DATABASE_POOL_SIZE and ENVIRONMENT != "test":
-    _options["pool"] = {
-        "min_size": 1,
-        "max_size": DATABASE_POOL_SIZE,
-        "timeout": 2.5,
-        "max_idle": 300,
-        # Then the next request tries by itself. Trying in the background for longer, at intervals that double, would leave
-        # requests waiting for the next try when the database has long been back.
-        "reconnect_timeout": 1.0,
-    }
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # PostgreSQL takes longer to plan a look-up than to do it: a statement that a connection sends again and again is prepared
 # (from this many times on; 0 is never, for a pooler that knows no prepared statements). See docs/adr/0010-hot-path.md.
 _options["server_side_binding"] = True
 _options["prepare_threshold"] = _int("DATABASE_PREPARE_AFTER", 5) or None
-DATABASES["default"]["CONN_MAX_AGE"] = 0
+# A connection per thread, kept: threads are few, and a pool costs a tenth of a look-up.
+DATABASES["default"]["ENGINE"] = "cloudpos.postgres"
+DATABASES["default"]["CONN_MAX_AGE"] = None
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["ATOMIC_REQUESTS"] = False
 
 if REDIS_URL:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 import time
 
-from psycopg_pool import PoolTimeout
+from cloudpos.postgres import NoConnection
 
 REST_SECONDS = 1.0
 PROBE_SECONDS_MAX = 5.0
 
 
 class DatabaseCircuit:
-    """Opened by a connection that the pool could not give within its timeout.
+    """Opened by a connection that could not be made.
 
-    Without it every thread would wait out that timeout for every request, and callers would queue for threads
+    Without it every thread would wait out the timeout of connecting for every request, and callers would queue for threads
     far longer than the three seconds in which they are promised an answer.
     """
 
@@ -35,7 +35,7 @@ class DatabaseCircuit:
 
     def saw(self, exc: BaseException) -> None:
         """Told of every database error."""
-        if isinstance(exc, PoolTimeout) or isinstance(exc.__cause__, PoolTimeout):
+        if isinstance(exc, NoConnection) or isinstance(exc.__cause__, NoConnection):
             with self._lock:
                 self._closed_to_all_until = time.monotonic() + REST_SECONDS
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 from django.test import Client
-from psycopg_pool import PoolTimeout
 
 from cloudpos.api import availability
+from cloudpos.postgres import NoConnection
 from tests.api import sample
 
 pytestmark = pytest.mark.django_db
@@ -23,22 +23,22 @@ def clock(monkeypatch) -> list[float]:
 
 def raised(cause: BaseException | None) -> Any:
     def run() -> None:
-        raise OperationalError("couldn't get a connection after 2.50 sec") from cause
+        raise OperationalError("connection refused") from cause
 
     return run
 
 
 def status(client: Client) -> int:
-    return client.get("/api/v1/fail/pool").status_code
+    return client.get("/api/v1/fail/away").status_code
 
 
 def test_circuit(anonymous: Client, clock, monkeypatch) -> None:
-    monkeypatch.setitem(sample.FAILURES, "pool", raised(PoolTimeout()))
-    response = anonymous.get("/api/v1/fail/pool")
+    monkeypatch.setitem(sample.FAILURES, "away", raised(NoConnection()))
+    response = anonymous.get("/api/v1/fail/away")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
     # The database is back, nobody has found out yet.
-    monkeypatch.setitem(sample.FAILURES, "pool", lambda: None)
-    refused = anonymous.get("/api/v1/fail/pool")
+    monkeypatch.setitem(sample.FAILURES, "away", lambda: None)
+    refused = anonymous.get("/api/v1/fail/away")
     assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
     clock[0] += availability.REST_SECONDS
     assert status(anonymous) == 200
@@ -50,12 +50,12 @@ def test_one_probe_at_a_time(anonymous: Client, clock, monkeypatch) -> None:
 
     def probe() -> None:
         meanwhile.append(anonymous.get("/api/v1/open").status_code)
-        raised(PoolTimeout())()
+        raised(NoConnection())()
 
-    monkeypatch.setitem(sample.FAILURES, "pool", raised(PoolTimeout()))
+    monkeypatch.setitem(sample.FAILURES, "away", raised(NoConnection()))
     status(anonymous)
     clock[0] += availability.REST_SECONDS
-    monkeypatch.setitem(sample.FAILURES, "pool", probe)
+    monkeypatch.setitem(sample.FAILURES, "away", probe)
     assert status(anonymous) == 503
     assert meanwhile == [503]
     assert status(anonymous) == 503
@@ -64,7 +64,7 @@ def test_one_probe_at_a_time(anonymous: Client, clock, monkeypatch) -> None:
 
 def test_a_probe_that_never_returns_is_not_the_last(anonymous: Client, clock, monkeypatch) -> None:
     circuit = availability.database
-    circuit.saw(PoolTimeout())
+    circuit.saw(NoConnection())
     clock[0] += availability.REST_SECONDS
     assert [circuit.rests(), circuit.rests()] == [False, True]
     clock[0] += availability.PROBE_SECONDS_MAX
@@ -72,13 +72,13 @@ def test_a_probe_that_never_returns_is_not_the_last(anonymous: Client, clock, mo
 
 
 def test_a_probe_that_is_refused_for_another_reason_will_do(anonymous: Client, clock) -> None:
-    availability.database.saw(PoolTimeout())
+    availability.database.saw(NoConnection())
     clock[0] += availability.REST_SECONDS
     assert anonymous.get("/api/v1/echo").status_code == 401
     assert anonymous.get("/api/v1/open").status_code == 200
 
 
 def test_other_database_errors_refuse_nobody(anonymous: Client, clock, monkeypatch) -> None:
-    monkeypatch.setitem(sample.FAILURES, "pool", raised(None))
+    monkeypatch.setitem(sample.FAILURES, "away", raised(None))
     assert status(anonymous) == 503
     assert anonymous.get("/api/v1/open").status_code == 200

@@ -16,7 +16,7 @@ from tests.ops.processes import wait_for
 @pytest.fixture
 def other_session(db: None) -> Iterator[psycopg.Connection]:
     parameters = connection.get_connection_params()
-    for ours in ("context", "cursor_factory", "prepare_threshold", "pool"):
+    for ours in ("context", "cursor_factory", "prepare_threshold"):
         parameters.pop(ours, None)
     with psycopg.connect(**parameters, autocommit=True) as session:
         yield session

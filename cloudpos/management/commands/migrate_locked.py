@@ -21,9 +21,6 @@ class Command(BaseCommand):
         self._wait_for_database()
         # A connection of its own: a migration may close the one it runs on, and the lock with it.
         lock = connections[DEFAULT_DB_ALIAS].copy()
-        lock.settings_dict["OPTIONS"] = {
-            name: value for name, value in lock.settings_dict.get("OPTIONS", {}).items() if name != "pool"
-        }
         try:
             with lock.cursor() as cursor:
                 # The first replica may take minutes; the limits of requests don't hold for waiting for it.
