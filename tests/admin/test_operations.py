@@ -86,6 +86,12 @@ def test_merge_shows_what_wins_then_does_it(manager: Client, regulars: Regulars)
     preview = manager.get(url).content.decode()
     assert "Nothing has happened yet" in preview
     assert "£642.50" in preview
+    # What Bob's purchase earns more, because Alice had reached a tier before it.
+    together = alice.points + bob.points
+    assert f"{alice.points} + {bob.points} = {together} points" in preview
+    more = re.search(r"(\d+) points? more: .* The balance is then (\d+)\.", preview)
+    assert more is not None
+    assert int(more[1]) == int(more[2]) - together > 0
     assert not Merge.objects.exists()
     shown = manager.post(
         url, {"source": str(bob.pk), "from_source": "email", "preview": "1"}
@@ -96,6 +102,7 @@ def test_merge_shows_what_wins_then_does_it(manager: Client, regulars: Regulars)
     text = follow(manager, url, source=str(bob.pk), from_source="email")
     assert f"Customer {bob.customer_number} was merged into this one." in text
     alice.refresh_from_db()
+    assert alice.points == int(more[2])
     assert (str(alice.total_spent), alice.email, alice.first_name) == (
         "642.50",
         "bob@corner-shop.test",
@@ -140,6 +147,11 @@ def test_erasing_needs_the_customer_number(manager: Client, regulars: Regulars) 
     follow(manager, page(alice, "remove"))  # its name is in the admin's history now
     receipt = follow(manager, url, customer_number=f" {alice.customer_number} ")
     assert "What stays, and why" in receipt
+    # In words, not in the names that the export and the tables have.
+    for words in ("The customer&#x27;s record", "Points ledger", "IP address"):
+        assert words in receipt
+    for code in ("loyaltyTransactions", "purchaseItems", "storedAnswers", "external_id"):
+        assert code not in receipt
     alice.refresh_from_db()
     assert (alice.first_name, alice.email, alice.notes) == ("", "", "")
     assert Purchase.objects.filter(customer=alice).count() == 2

@@ -214,6 +214,9 @@ class TenantAdmin(TenantScope):
     ) -> Any:
         row = context.get("original")
         context |= {"title": f"Add {self.noun}" if row is None else self.row_title(row), "subtitle": None}
+        if self.edit_role is None and not self.has_change_permission(request, row):
+            # Nobody ever changes such a row here.
+            context["show_history"] = False
         return super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
