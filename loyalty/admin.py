@@ -1,5 +1,6 @@
 """The loyalty program, which owners shape, and its ledger, which nobody edits."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -34,7 +35,21 @@ ENTRY_LABELS = {
 }
 
 
-class TierForm(TenantForm):
+class FactorForm(TenantForm):
+    """Shows factors as people write them: 1.25, not 1.250."""
+
+    factors: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in self.factors:
+            if self.initial.get(name) is not None:
+                self.initial[name] = Decimal(f"{Decimal(self.initial[name]).normalize():f}")
+
+
+class TierForm(FactorForm):
+    factors = ("multiplier",)
+
     def _post_clean(self) -> None:
         """The service checks the ladder as a whole, and writes it."""
 
@@ -54,7 +69,9 @@ class TierInline(TenantTabularInline):
         return super().has_add_permission(request, obj) and _is_open(obj)
 
 
-class ProgramForm(TenantForm):
+class ProgramForm(FactorForm):
+    factors = ("points_per_unit",)
+
     class Meta:
         model = Program
         fields = ["name", "points_per_unit", "rounding", "point_name", "points_name"]

@@ -78,6 +78,16 @@ def test_quantities_have_no_zeros_that_mean_nothing(number: str, written: str) -
     assert quantity(Decimal(number)) == written
 
 
+def test_factors_of_the_program_neither(owner: Client, regulars: Regulars) -> None:
+    program = Program.objects.get()
+    text = owner.get(reverse("admin:loyalty_program_change", args=[program.pk])).content.decode()
+    assert re.findall(r'name="(?:points_per_unit|tiers-\d+-multiplier)" value="([^"]*)"', text)[:3] == [
+        "1",
+        "1",
+        "1.25",
+    ]
+
+
 def test_a_return_names_its_products(owner: Client, shop: Shop, regulars: Regulars) -> None:
     shop.cashier.post(
         "/purchases/corner-shop-1/returns",
