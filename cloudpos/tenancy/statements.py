@@ -23,12 +23,13 @@ class Table:
 
     def __init__(self, model: type[models.Model]) -> None:
         self.name = model._meta.db_table
-        self._model = model
+        # Attribute and column of each.
+        self._fields = [(field.attname, str(field.column)) for field in model._meta.concrete_fields]
 
     @cached_property
     def insert(self) -> str:
         """INSERT ... SELECT ... FROM one JSON parameter."""
-        columns = ", ".join(field.column for field in self._model._meta.concrete_fields)
+        columns = ", ".join(column for _, column in self._fields)
         # By the table's own row type: psycopg reads a text of more than 4,096 characters anew at each use.
         return (
             f"INSERT INTO {self.name} ({columns})"  # noqa: S608
@@ -37,7 +38,7 @@ class Table:
 
     def row(self, instance: models.Model) -> Row:
         """An instance's values by column, as they are."""
-        return {field.column: getattr(instance, field.attname) for field in self._model._meta.concrete_fields}
+        return {column: getattr(instance, name) for name, column in self._fields}
 
     @staticmethod
     def rows(rows: Sequence[Row]) -> str:
