@@ -9,6 +9,8 @@ from psycopg.pq import ConnStatus, TransactionStatus
 
 from cloudpos.postgres import NoConnection
 
+USABLE = (TransactionStatus.IDLE, TransactionStatus.INTRANS)
+
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """`DATABASES["default"]["ENGINE"] = "cloudpos.postgres"`."""
@@ -21,7 +23,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise NoConnection(str(error)) from error
 
     def is_usable(self) -> bool:
-        """Whether the server still holds the session, which is idle.
+        """Whether the server still holds the session, and no statement of its transaction failed.
 
         Asked before a request's first statement (CONN_HEALTH_CHECKS) and after one that failed. A server that ends a
         session says so on its socket: looking there takes one microsecond, asking with a statement fifty.
@@ -37,4 +39,4 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 session.consume_input()
         except psycopg.OperationalError:
             return False
-        return session.status == ConnStatus.OK and session.transaction_status == TransactionStatus.IDLE
+        return session.status == ConnStatus.OK and session.transaction_status in USABLE

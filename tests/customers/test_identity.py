@@ -179,7 +179,10 @@ def test_lexemes_carry_the_merchant() -> None:
 
 def test_a_query_is_a_conjunction_of_prefixes() -> None:
     assert prefix_query(search_key="aa", text="Zoë O'Neil") == "'aa:wzoe':* & 'aa:wo':* & 'aa:wneil':*"
-    assert prefix_query(search_key="aa", text="0207183") == "('aa:w0207183':* | 'aa:d0207183':* | 'aa:d207183':*)"
+    assert (
+        prefix_query(search_key="aa", text="0207183")
+        == "('aa:w0207183':* | 'aa:d0207183':* | 'aa:d207183':*)"
+    )
     assert prefix_query(search_key="aa", text="0044") == "('aa:w0044':* | 'aa:d0044':*)"
     assert prefix_query(search_key="aa", text="044") == "('aa:w044':*)"
     assert prefix_query(search_key="aa", text=" !? ") is None
