@@ -11,6 +11,8 @@ from cloudpos.tenancy.models import Store, TenantForeignKey, TenantModel
 from customers.models import Customer, Purchase, PurchaseReturn
 
 POINTS_PER_ENTRY_MAX = 1_000_000_000
+EXPIRY_MONTHS_MAX = 120
+GRACE_DAYS_MAX = 365
 
 
 class Program(TenantModel):
@@ -20,6 +22,10 @@ class Program(TenantModel):
         DOWN = "down", "Down to whole points"
         HALF_UP = "half_up", "To the nearest, half up"
         UP = "up", "Up to whole points"
+
+    class Expiry(models.TextChoices):
+        NONE = "none", "Never"
+        AFTER_EARNING = "after_earning", "Some months after they were earned"
 
     name = models.CharField(max_length=100, default="Loyalty")
     point_name = models.CharField(max_length=30, default="point")
@@ -31,6 +37,22 @@ class Program(TenantModel):
         help_text="Points per unit of the merchant's currency",
     )
     rounding = models.CharField(max_length=10, choices=Rounding.choices, default=Rounding.DOWN)
+    expiry = models.CharField(max_length=20, choices=Expiry.choices, default=Expiry.NONE)
+    expiry_months = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Points last at least this long, to the end of the day"
+    )
+    expiry_month_end = models.BooleanField(default=False, help_text="They last to the end of that month")
+    grace_days = models.PositiveSmallIntegerField(
+        default=0, help_text="How long points last that a cancelled redemption gives back after their time"
+    )
+    redeem_value = models.DecimalField(
+        max_digits=10,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        help_text="Money per point, in the merchant's currency; empty: points buy no money off",
+    )
+    redeem_points_min = models.IntegerField(default=1, help_text="The fewest points that are redeemed at once")
     is_active = models.BooleanField(default=True)
     revision = models.IntegerField(
         default=1, editable=False, help_text="Number of the newest of its versions"
@@ -50,6 +72,22 @@ class Program(TenantModel):
             models.CheckConstraint(
                 condition=Q(points_per_unit__gte=0, points_per_unit__lte=10_000),
                 name="loyalty_programs_rate_bounds",
+            ),
+            models.CheckConstraint(
+                condition=Q(expiry="none", expiry_months__isnull=True)
+                | Q(expiry="after_earning", expiry_months__gte=1, expiry_months__lte=EXPIRY_MONTHS_MAX),
+                name="loyalty_programs_expiry_months",
+            ),
+            models.CheckConstraint(
+                condition=Q(grace_days__lte=GRACE_DAYS_MAX), name="loyalty_programs_grace_bounds"
+            ),
+            models.CheckConstraint(
+                condition=Q(redeem_value__isnull=True) | Q(redeem_value__gt=0),
+                name="loyalty_programs_redeem_value_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(redeem_points_min__gte=1, redeem_points_min__lte=POINTS_PER_ENTRY_MAX),
+                name="loyalty_programs_redeem_points_min_bounds",
             ),
         ]
 
@@ -278,6 +316,12 @@ class Lot(TenantModel):
                 name="loyalty_lots_purchase_idx",
                 condition=Q(purchase__isnull=False),
             ),
+            # What is due, for the sweep.
+            models.Index(
+                fields=["merchant", "expires_at", "enrollment"],
+                name="loyalty_lots_due_idx",
+                condition=Q(remaining__gt=0, expires_at__isnull=False),
+            ),
         ]
 
 
@@ -289,19 +333,23 @@ class Allocation(TenantModel):
     )
     lot = TenantForeignKey(Lot, on_delete=models.PROTECT, related_name="allocations", db_index=False)
     points = models.BigIntegerField()
+    expired = models.BooleanField(default=False, help_text="The entry is the lot's expiry")
 
     class Meta:
         db_table = "loyalty_allocations"
         constraints = [
             *tenant_references("loyalty_allocations", "entry", "lot"),
             models.UniqueConstraint(fields=["merchant", "entry", "lot"], name="loyalty_allocations_uniq"),
+            models.UniqueConstraint(
+                fields=["merchant", "lot"], name="loyalty_allocations_expires_once", condition=Q(expired=True)
+            ),
             models.CheckConstraint(condition=Q(points__gt=0), name="loyalty_allocations_points_positive"),
         ]
         indexes = [models.Index(fields=["merchant", "lot"], name="loyalty_allocations_lot_idx")]
 
 
 class Shortfall(TenantModel):
-    """Points that a return or a correction should have taken back and could not, because they were spent.
+    """Points that a return or a correction should have taken back and could not, because they were spent or had expired.
 
     The balance never goes below zero (`within_balance`): the program bears the difference, and this says so. Negative
     `points` make good an earlier shortfall of the same purchase out of points it turned out to have earned.
@@ -321,6 +369,9 @@ class Shortfall(TenantModel):
         db_index=False,
     )
     points = models.BigIntegerField()
+    expired = models.BooleanField(
+        default=False, help_text="They had expired, so they are gone already: no other points are taken for them"
+    )
     recorded_at = models.DateTimeField(default=now, editable=False)
 
     class Meta:
