@@ -381,3 +381,7 @@ class Shortfall(TenantModel):
             models.CheckConstraint(condition=~Q(points=0), name="loyalty_shortfalls_points_not_zero"),
         ]
         indexes = [models.Index(fields=["merchant", "purchase"], name="loyalty_shortfalls_sale_idx")]
+
+
+# Their tables hang on those above.
+from loyalty.models_rewards import Hold, Redemption, Reward  # noqa: E402, F401

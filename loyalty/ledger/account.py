@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.utils.timezone import now
@@ -31,8 +32,8 @@ class Account:
     """A customer's enrollment in the merchant's active program, with what this posting adds to it."""
 
     __slots__ = (
-        "_first_version", "_told", "_told_tier", "allocations", "at", "balance", "book", "customer_id", "entries", "id",
-        "is_new", "last_activity_at", "lots", "merchant_id", "new_lots", "program_id", "shortfalls", "spend_cents",
+        "_first_version", "_told", "_told_tier", "allocations", "at", "balance", "book", "customer_id", "entries", "held", "id",
+        "is_new", "last_activity_at", "lots", "merchant_id", "new_lots", "program_id", "redeem_points_min", "redeem_value", "shortfalls", "spend_cents",
         "tier", "version",
     )  # fmt: skip
 
@@ -49,6 +50,9 @@ class Account:
         tier: str = "",
         spend_cents: int = 0,
         last_activity_at: datetime | None = None,
+        held: int = 0,
+        redeem_points_min: int = 1,
+        redeem_value: Decimal | None = None,
         lock: bool = True,
     ) -> None:
         self.merchant_id = merchant_id
@@ -63,6 +67,10 @@ class Account:
         self._told = 0
         self.spend_cents = spend_cents
         self.last_activity_at = last_activity_at
+        # Reserved by tills at this moment: part of the balance that only their captures may spend.
+        self.held = held
+        self.redeem_points_min = redeem_points_min
+        self.redeem_value = redeem_value
         # One instant for all of a posting: what it records, and which lots are over.
         self.at = now()
         self.entries: list[Entry] = []

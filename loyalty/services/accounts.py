@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 
 from django.db import connection
+from django.utils.timezone import now
 
 from customers.models import Customer
 from loyalty.ledger import Account
@@ -14,12 +15,16 @@ from loyalty.rules import to_cents
 from loyalty.services.programs import rule_book
 
 # The enrollment is locked after its customer; the program is only read. One statement, because a till waits for it.
+# What is held is summed here and kept nowhere: a hold is over at its instant, whether or not it was swept.
 _OPEN = """
 WITH e AS MATERIALIZED (
     SELECT id, program_id, balance, version, tier, qualifying_spend, last_activity_at
     FROM loyalty_enrollments WHERE merchant_id = %s AND customer_id = %s {lock}
 )
-SELECT p.id, p.revision, e.id, e.balance, e.version, e.tier, e.qualifying_spend, e.last_activity_at
+SELECT p.id, p.revision, p.redeem_points_min, p.redeem_value,
+    e.id, e.balance, e.version, e.tier, e.qualifying_spend, e.last_activity_at,
+    (SELECT coalesce(sum(h.points), 0)::bigint FROM loyalty_holds h
+     WHERE h.merchant_id = %s AND h.customer_id = %s AND h.state = 'held' AND h.expires_at > %s)
 FROM loyalty_programs p LEFT JOIN e ON e.program_id = p.id
 WHERE p.merchant_id = %s AND p.is_active
 """
@@ -39,15 +44,25 @@ def open_account(*, customer: Customer, lock: bool = True) -> Account | None:
 def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool = False) -> Account | None:
     """`open_account` by ids."""
     with connection.cursor() as cursor:
-        cursor.execute(_OPEN_LOCKED if lock else _OPEN_UNLOCKED, [merchant_id, customer_id, merchant_id])
+        cursor.execute(
+            _OPEN_LOCKED if lock else _OPEN_UNLOCKED,
+            [merchant_id, customer_id, merchant_id, customer_id, now(), merchant_id],
+        )
         row = cursor.fetchone()
     if row is None:
         return None
-    program_id, revision, enrollment_id, balance, version, tier, spend, last_activity_at = row
+    program_id, revision, redeem_points_min, redeem_value, enrollment_id, *row = row
+    balance, version, tier, spend, last_activity_at, held = row
     book = rule_book(merchant_id=merchant_id, program_id=program_id, revision=revision)
     if enrollment_id is None:
         return Account(
-            merchant_id=merchant_id, customer_id=customer_id, program_id=program_id, book=book, lock=lock
+            merchant_id=merchant_id,
+            customer_id=customer_id,
+            program_id=program_id,
+            book=book,
+            redeem_points_min=redeem_points_min,
+            redeem_value=redeem_value,
+            lock=lock,
         )
     return Account(
         merchant_id=merchant_id,
@@ -60,6 +75,9 @@ def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool =
         tier=tier,
         spend_cents=to_cents(spend),
         last_activity_at=last_activity_at,
+        held=held,
+        redeem_points_min=redeem_points_min,
+        redeem_value=redeem_value,
         lock=lock,
     )
 
