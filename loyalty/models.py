@@ -52,7 +52,9 @@ class Program(TenantModel):
         blank=True,
         help_text="Money per point, in the merchant's currency; empty: points buy no money off",
     )
-    redeem_points_min = models.IntegerField(default=1, help_text="The fewest points that are redeemed at once")
+    redeem_points_min = models.IntegerField(
+        default=1, help_text="The fewest points that are redeemed at once"
+    )
     is_active = models.BooleanField(default=True)
     revision = models.IntegerField(
         default=1, editable=False, help_text="Number of the newest of its versions"
@@ -370,7 +372,8 @@ class Shortfall(TenantModel):
     )
     points = models.BigIntegerField()
     expired = models.BooleanField(
-        default=False, help_text="They had expired, so they are gone already: no other points are taken for them"
+        default=False,
+        help_text="They had expired, so they are gone already: no other points are taken for them",
     )
     recorded_at = models.DateTimeField(default=now, editable=False)
 
@@ -385,3 +388,4 @@ class Shortfall(TenantModel):
 
 # Their tables hang on those above.
 from loyalty.models_rewards import Hold, Redemption, Reward  # noqa: E402, F401
+from loyalty.models_rollups import Rollup, RollupAccount, RollupDay, RollupLots, RollupSettlement  # noqa: E402, F401
