@@ -1,15 +1,20 @@
 """Named people and stores, made the way users make them."""
 
 import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from django.db import connections
 from django.test import Client
 
 from cloudpos.tenancy.access import Access, access_for, forget_access
 from cloudpos.tenancy.models import Membership, Merchant, Role, Store, User
 from cloudpos.tenancy.tokens import mint_access_token
+
+T = TypeVar("T")
 
 
 class ApiClient(Client):
@@ -80,6 +85,19 @@ def make_shop(
         Membership.objects.create(merchant=merchant, user=user, role=role)
         clients[role.value] = ApiClient(user_id=user.pk, store_id=store.pk)
     return Shop(merchant=merchant, store=store, **clients)
+
+
+def meanwhile(call: Callable[[], T]) -> T:
+    """Somebody else's `call`, on a connection of their own and committed when this returns."""
+
+    def run() -> T:
+        try:
+            return call()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result(20)
 
 
 @pytest.fixture(autouse=True)

@@ -87,7 +87,14 @@ def record_return(
         return repeated
     purchase = _find_purchase(access, purchase_transaction_id, back.get("purchase_store_id"))
     customer = _lock_owner(purchase)
-    amount, lines, returned = _what_comes_back(purchase, back)
+    try:
+        amount, lines, returned = _what_comes_back(purchase, back)
+    except (AlreadyReturned, ReturnExceedsPurchase):
+        # Sent twice at once: the first of the two may have taken it back while this one waited for the lock.
+        repeated = _repeated(access, back["transaction_id"], digest)
+        if repeated is not None:
+            return repeated
+        raise
     new = NewReturn(
         id=new_id(),
         merchant_id=access.merchant_id,

@@ -9,11 +9,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
+from cloudpos.checkout import returns
 from cloudpos.tenancy.models import Store
 from customers.models import Customer, Event, PurchaseReturn, PurchaseReturnItem
 from customers.services import delete_customer
 from loyalty.models import LedgerEntry, Lot, Program, Shortfall
-from tests.fixtures import ApiClient, Shop
+from tests.fixtures import ApiClient, Shop, meanwhile
 from tests.tills import books, bring_back, findings, minutes, move, register, sell
 
 pytestmark = pytest.mark.django_db
@@ -159,6 +160,25 @@ def test_a_discount_is_shared_by_the_items(shop: Shop, program: Program, alice: 
     shop.cashier.post("/purchases", {**sale, "occurredAt": minutes(0).isoformat()})
     receipt = back(shop.cashier, items=[{"line": 1, "quantity": 1}]).json()["data"]
     assert receipt["return"]["amount"] == "15.00"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_return_sent_twice_at_once_gets_one_receipt(
+    shop: Shop, sold: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second looks for itself before the first has committed, and then waits for the customer's lock."""
+    seen: list[int] = []
+    lock = returns._lock_owner
+
+    def first_is_quicker(purchase: Any) -> Customer:
+        monkeypatch.setattr(returns, "_lock_owner", lock)
+        seen.append(meanwhile(lambda: back(shop.cashier)).status_code)
+        return lock(purchase)
+
+    monkeypatch.setattr(returns, "_lock_owner", first_is_quicker)
+    second = back(shop.cashier)
+    assert (seen, second.status_code) == ([201], 200)
+    assert second.json()["data"]["return"]["id"] == str(PurchaseReturn.objects.get().pk)
 
 
 @pytest.mark.parametrize(
