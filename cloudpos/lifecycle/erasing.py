@@ -113,6 +113,9 @@ def _lock_family(access: Access, customer_id: uuid.UUID) -> tuple[Customer, list
     if customer.merged_into_id is not None:
         # Merged into yet another one while we waited for the lock: that one is to be erased.
         return _lock_family(access, customer.merged_into_id)
+    if set(family_of(merchant_id=merchant_id, customer_id=top)) != set(family):
+        # A merge, or the undoing of one, was committed while we waited: somebody came, or is a person apart again.
+        return _lock_family(access, customer_id)
     return customer, others
 
 

@@ -10,9 +10,11 @@ import pytest
 from django.db import connection, transaction
 from django.db.utils import IntegrityError
 
+from cloudpos.lifecycle import erasing
 from customers.models import Consent, Customer, Erasure, Event, Purchase, PurchaseReturn
+from customers.services import lock_customers
 from loyalty.models import Enrollment, LedgerEntry
-from tests.fixtures import Shop
+from tests.fixtures import Shop, meanwhile
 from tests.lifecycle.conftest import SECRETS, Person
 
 pytestmark = pytest.mark.django_db
@@ -153,6 +155,45 @@ def test_either_id_of_a_merge_erases_both(shop: Shop, zenobia: Customer) -> None
     receipt = erase(shop, double.pk)
     assert receipt["customerId"] == str(zenobia.pk)
     assert Customer.objects.exclude(erased_at=None).count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_merge_that_is_quicker_is_erased_as_well(
+    shop: Shop, person: Person, zenobia: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was merged into the customer while the erasure waited for the lock is forgotten too."""
+    double = person("Zenniferous", email="double.private@example.com")
+
+    def merge_is_quicker(**arguments: Any) -> list[Customer]:
+        monkeypatch.setattr(erasing, "lock_customers", lock_customers)
+        path = f"/customers/{zenobia.pk}/merge"
+        assert meanwhile(lambda: shop.owner.post(path, {"sourceId": str(double.pk)})).status_code == 200
+        return lock_customers(**arguments)
+
+    monkeypatch.setattr(erasing, "lock_customers", merge_is_quicker)
+    assert shop.owner.post(f"/customers/{zenobia.pk}/erase").status_code == 200
+    double.refresh_from_db()
+    assert (double.first_name, double.email, double.erased_at is None) == ("", "", False)
+    assert not places("double.private")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_was_unmerged_meanwhile_is_not_erased(
+    shop: Shop, person: Person, zenobia: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = person("Bob")
+    merged = shop.owner.post(f"/customers/{zenobia.pk}/merge", {"sourceId": str(double.pk)}).json()["data"]
+
+    def undo_is_quicker(**arguments: Any) -> list[Customer]:
+        monkeypatch.setattr(erasing, "lock_customers", lock_customers)
+        path = f"/customers/{zenobia.pk}/merge/{merged['mergeId']}/undo"
+        assert meanwhile(lambda: shop.owner.post(path)).status_code == 200
+        return lock_customers(**arguments)
+
+    monkeypatch.setattr(erasing, "lock_customers", undo_is_quicker)
+    assert shop.owner.post(f"/customers/{zenobia.pk}/erase").status_code == 200
+    double.refresh_from_db()
+    assert (double.first_name, double.erased_at, double.deleted_at) == ("Bob", None, None)
 
 
 def test_a_deleted_customer_can_be_erased(shop: Shop, person: Person) -> None:
