@@ -8,6 +8,7 @@ what failed may be tried again with the same key.
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -54,10 +55,13 @@ def read_key(meta: dict[str, Any]) -> str | None:
     return key
 
 
-def content_hash(query_string: str, body: Any) -> bytes:
-    """Of what the request says: a body with its keys in another order is the same request."""
+def content_hash(store_id: uuid.UUID | None, query_string: str, body: Any) -> bytes:
+    """Of what the request says, and for which store: a sale of one is not another's.
+
+    A body with its keys in another order is the same request.
+    """
     canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(query_string.encode() + b"\0" + canonical).digest()
+    return hashlib.sha256(f"{store_id}\0{query_string}\0".encode() + canonical).digest()
 
 
 def _lock_number(*scope: str) -> int:

@@ -182,7 +182,9 @@ class ApiView(APIView):
             method=str(request.method),
             path=request._request.path,
             key=key,
-            body_hash=idempotency.content_hash(request._request.META.get("QUERY_STRING", ""), request.data),
+            body_hash=idempotency.content_hash(
+                access.store_id, request._request.META.get("QUERY_STRING", ""), request.data
+            ),
             work=lambda: handler(request, *self.args, **self.kwargs),
         )
 

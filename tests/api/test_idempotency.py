@@ -60,6 +60,15 @@ def test_other_content(shop: Shop) -> None:
 
 
 @pytest.mark.django_db
+def test_the_same_words_at_another_store_are_another_request(shop: Shop) -> None:
+    assert post(shop.manager).status_code == 201
+    elsewhere = ApiClient(user_id=shop.manager.user_id, store_id=Store.objects.get(code="SECOND").pk)
+    other = post(elsewhere)
+    assert other.status_code == 422
+    assert other.json()["code"] == "idempotency_key_reused"
+
+
+@pytest.mark.django_db
 def test_same_content_in_another_order(shop: Shop) -> None:
     post(shop.manager)
     again = post(shop.manager, body={"code": "SECOND", "name": "Second"})
