@@ -85,13 +85,9 @@ def emit_all(events: Sequence[Event]) -> None:
 
 
 def add_events(statement: Statement, events: Sequence[Event], *, of: str = "") -> None:
-    """`emit_all` as a part of a statement that the caller sends; `of` as in `Statement.insert`."""
-    if not transaction.get_connection().in_atomic_block:
-        raise transaction.TransactionManagementError(
-            "events are emitted inside the transaction that they report"
-        )
+    """`emit_all` as a part of the statement that they report, which the caller sends; `of` as in `Statement.insert`."""
     statement.insert(_TABLE, [_TABLE.row(each) for each in events], of=of)
-    _ring_after_commit()
+    statement.after_commit.extend(_doorbells)
 
 
 def emit_once(events: Sequence[Event]) -> list[Event]:

@@ -5,19 +5,21 @@ or a page of them, is one query.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import time
+from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any
 
 import orjson
 from django.db import connection
-from django.db.models import F, Func, TextField
+from django.db.models import F, Func, Model, TextField
 from django.db.models.expressions import Expression, RawSQL
 
 from cloudpos.api.encoding import embedded, encode
 from cloudpos.api.rendering import Column, RowShape, Schema
 from cloudpos.api.schema import Many
-from customers.models import Address, Channel, Consent, Customer, Purpose
+from customers.models import Address, Channel, Consent, Customer, Preferences, Purpose
 from customers.services.consents import DEFAULTS
 
 TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
@@ -250,6 +252,68 @@ def customer_json_by(*, column: str, merchant_id: uuid.UUID, value: str) -> dict
         return None
     blank = "" if column == "customer_number" else f' AND "customers"."{column}" <> \'\''
     return _one(f'"customers"."{column}" = %s{blank}', merchant_id, value)
+
+
+# What a new customer is known to have, besides what its row says.
+_NEW = {
+    "total_spent": "0.00",
+    "average_order_value": "0.00",
+    "addresses": _NO_ADDRESSES,
+    "preferences": _DEFAULT_PREFERENCES,
+}
+
+
+def new_customer_json(
+    customer: Customer, addresses: Sequence[Address], preferences: Preferences | None
+) -> dict[str, Any]:
+    """What `customer_json` says of a customer who was inserted with these parts just now, without a query."""
+    row = _as_inserted(CUSTOMER, customer, _NEW)
+    if addresses:
+        row["addresses"] = [
+            _as_inserted(
+                ADDRESS,
+                address,
+                {"latitude": _float(address.latitude), "longitude": _float(address.longitude)},
+            )
+            for address in sorted(addresses, key=lambda each: (not each.is_default, each.created_at, each.pk))
+        ]
+    if preferences is not None:
+        row["preferences"] = preferences_json(
+            {
+                "said": preferences.consents,
+                "language": preferences.language or None,
+                "start": _clock(preferences.quiet_hours_start),
+                "end": _clock(preferences.quiet_hours_end),
+                "weekly": preferences.max_messages_per_week,
+            }
+        )
+    return row
+
+
+def _as_inserted(shape: RowShape, instance: Model, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The shape's object from an instance's own columns; `known` has what is computed otherwise, by path."""
+    values = instance.__dict__
+    return {
+        name: known[path] if path in known else values[path] or None if blank else values[path]
+        for name, path, blank in _paths(shape)
+    }
+
+
+@cache
+def _paths(shape: RowShape) -> list[tuple[str, str, bool]]:
+    """Of each column its name, its path, and whether blank text is null outside."""
+    return [
+        (name, column.path, isinstance(column.expression, NullIfBlank))
+        for name, column in zip(shape.names, shape.columns, strict=True)
+    ]
+
+
+def _float(degrees: Decimal | None) -> float | None:
+    return None if degrees is None else float(degrees)
+
+
+def _clock(at: time | None) -> str | None:
+    return None if at is None else f"{at:%H:%M}"
 
 
 def customers_json(

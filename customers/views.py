@@ -23,12 +23,12 @@ from customers.serializers import CustomerBatchInput, CustomerInput, CustomerRow
 from customers.serializers_events import BATCH_ERROR
 from customers.services import (
     InvalidCustomer,
-    create_customer,
     create_customers,
+    create_with_parts,
     delete_customer,
     update_customer,
 )
-from customers.shapes import CUSTOMER, customers_json
+from customers.shapes import CUSTOMER, customers_json, new_customer_json
 
 BATCH = Fields(
     "CustomerBatch",
@@ -96,11 +96,13 @@ class CustomersView(ApiView):
         )
 
     def post(self, request: Any) -> HttpResponse:
-        customer = create_customer(
+        made = create_with_parts(
             access=request.access, data=self.input(CustomerInput), ip=client_address(request.META)
         )
-        row, headers = shown(request, customer.pk)
-        return envelope.created(row, path_of(customer.pk), "Customer created", headers)
+        row = new_customer_json(made.customer, made.addresses, made.preferences)
+        return envelope.created(
+            row, path_of(made.customer.pk), "Customer created", {"ETag": etag(made.customer.version)}
+        )
 
 
 class CustomerView(ApiView):

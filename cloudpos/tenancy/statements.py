@@ -6,13 +6,13 @@ same for one row and for a thousand: it is prepared once per connection, and nev
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 import orjson
-from django.db import connection, models
+from django.db import connection, models, transaction
 from psycopg.types.numeric import Int8
 
 Row = Mapping[str, Any]
@@ -65,6 +65,8 @@ class Statement:
         self._parts: list[str] = []
         self._parameters: list[Any] = []
         self.only_if = ""
+        # Called after the transaction that holds the statement, be it the statement's own.
+        self.after_commit: list[Callable[[], None]] = []
 
     @property
     def condition(self) -> str:
@@ -100,4 +102,7 @@ class Statement:
                 f"WITH {', '.join(self._parts)} {question}" if self._parts else question, parameters
             )
             row: tuple[Any, ...] = cursor.fetchone()
+        for call in self.after_commit:
+            # robust: what follows a write must not fail it.
+            transaction.on_commit(call, robust=True)
         return row

@@ -19,8 +19,10 @@ from customers.services.consents import (
     refold_consents,
 )
 from customers.services.customers import (
+    Draft,
     create_customer,
     create_customers,
+    create_with_parts,
     delete_customer,
     hide_customer,
     update_customer,
@@ -44,6 +46,7 @@ __all__ = [
     "AddressNotFound",
     "ConsentFromTheFuture",
     "CustomerNotFound",
+    "Draft",
     "EmailTaken",
     "InvalidCustomer",
     "PhoneTaken",
@@ -55,6 +58,7 @@ __all__ = [
     "change_preferences",
     "create_customer",
     "create_customers",
+    "create_with_parts",
     "delete_address",
     "delete_customer",
     "find_customer",

@@ -13,7 +13,7 @@ from django.utils.timezone import now
 from cloudpos.api.context import current_request_id
 from cloudpos.api.errors import ApiError, Conflict, FieldError
 from cloudpos.api.etags import require_version
-from cloudpos.api.transactions import use_case
+from cloudpos.api.transactions import one_statement_use_case, use_case
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.drafting import draft
 from cloudpos.tenancy.statements import Statement, Table
@@ -50,7 +50,7 @@ _PREFERENCES = Table(Preferences)
 
 @dataclass(slots=True)
 class Draft:
-    """A customer about to be inserted, with everything that hangs on it."""
+    """A customer about to be inserted, or just inserted, with everything that hangs on it."""
 
     customer: Customer
     addresses: list[Address] = field(default_factory=list)
@@ -58,8 +58,13 @@ class Draft:
     consents: list[Consent] = field(default_factory=list)
 
 
-@use_case
 def create_customer(*, access: Access, data: Mapping[str, Any], ip: str | None = None) -> Customer:
+    """`create_with_parts`, for who needs the customer alone."""
+    return create_with_parts(access=access, data=data, ip=ip).customer
+
+
+@one_statement_use_case
+def create_with_parts(*, access: Access, data: Mapping[str, Any], ip: str | None = None) -> Draft:
     """A new customer with nested `addresses` (or one `address`) and `preferences`.
 
     `data` has Python names. Its home store is the caller's unless said. Raises InvalidCustomer, and EmailTaken or
@@ -79,7 +84,10 @@ def create_customers(
 
     A row that is an error already stays it. Good rows are created whatever becomes of the others.
     """
-    return _create(rows, access=access, ip=ip)
+    return [
+        outcome.customer if isinstance(outcome, Draft) else outcome
+        for outcome in _create(rows, access=access, ip=ip)
+    ]
 
 
 @use_case
@@ -204,16 +212,16 @@ def prepare(
 
 def _create(
     rows: Sequence[Mapping[str, Any] | ApiError], *, access: Access, ip: str | None
-) -> list[Customer | ApiError]:
+) -> list[Draft | ApiError]:
     today = _today(access)
-    outcomes: list[Customer | ApiError] = []
+    outcomes: list[Draft | ApiError] = []
     drafts: dict[int, Draft] = {}
     for index, row in enumerate(rows):
         try:
             if isinstance(row, ApiError):
                 raise row
             drafts[index] = prepare(row, access=access, today=today, ip=ip)
-            outcomes.append(drafts[index].customer)
+            outcomes.append(drafts[index])
         except ApiError as exc:
             outcomes.append(exc)
     refused = _insert(list(drafts.values()), access=access)

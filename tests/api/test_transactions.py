@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection, transaction
 
-from cloudpos.api.transactions import RequestTransaction, use_case
+from cloudpos.api.transactions import RequestTransaction, one_statement_use_case, use_case
 from cloudpos.tenancy.models import Merchant
 
 
@@ -55,6 +55,24 @@ def test_it_refuses_to_run_inside_another() -> None:
         outer()
     with pytest.raises(RuntimeError, match="found is a use case"), RequestTransaction():
         outer()
+
+
+@one_statement_use_case
+def found_at_once(*, name: str) -> bool:
+    Merchant.objects.create(name=name, slug=name)
+    return connection.in_atomic_block
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_statement_needs_no_transaction_and_joins_that_of_a_request() -> None:
+    assert not found_at_once(name="alice")
+    with pytest.raises(RuntimeError, match="later"), RequestTransaction():
+        assert found_at_once(name="bob")
+        assert connection.savepoint_ids == []
+        raise RuntimeError("later")
+    with transaction.atomic(), pytest.raises(RuntimeError, match="found_at_once is a use case"):
+        found_at_once(name="carol")
+    assert [merchant.name for merchant in Merchant.objects.all()] == ["alice"]
 
 
 @pytest.mark.django_db
