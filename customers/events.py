@@ -90,6 +90,20 @@ def add_events(statement: Statement, events: Sequence[Event], *, of: str = "") -
     statement.after_commit.extend(_doorbells)
 
 
+def add_events_from(
+    statement: Statement, source: str, *, merchant_id: uuid.UUID, type: str, at: datetime
+) -> None:
+    """Events of one type out of a part of the statement, which has `id`, `customer_id`, `data` and `occurred_at`."""
+    statement.add(
+        f"{source}_events",
+        "INSERT INTO customer_events (id, merchant_id, customer_id, type, data, external_id, request_id,"  # noqa: S608
+        " occurred_at, recorded_at)"
+        f" SELECT id, %s, customer_id, %s, data, '', '', occurred_at, %s FROM {source}",
+        [merchant_id, type, at],
+    )
+    _ring_after_commit()
+
+
 def emit_once(events: Sequence[Event]) -> list[Event]:
     """`emit` for events of one merchant that carry an `external_id`: those whose id is taken are left out.
 

@@ -6,12 +6,14 @@ the currency calls them), rates and multipliers scaled by powers of ten.
 
 from __future__ import annotations
 
+import calendar
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 POINTS_PER_ENTRY_MAX = 1_000_000_000
 CENTS = 100
@@ -58,12 +60,48 @@ class TierRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Expiry:
+    """Points last `months` from when they were earned, to the end of that day or, with `month_end`, of that month.
+
+    Days and months are those of `timezone`, the merchant's when the rules were made: so a stored rule never changes.
+    """
+
+    months: int
+    month_end: bool
+    timezone: str
+
+    def ends_at(self, earned_at: datetime) -> datetime:
+        """The first instant at which the points are over: a midnight of the zone, in UTC.
+
+        A month without the day of earning counts to its last one: 31 January and a month is 28 February.
+        """
+        zone = ZoneInfo(self.timezone)
+        earned = earned_at.astimezone(zone)
+        months = earned.year * 12 + earned.month - 1 + self.months
+        year, month = divmod(months, 12)
+        last = calendar.monthrange(year, month + 1)[1]
+        day = last if self.month_end else min(earned.day, last)
+        after = date(year, month + 1, day) + timedelta(days=1)
+        return datetime(after.year, after.month, after.day, tzinfo=zone).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
-    """How a program earns during one stretch of time. `tiers` ascend by threshold."""
+    """How a program earns during one stretch of time, and how long that lasts. `tiers` ascend by threshold.
+
+    `expiry` is None when points never expire. `grace_days`: how long points last that a cancelled redemption gives back
+    after their own time.
+    """
 
     points_per_unit: Decimal
     rounding: str
     tiers: tuple[TierRule, ...] = ()
+    expiry: Expiry | None = None
+    grace_days: int = 0
+
+    def expires_at(self, earned_at: datetime) -> datetime | None:
+        """When points earned at this instant are over; None: never."""
+        return self.expiry.ends_at(earned_at) if self.expiry is not None else None
 
     def tier_for(self, spend_cents: int) -> TierRule | None:
         """The highest tier whose threshold this net spend reaches; None below the first."""
@@ -88,9 +126,14 @@ class Rules:
         return min(divide(scaled, POINT_SCALE, self.rounding), POINTS_PER_ENTRY_MAX)
 
     def as_json(self) -> dict[str, Any]:
+        expiry = self.expiry
         return {
             "pointsPerUnit": str(self.points_per_unit),
             "rounding": self.rounding,
+            "expiry": None
+            if expiry is None
+            else {"months": expiry.months, "monthEnd": expiry.month_end, "timezone": expiry.timezone},
+            "graceDays": self.grace_days,
             "tiers": [
                 {
                     "code": tier.code,
@@ -111,7 +154,15 @@ class Rules:
             for row in stored["tiers"]
         ]
         tiers.sort(key=lambda tier: tier.threshold_cents)
-        return cls(Decimal(stored["pointsPerUnit"]), stored["rounding"], tuple(tiers))
+        # Versions of before there was an expiry say nothing of it.
+        expiry = stored.get("expiry")
+        return cls(
+            Decimal(stored["pointsPerUnit"]),
+            stored["rounding"],
+            tuple(tiers),
+            Expiry(expiry["months"], expiry["monthEnd"], expiry["timezone"]) if expiry else None,
+            stored.get("graceDays", 0),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +187,10 @@ class RuleBook:
                 break
             found = rules
         return found
+
+    def expires_at(self, earned_at: datetime) -> datetime | None:
+        """When points earned at this instant are over, by the rules of that instant; None: never."""
+        return (self.at(earned_at) or self.current).expires_at(earned_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +332,7 @@ def check_tiers(tiers: Sequence[TierRule]) -> None:
 
 
 __all__ = [
+    "Expiry",
     "Outcome",
     "RuleBook",
     "Rules",

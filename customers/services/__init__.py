@@ -40,7 +40,13 @@ from customers.services.profile import (
     PhoneTaken,
     index_customer,
 )
-from customers.services.standing import add_standing, write_segments, write_standing, write_standings
+from customers.services.standing import (
+    add_points_from,
+    add_standing,
+    write_segments,
+    write_standing,
+    write_standings,
+)
 
 __all__ = [
     "AddressNotFound",
@@ -52,6 +58,7 @@ __all__ = [
     "PhoneTaken",
     "TooManyAddresses",
     "add_address",
+    "add_points_from",
     "add_standing",
     "append_consents",
     "change_address",

@@ -74,6 +74,16 @@ def add_standing(
     )  # fmt: skip
 
 
+def add_points_from(statement: Statement, source: str, *, merchant_id: uuid.UUID, at: datetime) -> None:
+    """The points of locked customers out of a part of the statement, which has `customer_id` and `points`."""
+    statement.add(
+        f"{source}_points",
+        f"UPDATE customers SET points = {source}.points, version = customers.version + 1, updated_at = %s"  # noqa: S608
+        f" FROM {source} WHERE customers.merchant_id = %s AND customers.id = {source}.customer_id",
+        [at, merchant_id],
+    )
+
+
 def write_segments(*, merchant_id: uuid.UUID, segments: Mapping[uuid.UUID, str]) -> None:
     """Write the segments of many locked customers, in their holder's transaction: one UPDATE per segment."""
     by_segment: dict[str, list[uuid.UUID]] = defaultdict(list)

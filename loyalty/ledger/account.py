@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,20 +21,23 @@ from customers.models import Event
 from loyalty.ledger.lots import Lots
 from loyalty.ledger.records import Cause, Entry, LotState, ShortfallRow
 from loyalty.ledger.tables import COLUMNS, TABLES, UPDATE_ENROLLMENT, USE_LOTS
+from loyalty.models import LedgerEntry
 from loyalty.rules import POINTS_PER_ENTRY_MAX, RuleBook, Rules, TierRule, from_cents
 
 # Asks a statement with an account's parts whether its row was written.
 WRITTEN = "(SELECT count(*) FROM account)"
 DESCRIPTION_CHARS_MAX = 500
+EXPIRED = LedgerEntry.Type.EXPIRED.value
+EXPIRED_DESCRIPTION = "Their time was over"
 
 
 class Account:
     """A customer's enrollment in the merchant's active program, with what this posting adds to it."""
 
     __slots__ = (
-        "_first_version", "_told", "_told_tier", "allocations", "at", "balance", "book", "customer_id", "entries", "held", "id",
-        "is_new", "last_activity_at", "lots", "merchant_id", "new_lots", "program_id", "redeem_points_min", "redeem_value", "shortfalls", "spend_cents",
-        "tier", "version",
+        "_first_version", "_told", "_told_tier", "allocations", "at", "balance", "book", "customer_id", "entries", "held",
+        "id", "is_new", "last_activity_at", "lots", "merchant_id", "new_lots", "program_id", "redeem_points_min",
+        "redeem_value", "shortfalls", "spend_cents", "tier", "version",
     )  # fmt: skip
 
     def __init__(
@@ -75,7 +78,8 @@ class Account:
         self.at = now()
         self.entries: list[Entry] = []
         self.new_lots: list[LotState] = []
-        self.allocations: list[tuple[uuid.UUID, uuid.UUID, int]] = []
+        # Entry, lot, points, and whether the lot expired by it.
+        self.allocations: list[tuple[uuid.UUID, uuid.UUID, int, bool]] = []
         self.shortfalls: list[ShortfallRow] = []
         self.lots = Lots(merchant_id=merchant_id, enrollment_id=self.id, is_new=self.is_new, lock=lock)
         if self.is_new:
@@ -105,17 +109,21 @@ class Account:
         points: int,
         cause: Cause,
         earned_at: datetime | None = None,
-        expires_at: datetime | None = None,
     ) -> Entry:
-        """Add points in a lot of their own. `earned_at` is `cause.at` unless given."""
+        """Add points in a lot of their own. `earned_at` is `cause.at` unless given.
+
+        They last as the rules of that moment say. What is over by now, because it arrives late, expires at once.
+        """
+        earned_at = earned_at or cause.at
         entry = self._post(type, points, cause)
-        self.open_lot(
+        lot = self.open_lot(
             entry,
             points=points,
-            earned_at=earned_at or cause.at,
-            expires_at=expires_at,
+            earned_at=earned_at,
+            expires_at=self.book.expires_at(earned_at),
             purchase_id=cause.purchase_id,
         )
+        self._expire([lot])
         return entry
 
     def credit_lots(self, *, type: str, lots: Sequence[LotState], cause: Cause) -> Entry:
@@ -139,27 +147,30 @@ class Account:
         earned_at: datetime,
         expires_at: datetime | None,
         purchase_id: uuid.UUID | None,
-    ) -> None:
+    ) -> LotState:
         lot = LotState(new_id(), points, points, earned_at, expires_at, purchase_id, entry_id=entry.id)
         self.new_lots.append(lot)
         self.lots.know(lot)
+        return lot
 
-    def debit(self, *, type: str, points: int, cause: Cause, own: uuid.UUID | None = None) -> int:
-        """Take points off, `own` names the purchase whose lots go first, then all in FIFO order.
+    def debit(self, *, type: str, points: int, cause: Cause, own: uuid.UUID) -> tuple[int, int]:
+        """Take points of purchase `own` off: from its lots, then from all in FIFO order.
 
-        Returns how many were taken: fewer than asked for when there are no more to burn. No entry when there is nothing
+        Returns how many were taken, and how many of the purchase's had expired: those are gone already, no other lots
+        are asked for them. Together fewer than asked for when there are no more to burn. No entry when there is nothing
         to take.
         """
         lots: list[tuple[LotState, int]] = []
         missing = points
         used: set[uuid.UUID] = set()
-        if own is not None:
-            for lot in self.lots.of_purchase(own):
-                if missing and lot.burnable(self.at):
-                    taken = min(missing, lot.remaining)
-                    lots.append((lot, taken))
-                    used.add(lot.id)
-                    missing -= taken
+        for lot in self.lots.of_purchase(own):
+            if missing and lot.burnable(self.at):
+                taken = min(missing, lot.remaining)
+                lots.append((lot, taken))
+                used.add(lot.id)
+                missing -= taken
+        expired = min(missing, max(self.expired_of(own), 0)) if missing else 0
+        missing -= expired
         if missing:
             for lot in self.lots.burnable(missing, at=self.at, but=used):
                 taken = min(missing, lot.remaining)
@@ -167,7 +178,7 @@ class Account:
                 missing -= taken
                 if not missing:
                     break
-        return self.debit_lots(type=type, lots=lots, cause=cause)
+        return self.debit_lots(type=type, lots=lots, cause=cause), expired
 
     def debit_lots(self, *, type: str, lots: Sequence[tuple[LotState, int]], cause: Cause) -> int:
         """Take exactly these points from exactly these lots. Returns their sum; no entry when it is 0."""
@@ -177,22 +188,81 @@ class Account:
         entry = self._post(type, -points, cause)
         for lot, taken in lots:
             lot.remaining -= taken
-            self.allocations.append((entry.id, lot.id, taken))
+            self.allocations.append((entry.id, lot.id, taken, type == EXPIRED))
         return points
 
-    def restore(self, *, type: str, lots: Sequence[tuple[LotState, int]], cause: Cause) -> Entry:
-        """Put points back into the lots that a debit took them from."""
+    def restore(
+        self, *, type: str, lots: Sequence[tuple[LotState, int]], cause: Cause, own: bool = True
+    ) -> Entry:
+        """Put points back where a debit took them from: into these lots, with `own`, or else into lots like them.
+
+        A lot expires once, so points whose time is over get a lot of their own too: it lasts the program's days of
+        grace, or expires at once.
+        """
         entry = self._post(type, sum(given for _, given in lots), cause)
+        over = []
         for lot, given in lots:
-            lot.remaining += given
-            self.allocations.append((entry.id, lot.id, given))
+            is_over = lot.expires_at is not None and lot.expires_at <= self.at
+            if own and not is_over:
+                lot.remaining += given
+                self.allocations.append((entry.id, lot.id, given, False))
+                continue
+            grace = timedelta(days=self.rules.grace_days) if is_over else timedelta()
+            over.append(
+                self.open_lot(
+                    entry,
+                    points=given,
+                    earned_at=lot.earned_at,
+                    expires_at=self.at + grace if grace else lot.expires_at,
+                    purchase_id=lot.purchase_id,
+                )
+            )
+        self._expire(over)
         return entry
 
+    def expire_due(self) -> None:
+        """Post the expiry of every lot whose time is over: first of all in a posting, so that the balance is true."""
+        self._expire(self.lots.all_due(self.at))
+
+    def _expire(self, lots: Sequence[LotState]) -> None:
+        """One entry for each instant at which some of these lots were over, of as many points as an entry may have."""
+        parts: dict[datetime, list[list[LotState]]] = {}
+        for lot in lots:
+            if lot.expires_at is None or lot.expires_at > self.at or not lot.remaining:
+                continue
+            same = parts.setdefault(lot.expires_at, [[]])
+            if sum(each.remaining for each in same[-1]) + lot.remaining > POINTS_PER_ENTRY_MAX:
+                same.append([])
+            same[-1].append(lot)
+        for at, same in sorted(parts.items()):
+            for part in same:
+                self.debit_lots(
+                    type=EXPIRED,
+                    lots=[(lot, lot.remaining) for lot in part],
+                    cause=Cause(at=at, description=EXPIRED_DESCRIPTION),
+                )
+
+    def expired_of(self, purchase_id: uuid.UUID) -> int:
+        """Points of a purchase that have expired and do not yet stand for some that were taken back."""
+        own = {lot.id for lot in self.lots.of_purchase(purchase_id)}
+        here = sum(points for _, lot_id, points, expired in self.allocations if expired and lot_id in own)
+        settled = sum(
+            short.points for short in self.shortfalls if short.expired and short.purchase_id == purchase_id
+        )
+        return here - settled + self.lots.expired_of(purchase_id)
+
     def fall_short(
-        self, *, points: int, purchase_id: uuid.UUID, purchase_return_id: uuid.UUID | None = None
+        self,
+        *,
+        points: int,
+        purchase_id: uuid.UUID,
+        purchase_return_id: uuid.UUID | None = None,
+        expired: bool = False,
     ) -> None:
-        """Record points that should have been taken back and are spent; negative: made good."""
-        self.shortfalls.append(ShortfallRow(new_id(), purchase_id, purchase_return_id, points, self.at))
+        """Record points that should have been taken back and are spent, or `expired`; negative: made good."""
+        self.shortfalls.append(
+            ShortfallRow(new_id(), purchase_id, purchase_return_id, points, expired, self.at)
+        )
 
     def _post(self, type: str, points: int, cause: Cause) -> Entry:
         if not 0 < abs(points) <= POINTS_PER_ENTRY_MAX:
@@ -264,12 +334,13 @@ class Account:
                 for lot in self.new_lots
             ],
             "loyalty_allocations": [
-                (new_id(), merchant, entry_id, lot_id, points) for entry_id, lot_id, points in self.allocations
+                (new_id(), merchant, entry_id, lot_id, points, expired)
+                for entry_id, lot_id, points, expired in self.allocations
             ],
             "loyalty_shortfalls": [
                 (
                     short.id, merchant, account, short.purchase_id, short.purchase_return_id, short.points,
-                    short.recorded_at,
+                    short.expired, short.recorded_at,
                 )
                 for short in self.shortfalls
             ],

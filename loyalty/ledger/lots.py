@@ -68,6 +68,36 @@ class Lots:
             self._read_page()
         return sorted((lot for lot in self._known.values() if lot.remaining > 0), key=lambda lot: lot.order)
 
+    def all_due(self, at: datetime) -> list[LotState]:
+        """Every lot with points left whose time is over, in FIFO order."""
+        if not self._complete:
+            self._read("AND remaining > 0 AND expires_at <= %s", [at])
+        due = [
+            lot
+            for lot in self._known.values()
+            if lot.remaining > 0 and lot.expires_at is not None and lot.expires_at <= at
+        ]
+        return sorted(due, key=lambda lot: lot.order)
+
+    def expired_of(self, purchase_id: uuid.UUID) -> int:
+        """What the database has of `Account.expired_of`, in whichever account it was."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                SELECT coalesce((
+                    SELECT sum(a.points) FROM loyalty_lots l
+                    JOIN loyalty_allocations a ON a.merchant_id = l.merchant_id AND a.lot_id = l.id AND a.expired
+                    WHERE l.merchant_id = %s AND l.purchase_id = %s
+                ), 0) - coalesce((
+                    SELECT sum(points) FROM loyalty_shortfalls
+                    WHERE merchant_id = %s AND purchase_id = %s AND expired
+                ), 0)
+                """,
+                [self._merchant_id, purchase_id, self._merchant_id, purchase_id],
+            )
+            (points,) = cursor.fetchone()
+        return int(points)
+
     def of_purchase(self, purchase_id: uuid.UUID) -> list[LotState]:
         """The open lots of one purchase in FIFO order."""
         if purchase_id not in self._asked and not self._complete:

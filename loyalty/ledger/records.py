@@ -70,4 +70,5 @@ class ShortfallRow:
     purchase_id: uuid.UUID
     purchase_return_id: uuid.UUID | None
     points: int
+    expired: bool
     recorded_at: datetime

@@ -13,9 +13,10 @@ COLUMNS = {
         "id", "merchant_id", "enrollment_id", "entry_id", "purchase_id", "points", "remaining", "earned_at",
         "expires_at",
     ),
-    "loyalty_allocations": ("id", "merchant_id", "entry_id", "lot_id", "points"),
+    "loyalty_allocations": ("id", "merchant_id", "entry_id", "lot_id", "points", "expired"),
     "loyalty_shortfalls": (
-        "id", "merchant_id", "enrollment_id", "purchase_id", "purchase_return_id", "points", "recorded_at",
+        "id", "merchant_id", "enrollment_id", "purchase_id", "purchase_return_id", "points", "expired",
+        "recorded_at",
     ),
     "loyalty_enrollments": (
         "id", "merchant_id", "customer_id", "program_id", "balance", "version", "tier", "qualifying_spend",

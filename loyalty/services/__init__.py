@@ -4,6 +4,7 @@ Use cases own their transaction; the other functions run inside their caller's, 
 """
 
 from loyalty.services.accounts import open_account, read_account, read_accounts
+from loyalty.services.expiry import Expired, count_due_lots, expire_lots, merchants_with_due_lots
 from loyalty.services.points import (
     InsufficientPoints,
     NoProgram,
@@ -29,6 +30,7 @@ from loyalty.services.transfers import transfer_for_merge, undo_transfer
 
 __all__ = [
     "DEFAULT_TIERS",
+    "Expired",
     "InsufficientPoints",
     "NoProgram",
     "PointsConflict",
@@ -36,9 +38,12 @@ __all__ = [
     "accrue",
     "active_program",
     "adjust",
+    "count_due_lots",
     "create_program",
     "earn",
     "enroll",
+    "expire_lots",
+    "merchants_with_due_lots",
     "open_account",
     "post_points",
     "programs_with_stale_tiers",

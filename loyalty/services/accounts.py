@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.db import connection
 from django.utils.timezone import now
@@ -15,6 +15,7 @@ from loyalty.rules import to_cents
 from loyalty.services.programs import rule_book
 
 # The enrollment is locked after its customer; the program is only read. One statement, because a till waits for it.
+# The lots' index begins with what expires first.
 # What is held is summed here and kept nowhere: a hold is over at its instant, whether or not it was swept.
 _OPEN = """
 WITH e AS MATERIALIZED (
@@ -24,7 +25,9 @@ WITH e AS MATERIALIZED (
 SELECT p.id, p.revision, p.redeem_points_min, p.redeem_value,
     e.id, e.balance, e.version, e.tier, e.qualifying_spend, e.last_activity_at,
     (SELECT coalesce(sum(h.points), 0)::bigint FROM loyalty_holds h
-     WHERE h.merchant_id = %s AND h.customer_id = %s AND h.state = 'held' AND h.expires_at > %s)
+     WHERE h.merchant_id = %s AND h.customer_id = %s AND h.state = 'held' AND h.expires_at > %s),
+    (SELECT l.expires_at FROM loyalty_lots l
+     WHERE l.merchant_id = %s AND l.enrollment_id = e.id AND l.remaining > 0 ORDER BY l.expires_at LIMIT 1)
 FROM loyalty_programs p LEFT JOIN e ON e.program_id = p.id
 WHERE p.merchant_id = %s AND p.is_active
 """
@@ -42,17 +45,17 @@ def open_account(*, customer: Customer, lock: bool = True) -> Account | None:
 
 
 def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool = False) -> Account | None:
-    """`open_account` by ids."""
+    """`open_account` by ids. The points whose time is over are posted as expired: written when the account is."""
     with connection.cursor() as cursor:
         cursor.execute(
             _OPEN_LOCKED if lock else _OPEN_UNLOCKED,
-            [merchant_id, customer_id, merchant_id, customer_id, now(), merchant_id],
+            [merchant_id, customer_id, merchant_id, customer_id, now(), merchant_id, merchant_id],
         )
         row = cursor.fetchone()
     if row is None:
         return None
-    program_id, revision, redeem_points_min, redeem_value, enrollment_id, *row = row
-    balance, version, tier, spend, last_activity_at, held = row
+    program_id, revision, redeem_points_min, redeem_value, enrollment_id, *rest = row
+    balance, version, tier, spend, last_activity_at, held, expires_at = rest
     book = rule_book(merchant_id=merchant_id, program_id=program_id, revision=revision)
     if enrollment_id is None:
         return Account(
@@ -64,7 +67,7 @@ def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool =
             redeem_value=redeem_value,
             lock=lock,
         )
-    return Account(
+    account = Account(
         merchant_id=merchant_id,
         customer_id=customer_id,
         program_id=program_id,
@@ -80,12 +83,15 @@ def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool =
         redeem_value=redeem_value,
         lock=lock,
     )
+    if expires_at is not None and expires_at <= account.at:
+        account.expire_due()
+    return account
 
 
 def read_accounts(
     *, merchant_id: uuid.UUID, customer_ids: Sequence[uuid.UUID], lock: bool = False
 ) -> dict[uuid.UUID, Account]:
-    """The accounts of many customers, new ones included; empty when the merchant has no program."""
+    """`read_account` for many customers, new ones included; empty when the merchant has no program."""
     program = (
         Program.objects.for_merchant(merchant_id).filter(is_active=True).values_list("pk", "revision").first()
     )
@@ -93,7 +99,7 @@ def read_accounts(
         return {}
     program_id, revision = program
     book = rule_book(merchant_id=merchant_id, program_id=program_id, revision=revision)
-    accounts = {}
+    accounts: dict[uuid.UUID, Account] = {}
     rows = (
         Enrollment.objects.for_merchant(merchant_id)
         .filter(program_id=program_id, customer_id__in=customer_ids)
@@ -113,9 +119,25 @@ def read_accounts(
             last_activity_at=row.last_activity_at,
             lock=lock,
         )
+    _expire_due(merchant_id, accounts.values())
     for customer_id in customer_ids:
         if customer_id not in accounts:
             accounts[customer_id] = Account(
                 merchant_id=merchant_id, customer_id=customer_id, program_id=program_id, book=book
             )
     return accounts
+
+
+def _expire_due(merchant_id: uuid.UUID, accounts: Collection[Account]) -> None:
+    if not accounts:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT enrollment_id FROM loyalty_lots"
+            " WHERE merchant_id = %s AND enrollment_id = ANY(%s) AND remaining > 0 AND expires_at <= %s",
+            [merchant_id, [account.id for account in accounts], min(account.at for account in accounts)],
+        )
+        due = {enrollment_id for (enrollment_id,) in cursor.fetchall()}
+    for account in accounts:
+        if account.id in due:
+            account.expire_due()

@@ -39,10 +39,11 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What the ledger holds for one purchase: nominal points (shortfalls count as taken) and the shortfall in them."""
+    """What the ledger holds for one purchase: nominal points (shortfalls count as taken) and the shortfalls in them."""
 
     nominal: int = 0
-    shortfall: int = 0
+    spent: int = 0
+    expired: int = 0
     has_earned: bool = False
 
 
@@ -173,13 +174,16 @@ def _gain(
     account, sale = posting.account, points.sale
     posting.corrected += due
     posting.corrected_sales += 1
-    repaid = min(due, recorded.shortfall)
-    if repaid:
-        account.fall_short(points=-repaid, purchase_id=sale.id)
-    if due > repaid:
+    missing = due
+    for short, expired in ((recorded.expired, True), (recorded.spent, False)):
+        repaid = min(missing, short)
+        if repaid:
+            account.fall_short(points=-repaid, purchase_id=sale.id, expired=expired)
+            missing -= repaid
+    if missing:
         account.credit(
             type=ADJUSTED if recorded.has_earned else EARNED,
-            points=due - repaid,
+            points=missing,
             cause=_correction(points, cause, at=at, actor_id=actor_id),
             earned_at=sale.at,
         )
@@ -188,17 +192,24 @@ def _gain(
 def _take(
     account: Account, *, type: str, points: int, sale: Sale, cause: Cause, back: TakeBack | None = None
 ) -> int:
-    """Take points back, from the sale's own lots first. Returns the shortfall, which is recorded."""
+    """Take points back, from the sale's own lots first. Returns the shortfall, which is recorded.
+
+    Points of the sale that have expired are gone already: no other lots are asked for them. So a return takes the same
+    from the balance before the expiry and after it.
+    """
     if not points:
         return 0
-    missing = points - account.debit(type=type, points=points, cause=cause, own=sale.id)
-    if missing:
-        account.fall_short(
-            points=missing,
-            purchase_id=sale.id,
-            purchase_return_id=back.id if back is not None else None,
-        )
-    return missing
+    taken, expired = account.debit(type=type, points=points, cause=cause, own=sale.id)
+    missing = points - taken - expired
+    for short, is_expired in ((expired, True), (missing, False)):
+        if short:
+            account.fall_short(
+                points=short,
+                purchase_id=sale.id,
+                purchase_return_id=back.id if back is not None else None,
+                expired=is_expired,
+            )
+    return expired + missing
 
 
 def sale_cause(sale: Sale, actor_id: uuid.UUID | None) -> Cause:
@@ -245,11 +256,13 @@ def recorded_points(account: Account, purchase_ids: Sequence[uuid.UUID]) -> dict
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT purchase_id, sum(points) - sum(short), sum(short), bool_or(earned) FROM (
-                SELECT enrollment_id, purchase_id, points, 0 AS short, type = 'earned' AS earned
+            SELECT purchase_id, sum(points) - sum(spent) - sum(expired), sum(spent), sum(expired), bool_or(earned)
+            FROM (
+                SELECT enrollment_id, purchase_id, points, 0 AS spent, 0 AS expired, type = 'earned' AS earned
                 FROM loyalty_transactions WHERE merchant_id = %s AND purchase_id = ANY(%s)
                 UNION ALL
-                SELECT enrollment_id, purchase_id, 0, points, false
+                SELECT enrollment_id, purchase_id, 0, CASE WHEN expired THEN 0 ELSE points END,
+                    CASE WHEN expired THEN points ELSE 0 END, false
                 FROM loyalty_shortfalls WHERE merchant_id = %s AND purchase_id = ANY(%s)
             ) found
             JOIN loyalty_enrollments e ON e.merchant_id = %s AND e.id = enrollment_id AND e.program_id = %s
@@ -258,6 +271,6 @@ def recorded_points(account: Account, purchase_ids: Sequence[uuid.UUID]) -> dict
             [merchant, ids, merchant, ids, merchant, account.program_id],
         )
         return {
-            purchase_id: Recorded(int(nominal), int(short), earned)
-            for purchase_id, nominal, short, earned in cursor.fetchall()
+            purchase_id: Recorded(int(nominal), int(spent), int(expired), earned)
+            for purchase_id, nominal, spent, expired, earned in cursor.fetchall()
         }

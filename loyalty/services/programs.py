@@ -16,14 +16,29 @@ from django.utils.timezone import now
 from cloudpos.api.errors import BadRequest, Conflict, NotFound
 from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.models import Merchant
 from customers.models import Purchase
 from loyalty.models import Program, ProgramVersion, Tier
-from loyalty.rules import RuleBook, Rules, TierRule, check_tiers, to_cents
+from loyalty.rules import Expiry, RuleBook, Rules, TierRule, check_tiers, to_cents
 
 TIERS_MAX = 20
 RULE_BOOKS_CACHED_MAX = 10_000
 
-CHANGEABLE = frozenset({"name", "point_name", "points_name", "points_per_unit", "rounding"})
+CHANGEABLE = frozenset(
+    {
+        "name",
+        "point_name",
+        "points_name",
+        "points_per_unit",
+        "rounding",
+        "expiry",
+        "expiry_months",
+        "expiry_month_end",
+        "grace_days",
+        "redeem_value",
+        "redeem_points_min",
+    }
+)
 DEFAULT_TIERS = (
     TierRule("bronze", "Bronze", 0, Decimal("1")),
     TierRule("silver", "Silver", to_cents(Decimal(500)), Decimal("1.25")),
@@ -45,6 +60,11 @@ class ProgramNotFound(NotFound):
 class InvalidTiers(BadRequest):
     code = "invalid_tiers"
     message = "Each tier needs a code and a threshold of its own"
+
+
+class InvalidExpiry(BadRequest):
+    code = "invalid_expiry"
+    message = "Points that expire need a number of months, and others have none"
 
 
 _books: LRUCache[tuple[uuid.UUID, int], RuleBook] = LRUCache(maxsize=RULE_BOOKS_CACHED_MAX)
@@ -139,9 +159,11 @@ def _create(
     _check_fields(fields)
     if active_program(merchant_id) is not None:
         raise ProgramExists()
-    program = Program.objects.create(merchant_id=merchant_id, **fields)
+    program = Program(merchant_id=merchant_id, **fields)
+    _check_expiry(program)
+    program.save(force_insert=True)
     _write_tiers(program, tiers)
-    _write_version(program, tiers, effective_from=begins_at, actor_id=actor_id)
+    _write_version(program, _rules(program, tiers), effective_from=begins_at, actor_id=actor_id)
     return program
 
 
@@ -153,20 +175,23 @@ def _update(
     **fields: Any,
 ) -> Program:
     _check_fields(fields)
+    if fields.get("expiry") == Program.Expiry.NONE:
+        fields.setdefault("expiry_months", None)
     program: Program | None = (
         Program.objects.for_merchant(merchant_id).select_for_update().filter(is_active=True).first()
     )
     if program is None:
         raise ProgramNotFound()
-    before = _rules(program, tiers_of(program))
+    before = rule_book(merchant_id=merchant_id, program_id=program.pk, revision=program.revision).current
     for column, value in fields.items():
         setattr(program, column, value)
+    _check_expiry(program)
     if tiers is not None:
         _write_tiers(program, tiers)
     after = _rules(program, tiers_of(program))
     if after != before:
         program.revision += 1
-        _write_version(program, after.tiers, effective_from=_from_now_on(merchant_id), actor_id=actor_id)
+        _write_version(program, after, effective_from=_from_now_on(merchant_id), actor_id=actor_id)
         if after.tiers == before.tiers and program.tiers_revision == program.revision - 1:
             program.tiers_revision = program.revision
     program.save(update_fields=[*fields, "revision", "tiers_revision"])
@@ -176,6 +201,11 @@ def _update(
 def _check_fields(fields: dict[str, Any]) -> None:
     if unknown := fields.keys() - CHANGEABLE:
         raise TypeError(f"not columns of a program to be set: {', '.join(sorted(unknown))}")
+
+
+def _check_expiry(program: Program) -> None:
+    if (program.expiry == Program.Expiry.NONE) != (program.expiry_months is None):
+        raise InvalidExpiry(field="expiryMonths")
 
 
 def _from_now_on(merchant_id: uuid.UUID) -> datetime:
@@ -200,12 +230,16 @@ def tiers_of(program: Program) -> list[TierRule]:
 
 def _rules(program: Program, tiers: Sequence[TierRule]) -> Rules:
     ascending = sorted(tiers, key=lambda tier: tier.threshold_cents)
-    return Rules(program.points_per_unit, program.rounding, tuple(ascending))
+    expiry = None
+    if program.expiry_months is not None:
+        zone = Merchant.objects.values_list("timezone", flat=True).get(pk=program.merchant_id)
+        expiry = Expiry(program.expiry_months, program.expiry_month_end, zone)
+    return Rules(program.points_per_unit, program.rounding, tuple(ascending), expiry, program.grace_days)
 
 
 def _write_version(
     program: Program,
-    tiers: Sequence[TierRule],
+    rules: Rules,
     *,
     effective_from: datetime | None,
     actor_id: uuid.UUID | None,
@@ -215,7 +249,7 @@ def _write_version(
         program=program,
         number=program.revision,
         effective_from=effective_from,
-        rules=_rules(program, tiers).as_json(),
+        rules=rules.as_json(),
         actor_id=actor_id,
     )
 

@@ -41,7 +41,7 @@ def refresh_tiers(*, program_id: uuid.UUID) -> int:
             events = account.events()
             if events:
                 account.write()
-                write_standing(customer, tier=account.tier)
+                write_standing(customer, points=account.balance, tier=account.tier)
                 emit_all(events)
                 changed += 1
     Program.objects.for_merchant(program.merchant_id).filter(pk=program_id, revision=revision).update(

@@ -54,6 +54,12 @@ def test_the_default_program(shop: Shop, program: Program) -> None:
         "pointsName": "points",
         "pointsPerUnit": "1",
         "rounding": "down",
+        "expiry": "none",
+        "expiryMonths": None,
+        "expiryMonthEnd": False,
+        "graceDays": 0,
+        "redeemValue": None,
+        "redeemPointsMin": 1,
         "tiers": [
             {"code": "bronze", "name": "Bronze", "threshold": "0.00", "multiplier": "1"},
             {"code": "silver", "name": "Silver", "threshold": "500.00", "multiplier": "1.25"},
