@@ -1,0 +1,182 @@
+"""How many of the points outstanding will never be spent, estimated from what became of earlier ones. No database.
+
+A life table by age in months (actuarial estimator: Cutler and Ederer 1958) with two ways to leave, redemption and expiry
+(cumulative incidence: Aalen and Johansen 1978). Points taken back with returned goods are censored half-way through
+their month. A month counts for points of an age only when it is over. Beyond the oldest age seen in COHORTS_PER_AGE_MIN
+cohorts nothing more is taken to be redeemed, so what is still unspent there counts as breakage.
+
+Points of one member are spent together, so a variance that counts points as independent would be far too small. The
+interval is a delete-one jackknife over the months of earning (Tukey 1958), which also carries the drift between them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+COHORTS_MIN = 6
+COHORTS_PER_AGE_MIN = 3
+POINTS_MIN = 1_000
+# Cohorts at least so old show, without a model, how much was never redeemed.
+OBSERVED_MONTHS_MIN = 12
+NORMAL_95 = 1.959964
+
+
+@dataclass(slots=True)
+class Cohort:
+    """Points earned in one month, and what left them by age in whole months."""
+
+    opened: int = 0
+    redeemed: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    expired: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    removed: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+    @property
+    def outstanding(self) -> int:
+        return self.opened - sum(sum(gone.values()) for gone in (self.redeemed, self.expired, self.removed))
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What became of all points at least OBSERVED_MONTHS_MIN months old; without those taken back."""
+
+    earned: int
+    redeemed: int
+    expired: int
+    unspent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Breakage:
+    """`points` of `outstanding` are expected never to be spent; None when there is too little to tell from.
+
+    `rate_of_new` is the same share for points earned from now on. `low` and `high` bound `points` (95 %).
+    """
+
+    outstanding: int
+    cohorts: int
+    sample_points: int
+    horizon_months: int
+    observed: Observed
+    points: int | None = None
+    low: int | None = None
+    high: int | None = None
+    rate_of_new: float | None = None
+
+
+def cohorts_of(flows: Iterable[tuple[date, date, int, int, int, int]]) -> dict[int, Cohort]:
+    """By month of earning, from (earned in, month, opened, redeemed, expired, removed)."""
+    cohorts: dict[int, Cohort] = defaultdict(Cohort)
+    for earned_in, month, opened, redeemed, expired, removed in flows:
+        cohort = cohorts[month_number(earned_in)]
+        # A till whose clock was behind may redeem before it earned.
+        age = max(month_number(month) - month_number(earned_in), 0)
+        cohort.opened += opened
+        cohort.redeemed[age] += redeemed
+        cohort.expired[age] += expired
+        cohort.removed[age] += removed
+    return cohorts
+
+
+def month_number(day: date) -> int:
+    return day.year * 12 + day.month - 1
+
+
+def estimate(cohorts: Mapping[int, Cohort], *, current_month: int) -> Breakage:
+    """`cohorts` by `month_number`; `current_month` is not over and counts for the points outstanding alone."""
+    outstanding = sum(cohort.outstanding for cohort in cohorts.values())
+    closed = {
+        month: cohort for month, cohort in cohorts.items() if month < current_month and cohort.opened > 0
+    }
+    tables = [_exposure(cohort, current_month - month) for month, cohort in sorted(closed.items())]
+    horizon = _horizon([len(table) for table in tables])
+    sample = sum(cohort.opened for cohort in closed.values())
+    observed = _observed(closed, current_month)
+    found = Breakage(outstanding, len(closed), sample, horizon, observed)
+    redeemed = sum(row[1] for table in tables for row in table)
+    if len(closed) < COHORTS_MIN or horizon < COHORTS_MIN or sample < POINTS_MIN or redeemed <= 0:
+        return found
+    ages = [
+        (max(current_month - month, 0), cohort.outstanding)
+        for month, cohort in cohorts.items()
+        if cohort.outstanding
+    ]
+    sums = [
+        [math.fsum(table[age][column] for table in tables if age < len(table)) for column in range(4)]
+        for age in range(horizon)
+    ]
+    ultimate = _ultimately_redeemed(sums)
+    points = _never(ages, ultimate)
+    left_out = []
+    for table in tables:
+        rest = [
+            [total - part for total, part in zip(row, table[age], strict=True)] if age < len(table) else row
+            for age, row in enumerate(sums)
+        ]
+        left_out.append(_never(ages, _ultimately_redeemed(rest)))
+    error = NORMAL_95 * _jackknife_error(left_out)
+    return Breakage(
+        outstanding,
+        len(closed),
+        sample,
+        horizon,
+        observed,
+        points=round(points),
+        low=max(round(points - error), 0),
+        high=min(round(points + error), outstanding),
+        rate_of_new=1 - ultimate[0],
+    )
+
+
+def _exposure(cohort: Cohort, months_over: int) -> list[tuple[int, int, int, int]]:
+    """(points at risk at the beginning, redeemed, expired, removed) of each age whose month is over."""
+    rows = []
+    at_risk = cohort.opened
+    for age in range(months_over):
+        left = (cohort.redeemed.get(age, 0), cohort.expired.get(age, 0), cohort.removed.get(age, 0))
+        rows.append((at_risk, *left))
+        at_risk -= sum(left)
+    return rows
+
+
+def _horizon(lengths: Sequence[int]) -> int:
+    """How many ages are seen in COHORTS_PER_AGE_MIN cohorts."""
+    return (
+        sorted(lengths, reverse=True)[COHORTS_PER_AGE_MIN - 1] if len(lengths) >= COHORTS_PER_AGE_MIN else 0
+    )
+
+
+def _ultimately_redeemed(sums: Sequence[Sequence[float]]) -> list[float]:
+    """The chance that a point which is unspent at the beginning of an age is redeemed at that age or a later one."""
+    ultimate = [0.0] * (len(sums) + 1)
+    for age in range(len(sums) - 1, -1, -1):
+        at_risk, redeemed, expired, removed = sums[age]
+        exposed = at_risk - removed / 2
+        if exposed <= 0:
+            ultimate[age] = ultimate[age + 1]
+            continue
+        redeeming = min(max(redeemed / exposed, 0.0), 1.0)
+        expiring = min(max(expired / exposed, 0.0), 1.0 - redeeming)
+        ultimate[age] = redeeming + (1.0 - redeeming - expiring) * ultimate[age + 1]
+    return ultimate
+
+
+def _never(ages: Sequence[tuple[int, int]], ultimate: Sequence[float]) -> float:
+    return math.fsum(points * (1.0 - (ultimate[age] if age < len(ultimate) else 0.0)) for age, points in ages)
+
+
+def _jackknife_error(left_out: Sequence[float]) -> float:
+    n = len(left_out)
+    mean = math.fsum(left_out) / n
+    return math.sqrt((n - 1) / n * math.fsum((value - mean) ** 2 for value in left_out))
+
+
+def _observed(closed: Mapping[int, Cohort], current_month: int) -> Observed:
+    old = [cohort for month, cohort in closed.items() if current_month - month >= OBSERVED_MONTHS_MIN]
+    redeemed = sum(sum(cohort.redeemed.values()) for cohort in old)
+    expired = sum(sum(cohort.expired.values()) for cohort in old)
+    unspent = sum(cohort.outstanding for cohort in old)
+    return Observed(redeemed + expired + unspent, redeemed, expired, unspent)
