@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import environ
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -311,6 +312,8 @@ RATE_LIMITS = {
     "service": _int("RATE_LIMIT_SERVICE", 60_000),
 }
 IDEMPOTENCY_KEPT_DAYS = 7
+# Points that anybody but an owner may adjust at once.
+ADJUSTMENT_POINTS_MAX = _int("ADJUSTMENT_POINTS_MAX", 10_000)
 # How many proxies in front of this service append to X-Forwarded-For; 0: callers connect to it directly.
 TRUSTED_PROXY_COUNT = _int("TRUSTED_PROXY_COUNT", 0)
 # Empty: /metrics is open to whoever can reach the port.
@@ -362,6 +365,16 @@ CELERY_BEAT_SCHEDULE = {
     "forget-expired-tokens": {"task": "cloudpos.tenancy.tasks.forget_expired_tokens", "schedule": 86400.0},
     # Starts the pass of each merchant whose day has begun; most times there is none.
     "refresh-segments": {"task": "analytics.tasks.refresh_segments", "schedule": 600.0},
+    # What a till has reserved and forgotten is free at its instant anyway; this writes it down.
+    "lapse-holds": {"task": "loyalty.tasks.lapse_holds", "schedule": 15.0, "options": {"expires": 15.0}},
+    # Points end at a midnight of their merchant's, which is at some full quarter of an hour of ours.
+    "expire-points": {"task": "loyalty.tasks.expire_points", "schedule": crontab(minute="0,15,30,45")},
+    # A request sums up what came since; after a large import this is what does it.
+    "refresh-program-analytics": {
+        "task": "loyalty.tasks.refresh_program_analytics",
+        "schedule": 300.0,
+        "options": {"expires": 300.0},
+    },
     "refresh-tiers": {"task": "loyalty.tasks.refresh_stale_tiers", "schedule": 60.0},
 }
 

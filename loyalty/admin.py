@@ -19,10 +19,21 @@ from cloudpos.tenancy.backoffice.pages import (
 from cloudpos.tenancy.formats import count, moment, money, signed
 from cloudpos.tenancy.roles import Role
 from customers.admin import CustomerFilter, SearchesByCustomer, customer_link, link, numbers
+from loyalty.admin_rewards import HoldAdmin, RedemptionAdmin, RewardAdmin
 from loyalty.models import Enrollment, LedgerEntry, Program, Tier
 from loyalty.rules import TierRule, to_cents
 from loyalty.services import DEFAULT_TIERS, active_program, create_program, update_program
 from loyalty.services.programs import InvalidTiers
+
+# Registered where they are written.
+__all__ = [
+    "EnrollmentAdmin",
+    "HoldAdmin",
+    "LedgerEntryAdmin",
+    "ProgramAdmin",
+    "RedemptionAdmin",
+    "RewardAdmin",
+]
 
 ENTRY_LABELS = {
     "Earned": "success",

@@ -387,5 +387,7 @@ class Shortfall(TenantModel):
 
 
 # Their tables hang on those above.
-from loyalty.models_rewards import Hold, Redemption, Reward  # noqa: E402, F401
+from loyalty.models_rewards import Hold as Hold  # noqa: E402
+from loyalty.models_rewards import Redemption as Redemption  # noqa: E402
+from loyalty.models_rewards import Reward as Reward  # noqa: E402
 from loyalty.models_rollups import Rollup, RollupAccount, RollupDay, RollupLots, RollupSettlement  # noqa: E402, F401

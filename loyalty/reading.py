@@ -16,6 +16,7 @@ from loyalty.models import Enrollment, LedgerEntry, Lot, Program
 from loyalty.rules import TierRule, from_cents, plain, to_cents
 from loyalty.services import active_program, read_account
 from loyalty.services.programs import tiers_of
+from loyalty.services.redemptions import money_for
 
 
 def standing(*, access: Access, customer_id: uuid.UUID) -> dict[str, Any]:
@@ -27,6 +28,9 @@ def standing(*, access: Access, customer_id: uuid.UUID) -> dict[str, Any]:
             "customerId": customer.pk,
             "enrolled": False,
             "balance": 0,
+            "held": 0,
+            "available": 0,
+            "redeemableAmount": None,
             "tier": None,
             "multiplier": "1",
             "qualifyingSpend": str(customer.total_spent),
@@ -36,21 +40,32 @@ def standing(*, access: Access, customer_id: uuid.UUID) -> dict[str, Any]:
         }
     spend_cents = _spend(account, customer)
     tier = account.rules.tier_for(spend_cents)
+    # A return may have taken back what is on hold.
+    available = max(0, account.balance - account.held)
     return {
         "customerId": customer.pk,
         "enrolled": not account.is_new,
         "balance": account.balance,
+        "held": account.held,
+        "available": available,
+        "redeemableAmount": _redeemable(account, available),
         "tier": tier.code if tier is not None else None,
         "multiplier": plain(tier.multiplier) if tier is not None else "1",
         "qualifyingSpend": str(from_cents(spend_cents)),
         "currency": access.currency,
         "nextTier": _next_tier(account, spend_cents),
-        "expiring": [] if account.is_new else _expiring(access, account.id),
+        "expiring": [] if account.is_new else _expiring(access, account),
     }
 
 
 def _spend(account: Account, customer: Customer) -> int:
     return to_cents(customer.total_spent) if account.is_new else account.spend_cents
+
+
+def _redeemable(account: Account, available: int) -> str | None:
+    """The money off that the available points buy now: 0.00 below the minimum, None when points buy none."""
+    worth = money_for(available if available >= account.redeem_points_min else 0, account.redeem_value)
+    return None if worth is None else str(worth)
 
 
 def _next_tier(account: Account, spend_cents: int) -> dict[str, Any] | None:
@@ -67,11 +82,13 @@ def _next_tier(account: Account, spend_cents: int) -> dict[str, Any] | None:
     }
 
 
-def _expiring(access: Access, enrollment_id: uuid.UUID) -> list[dict[str, Any]]:
+def _expiring(access: Access, account: Account) -> list[dict[str, Any]]:
     """Points by the day (in the store's zone) on which they expire, never last; they add up to the balance."""
     rows = (
         Lot.objects.for_merchant(access.merchant_id)
-        .filter(enrollment_id=enrollment_id, remaining__gt=0)
+        .filter(enrollment_id=account.id, remaining__gt=0)
+        # Over by the instant of the balance, and not yet swept.
+        .exclude(expires_at__lte=account.at)
         .values("expires_at")
         .annotate(points=Sum("remaining"))
         .order_by(F("expires_at").asc(nulls_last=True))
@@ -113,6 +130,12 @@ def describe_program(program: Program) -> dict[str, Any]:
         "pointsName": program.points_name,
         "pointsPerUnit": plain(program.points_per_unit),
         "rounding": str(program.rounding),
+        "expiry": str(program.expiry),
+        "expiryMonths": program.expiry_months,
+        "expiryMonthEnd": program.expiry_month_end,
+        "graceDays": program.grace_days,
+        "redeemValue": None if program.redeem_value is None else plain(program.redeem_value),
+        "redeemPointsMin": program.redeem_points_min,
         "tiers": [_tier(tier) for tier in tiers_of(program)],
         "isActive": program.is_active,
         "revision": program.revision,

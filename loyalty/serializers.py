@@ -14,12 +14,13 @@ from cloudpos.api.serializers import (
     CamelSerializer,
     CleanCharField,
     MoneyField,
+    StrictBooleanField,
     StrictChoiceField,
     StrictIntegerField,
     StrictUuidField,
 )
 from cloudpos.api.shape_schema import MONEY
-from loyalty.models import LedgerEntry, Program
+from loyalty.models import EXPIRY_MONTHS_MAX, GRACE_DAYS_MAX, LedgerEntry, Program
 from loyalty.rules import POINTS_PER_ENTRY_MAX, TierRule, to_cents
 from loyalty.services.points import REVERSIBLE
 from loyalty.services.programs import TIERS_MAX
@@ -48,6 +49,8 @@ class PointsInput(CamelSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["points"] == 0 or (attrs["points"] < 0 and attrs["type"] != "adjusted"):
             raise ValidationError({"points": ["Give a whole number of points from 1 on."]}, code="min_value")
+        if attrs["points"] < 0 and not attrs.get("description"):
+            raise ValidationError({"description": ["Say why points are taken."]}, code="required")
         if attrs["type"] != "reversed":
             for name, outside in (
                 ("reverses_transaction_id", "reversesTransactionId"),
@@ -77,6 +80,16 @@ class ProgramInput(CamelSerializer):
     points_name = CleanCharField(max_length=30, required=False)
     points_per_unit = MoneyField(places=4, max_digits=10, max_value=10_000)
     rounding = StrictChoiceField(choices=Program.Rounding.values, required=False)
+    expiry = StrictChoiceField(choices=Program.Expiry.values, required=False)
+    expiry_months = StrictIntegerField(
+        min_value=1, max_value=EXPIRY_MONTHS_MAX, required=False, allow_null=True
+    )
+    expiry_month_end = StrictBooleanField(required=False)
+    grace_days = StrictIntegerField(min_value=0, max_value=GRACE_DAYS_MAX, required=False)
+    redeem_value = MoneyField(
+        places=4, max_digits=10, min_value=Decimal("0.0001"), required=False, allow_null=True
+    )
+    redeem_points_min = StrictIntegerField(min_value=1, max_value=POINTS_PER_ENTRY_MAX, required=False)
     tiers = TierInput(many=True, max_length=TIERS_MAX)  # type: ignore[call-arg]  # many= takes a list's
 
     def validate_tiers(self, tiers: list[dict[str, Any]]) -> list[TierRule]:
@@ -103,6 +116,12 @@ PROGRAM = Fields(
         "pointsName": _TEXT,
         "pointsPerUnit": MONEY,
         "rounding": {"type": "string", "enum": list(Program.Rounding.values)},
+        "expiry": {"type": "string", "enum": list(Program.Expiry.values)},
+        "expiryMonths": {"type": ["integer", "null"]},
+        "expiryMonthEnd": {"type": "boolean"},
+        "graceDays": _WHOLE,
+        "redeemValue": {**MONEY, "type": ["string", "null"]},
+        "redeemPointsMin": _WHOLE,
         "tiers": Many(TIER),
         "isActive": {"type": "boolean"},
         "revision": _WHOLE,
@@ -152,6 +171,13 @@ STANDING = Fields(
         "customerId": _ID,
         "enrolled": {"type": "boolean"},
         "balance": _WHOLE,
+        "held": {"type": "integer", "description": "Points that tills have on hold: part of the balance."},
+        "available": {"type": "integer", "description": "What can be redeemed now."},
+        "redeemableAmount": {
+            **MONEY,
+            "type": ["string", "null"],
+            "description": "Money off that the available points buy; null: points buy none in this program.",
+        },
         "tier": {"type": ["string", "null"]},
         "multiplier": MONEY,
         "qualifyingSpend": MONEY,

@@ -1,11 +1,40 @@
 """Loyalty in the background."""
 
 from celery import shared_task
+from django.utils.timezone import now
 
-from loyalty.services import programs_with_stale_tiers, refresh_tiers
+from loyalty import analytics_rollups
+from loyalty.services import (
+    expire_lots,
+    lapsing,
+    merchants_with_due_lots,
+    programs_with_stale_tiers,
+    refresh_tiers,
+)
 
 
 @shared_task(name="loyalty.tasks.refresh_stale_tiers")
 def refresh_stale_tiers() -> int:
     """Bring members' tiers up to thresholds that have changed. Returns how many changed."""
     return sum(refresh_tiers(program_id=program_id) for program_id in programs_with_stale_tiers())
+
+
+@shared_task(name="loyalty.tasks.lapse_holds")
+def lapse_holds() -> int:
+    """Write down which holds are over. Returns how many."""
+    return lapsing.lapse_holds(at=now())
+
+
+@shared_task(name="loyalty.tasks.expire_points")
+def expire_points() -> int:
+    """Expire the lots of each merchant whose day has ended. Returns how many; most times there are none."""
+    at = now()
+    return sum(
+        expire_lots(merchant_id=merchant_id, at=at).lots for merchant_id in merchants_with_due_lots(at=at)
+    )
+
+
+@shared_task(name="loyalty.tasks.refresh_program_analytics")
+def refresh_program_analytics() -> int:
+    """Sum up what is new in the ledgers, so that reading the figures stays quick. Returns the number of entries."""
+    return sum(analytics_rollups.refresh(merchant_id=merchant_id) for merchant_id in analytics_rollups.merchants_behind())

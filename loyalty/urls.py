@@ -1,10 +1,23 @@
 from django.urls import path
 
-from loyalty import views
+from loyalty import views, views_analytics, views_rewards
 
 urlpatterns = [
     path("customers/loyalty/points", views.PointsView.as_view()),
     path("customers/<uuid:customer_id>/loyalty", views.StandingView.as_view()),
     path("customers/<uuid:customer_id>/loyalty/transactions", views.EntriesView.as_view()),
+    path("customers/<uuid:customer_id>/loyalty/holds", views_rewards.HoldsView.as_view()),
+    path("customers/<uuid:customer_id>/loyalty/rewards", views_rewards.OffersView.as_view()),
+    path(
+        "customers/<uuid:customer_id>/loyalty/rewards/<uuid:reward_id>/redeem",
+        views_rewards.RewardRedeemView.as_view(),
+    ),
+    path("loyalty/holds/<uuid:hold_id>", views_rewards.HoldView.as_view()),
+    path("loyalty/holds/<uuid:hold_id>/capture", views_rewards.HoldCaptureView.as_view()),
+    path("loyalty/holds/<uuid:hold_id>/release", views_rewards.HoldReleaseView.as_view()),
+    path("loyalty/rewards", views_rewards.RewardsView.as_view()),
+    path("loyalty/rewards/<uuid:reward_id>", views_rewards.RewardView.as_view()),
+    path("loyalty/redemptions/<uuid:redemption_id>/cancel", views_rewards.RedemptionCancelView.as_view()),
+    path("loyalty/analytics", views_analytics.ProgramAnalyticsView.as_view()),
     path("loyalty/program", views.ProgramView.as_view()),
 ]

@@ -69,6 +69,9 @@ class World:
     merge: uuid.UUID
     webhook: uuid.UUID
     purchase: uuid.UUID
+    hold: uuid.UUID
+    reward: uuid.UUID
+    redemption: uuid.UUID
     transaction: str
     customer_number: str
     phone: str
@@ -83,6 +86,9 @@ class World:
             "<uuid:address_id>": self.address,
             "<uuid:merge_id>": self.merge,
             "<uuid:webhook_id>": self.webhook,
+            "<uuid:hold_id>": self.hold,
+            "<uuid:reward_id>": self.reward,
+            "<uuid:redemption_id>": self.redemption,
             "<path:transaction_id>": self.transaction,
         }.items():
             template = template.replace(variable, str(value))
@@ -93,7 +99,7 @@ class World:
 def absent_world() -> World:
     """Ids of the right form that nobody has."""
     return World(
-        *[uuid.uuid4() for _ in range(7)],
+        *[uuid.uuid4() for _ in range(10)],
         transaction="NOBODY-SOLD-THIS",
         customer_number="1000000008",
         phone="+441614960123",
@@ -165,6 +171,13 @@ _PROGRAM: Body = lambda world: {  # noqa: E731
     "name": "Club",
     "pointsPerUnit": "1",
     "tiers": [{"code": "bronze", "name": "Bronze", "threshold": "0"}],
+}
+_HOLD: Body = lambda world: {"transactionId": "HOLD-1", "points": 1}  # noqa: E731
+_REWARD: Body = lambda world: {  # noqa: E731
+    "name": "Free coffee",
+    "kind": "free_item",
+    "sku": "COFFEE",
+    "points": 50,
 }
 _EVENT: Body = lambda world: {"type": "page.viewed", "data": {"page": "home"}}  # noqa: E731
 _WEBHOOK: Body = lambda world: {"url": "http://127.0.0.1:9/hook", "eventTypes": ["purchase.recorded"]}  # noqa: E731
@@ -276,6 +289,26 @@ CASES: dict[str, Case] = {
     f"GET {CUSTOMER}/loyalty/transactions": Case(
         Role.CASHIER, queries=(lambda world: f"storeId={world.store}",)
     ),
+    f"GET {CUSTOMER}/loyalty/holds": Case(Role.CASHIER),
+    f"POST {CUSTOMER}/loyalty/holds": Case(
+        Role.CASHIER,
+        _HOLD,
+        naming=(lambda world: {"transactionId": "HOLD-1", "rewardId": str(world.reward)},),
+    ),
+    f"GET {CUSTOMER}/loyalty/rewards": Case(Role.CASHIER),
+    f"POST {CUSTOMER}/loyalty/rewards/<uuid:reward_id>/redeem": Case(
+        Role.CASHIER, lambda world: {"transactionId": "REWARD-1"}
+    ),
+    f"GET {V1}/loyalty/holds/<uuid:hold_id>": Case(Role.CASHIER),
+    f"POST {V1}/loyalty/holds/<uuid:hold_id>/capture": Case(Role.CASHIER),
+    f"POST {V1}/loyalty/holds/<uuid:hold_id>/release": Case(Role.CASHIER),
+    f"GET {V1}/loyalty/rewards": Case(Role.CASHIER),
+    f"POST {V1}/loyalty/rewards": Case(Role.MANAGER, _REWARD),
+    f"GET {V1}/loyalty/rewards/<uuid:reward_id>": Case(Role.CASHIER),
+    f"PATCH {V1}/loyalty/rewards/<uuid:reward_id>": Case(Role.MANAGER, _REWARD),
+    f"DELETE {V1}/loyalty/rewards/<uuid:reward_id>": Case(Role.MANAGER),
+    f"POST {V1}/loyalty/redemptions/<uuid:redemption_id>/cancel": Case(Role.CASHIER),
+    f"GET {V1}/loyalty/analytics": Case(Role.MANAGER, queries=(lambda world: f"storeId={world.store}",)),
     f"GET {V1}/loyalty/program": Case(Role.CASHIER),
     f"PUT {V1}/loyalty/program": Case(Role.MANAGER, _PROGRAM),
     # Analytics

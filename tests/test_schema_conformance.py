@@ -74,6 +74,9 @@ def real_ids(world: World) -> dict[str, str]:
         "addressId": str(world.address),
         "mergeId": str(world.merge),
         "webhookId": str(world.webhook),
+        "holdId": str(world.hold),
+        "rewardId": str(world.reward),
+        "redemptionId": str(world.redemption),
         "transactionId": world.transaction,
     }
 

@@ -13,9 +13,11 @@ TENANT_MODELS = [model for model in apps.get_models() if issubclass(model, Tenan
 INDEXES_WITHOUT_MERCHANT = {
     # Lexemes carry their merchant themselves.
     "customers_search_idx",
+    "customer_words_pkey",
     # A worker's queue: found across merchants on purpose.
     "webhook_deliveries_due_idx",
     "webhook_deliveries_open_idx",
+    "loyalty_holds_due_idx",
     # Whose memberships are these? Asked at log-in, before there is a merchant.
     "memberships_user_id",
     # Made by the field itself on tables of a few rows per merchant.
@@ -28,6 +30,7 @@ SHARED_TABLES = {
     "tenancy.User",
     "api.IdempotencyRecord",
     "customers.CustomerCount",
+    "customers.CustomerWord",
 }
 
 

@@ -63,6 +63,16 @@ def make_world(shop: Shop, word: str) -> World:
     )
     back = {"transactionId": f"{word}-R-1", "amount": "5.00", "reason": f"{word} broke"}
     _made(shop.cashier.post(f"/purchases/{transaction}/returns", back))
+    gift = {"name": f"{word} gift", "kind": "free_item", "sku": f"{word}-gift", "points": 5}
+    reward = _made(shop.manager.post("/loyalty/rewards", gift))
+    redeemed = _made(
+        shop.cashier.post(
+            f"/customers/{customer_id}/loyalty/rewards/{reward['id']}/redeem",
+            {"transactionId": f"{word}-G-1"},
+        )
+    )
+    reserved = {"transactionId": f"{word}-H-1", "points": 5}
+    hold = _made(shop.cashier.post(f"/customers/{customer_id}/loyalty/holds", reserved))
     event_id = f"{word}-event"
     happened = {"type": "page.viewed", "eventId": event_id, "data": {"page": f"{word} page"}}
     _made(shop.cashier.post(f"/customers/{customer_id}/events", happened))
@@ -79,6 +89,9 @@ def make_world(shop: Shop, word: str) -> World:
         merge=uuid.UUID(merge["mergeId"]),
         webhook=uuid.UUID(webhook["id"]),
         purchase=uuid.UUID(sale["purchase"]["id"]),
+        hold=uuid.UUID(hold["id"]),
+        reward=uuid.UUID(reward["id"]),
+        redemption=uuid.UUID(redeemed["id"]),
         transaction=transaction,
         customer_number=customer["customerNumber"],
         phone=phone,

@@ -24,7 +24,7 @@ from customers.models import (
     PurchaseReturn,
     PurchaseReturnItem,
 )
-from loyalty.models import Allocation, Enrollment, LedgerEntry, Lot, Shortfall
+from loyalty.models import Allocation, Enrollment, Hold, LedgerEntry, Lot, Redemption, Shortfall
 from marketing.models import WebhookDelivery
 
 BOOKKEEPING = "Bookkeeping duty: what was sold, taken back and credited, without personal data."
@@ -244,6 +244,26 @@ TABLES = (
         OnErase.KEPT,
         BOOKKEEPING,
         order=("recorded_at", "pk"),
+    ),
+    Table(
+        Hold,
+        "customer_id",
+        "loyaltyHolds",
+        OnMerge.MOVES,
+        OnErase.KEPT,
+        BOOKKEEPING,
+        order=("created_at", "pk"),
+        hidden=frozenset({"content_hash"}),
+    ),
+    Table(
+        Redemption,
+        "customer_id",
+        "loyaltyRedemptions",
+        OnMerge.MOVES,
+        OnErase.KEPT,
+        BOOKKEEPING,
+        order=("redeemed_at", "pk"),
+        hidden=frozenset({"content_hash"}),
     ),
     Table(
         Merge,

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.db.models import Sum
 
 from cloudpos.api.context import current_request_id
-from cloudpos.api.errors import BadRequest, Conflict, NotFound
+from cloudpos.api.errors import BadRequest, Conflict, Forbidden, NotFound
 from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.permissions import RoleTooLow
@@ -43,6 +44,16 @@ class NoProgram(Conflict):
 class InsufficientPoints(Conflict):
     code = "insufficient_points"
     message = "The customer does not have enough points"
+
+
+class BelowMinimum(Conflict):
+    code = "below_redeem_minimum"
+    message = "The program redeems more points at once than these"
+
+
+class AdjustmentTooLarge(Forbidden):
+    code = "adjustment_too_large"
+    message = "Only an owner may adjust so many points at once"
 
 
 class PointsConflict(Conflict):
@@ -88,16 +99,19 @@ def post_points(
     """Move points of a customer, once per (store, type, transaction id).
 
     The same request again gets the same answer; another one under the same id raises PointsConflict. Raises
-    InsufficientPoints, CustomerNotFound, NoProgram, and for reversals OriginalNotFound, AmbiguousReversal and
-    ReversalExceeds; RoleTooLow when a cashier adjusts.
+    InsufficientPoints, BelowMinimum, CustomerNotFound, NoProgram, and for reversals OriginalNotFound,
+    AmbiguousReversal and ReversalExceeds; RoleTooLow when a cashier adjusts, and AdjustmentTooLarge above
+    settings.ADJUSTMENT_POINTS_MAX for all but owners.
     """
     if type == Type.REVERSED and not (transaction_id or reverses_transaction_id):
         raise BadRequest("Name the transaction to reverse.", field="transactionId", code="required")
     if type == Type.ADJUSTED and not access.may(Role.MANAGER):
         raise RoleTooLow("Only a manager may adjust points")
+    if type == Type.ADJUSTED:
+        _check_adjustment(access, points)
     if points < 0 and type != Type.ADJUSTED:
         raise BadRequest("Only an adjustment may be negative.", field="points", code="min_value")
-    content_hash = _content_hash(
+    content_hash = hash_content(
         {
             "customerId": str(customer_id),
             "points": points,
@@ -159,15 +173,46 @@ def earn(*, account: Account, points: int, cause: Cause) -> Entry:
 
 
 def redeem(*, account: Account, points: int, cause: Cause) -> Entry:
-    """Use points up: earliest expiry first, then earliest earned. Raises InsufficientPoints."""
-    return _debit(account, Type.REDEEMED.value, points, cause)
+    """Use points up: earliest expiry first, then earliest earned. Raises BelowMinimum and InsufficientPoints."""
+    check_minimum(account, points)
+    return spend(account=account, points=points, cause=cause, reserved=account.held)
+
+
+def check_minimum(account: Account, points: int) -> None:
+    """Raises BelowMinimum for fewer points than the program redeems at once."""
+    if points < account.redeem_points_min:
+        raise BelowMinimum(
+            f"At least {account.redeem_points_min} points are redeemed at once",
+            field="points",
+            extra={"minimum": account.redeem_points_min},
+        )
+
+
+def spend(*, account: Account, points: int, cause: Cause, reserved: int) -> Entry:
+    """Redeem points, leaving `reserved` ones alone. Raises InsufficientPoints."""
+    return _debit(account, Type.REDEEMED.value, points, cause, reserved=reserved)
+
+
+def check_spendable(*, account: Account, points: int, reserved: int) -> None:
+    """Raises InsufficientPoints unless `points` could be spent now beside the `reserved` ones."""
+    _choose_lots(account, points, reserved)
 
 
 def adjust(*, account: Account, points: int, cause: Cause) -> Entry:
     """Give (positive) or take (negative) points by a person's decision. Raises InsufficientPoints."""
     if points > 0:
         return account.credit(type=Type.ADJUSTED.value, points=points, cause=cause)
-    return _debit(account, Type.ADJUSTED.value, -points, cause)
+    return _debit(account, Type.ADJUSTED.value, -points, cause, reserved=account.held)
+
+
+def _check_adjustment(access: Access, points: int) -> None:
+    limit = settings.ADJUSTMENT_POINTS_MAX
+    if abs(points) > limit and not access.may(Role.OWNER):
+        raise AdjustmentTooLarge(
+            f"Only an owner may adjust more than {limit:,} points at once",
+            field="points",
+            extra={"limit": limit},
+        )
 
 
 def reverse(
@@ -179,65 +224,74 @@ def reverse(
     ReversalExceeds, and InsufficientPoints when an earning's points are spent.
     """
     original = _original(account, cause.store_id, original_transaction_id, original_type)
-    reversed_before = (
-        LedgerEntry.objects.for_merchant(account.merchant_id)
-        .filter(reverses_id=original.pk)
-        .aggregate(points=Sum("points"))["points"]
-        or 0
-    )
-    left = abs(original.points) - abs(reversed_before)
+    left = abs(original.points) - reversed_points(original)
     if points > left:
         raise ReversalExceeds(extra={"reversible": left})
-    cause = Cause(
-        at=cause.at,
-        description=cause.description,
-        reverses_id=original.pk,
-        transaction_id=cause.transaction_id,
-        content_hash=cause.content_hash,
-        actor_id=cause.actor_id,
-        store_id=cause.store_id,
-    )
+    cause = replace(cause, reverses_id=original.pk)
     if original.points > 0:
-        return _debit(account, Type.REVERSED.value, points, cause, original_id=original.pk)
-    lots = _lots_to_refill(account, original, points)
-    if original.enrollment_id != account.id:
-        # Redeemed by a customer who was merged into this one: the same lots, opened here.
-        return account.credit_lots(
-            type=Type.REVERSED.value, lots=[replace(lot, remaining=given) for lot, given in lots], cause=cause
+        return _debit(
+            account, Type.REVERSED.value, points, cause, reserved=account.held, original_id=original.pk
         )
-    entry = account.restore(type=Type.REVERSED.value, lots=lots, cause=cause)
-    # Points that come back into a lot whose time is over are over at once.
-    over = [
-        (lot, given) for lot, given in lots if lot.expires_at is not None and lot.expires_at <= account.at
-    ]
-    account.debit_lots(
-        type=Type.EXPIRED.value, lots=over, cause=Cause(at=cause.at, description="Expired while redeemed")
+    return give_back(account=account, original=original, points=points, cause=cause)
+
+
+def reversed_points(entry: LedgerEntry) -> int:
+    """How many of an entry's points were reversed so far."""
+    found = (
+        LedgerEntry.objects.for_merchant(entry.merchant_id)
+        .filter(reverses_id=entry.pk)
+        .aggregate(points=Sum("points"))["points"]
     )
-    return entry
+    return abs(found or 0)
+
+
+def give_back(*, account: Account, original: LedgerEntry, points: int, cause: Cause) -> Entry:
+    """Put `points` of a debit back into the lots that it took them from. `cause` names what it reverses."""
+    lots = _lots_to_refill(account, original, points)
+    # Redeemed by a customer who was merged into this one: lots like them are opened here.
+    own = original.enrollment_id == account.id
+    return account.restore(type=Type.REVERSED.value, lots=lots, cause=cause, own=own)
 
 
 def _debit(
-    account: Account, type: str, points: int, cause: Cause, *, original_id: uuid.UUID | None = None
+    account: Account,
+    type: str,
+    points: int,
+    cause: Cause,
+    *,
+    reserved: int,
+    original_id: uuid.UUID | None = None,
 ) -> Entry:
     """Exactly `points`, or InsufficientPoints. The lots of entry `original_id` go first."""
+    lots = _choose_lots(account, points, reserved, original_id)
+    account.debit_lots(type=type, lots=lots, cause=cause)
+    return account.entries[-1]
+
+
+def _choose_lots(
+    account: Account, points: int, reserved: int, original_id: uuid.UUID | None = None
+) -> list[tuple[LotState, int]]:
+    """The lots to take `points` from, so that `reserved` more are left. Raises InsufficientPoints."""
     lots: list[tuple[LotState, int]] = []
-    missing = points
+    missing, found, wanted = points, 0, points + reserved
     own: list[LotState] = account.lots.of_entry(original_id) if original_id is not None else []
     used = {lot.id for lot in own}
-    for lot in [*own, *account.lots.burnable(points, at=account.at, but=used)]:
-        taken = min(missing, lot.remaining) if lot.burnable(account.at) else 0
+    for lot in [*own, *account.lots.burnable(wanted, at=account.at, but=used)]:
+        ready = lot.remaining if lot.burnable(account.at) else 0
+        found += ready
+        taken = min(missing, ready)
         if taken:
             lots.append((lot, taken))
             missing -= taken
-        if not missing:
-            break
-    if missing:
-        raise InsufficientPoints(
-            f"The customer has {points - missing} points, {missing} too few",
-            extra={"balance": points - missing, "missing": missing},
-        )
-    account.debit_lots(type=type, lots=lots, cause=cause)
-    return account.entries[-1]
+        if found >= wanted:
+            return lots
+    available = max(0, found - reserved)
+    missing = points - available
+    but = f" to spend and {reserved} on hold" if reserved else ""
+    raise InsufficientPoints(
+        f"The customer has {available} points{but}, {missing} too few",
+        extra={"balance": found, "available": available, "missing": missing},
+    )
 
 
 def _original(account: Account, store_id: uuid.UUID | None, transaction_id: str, type: str) -> LedgerEntry:
@@ -273,13 +327,11 @@ def _original(account: Account, store_id: uuid.UUID | None, transaction_id: str,
 
 def _lots_to_refill(account: Account, original: LedgerEntry, points: int) -> list[tuple[LotState, int]]:
     """Where `points` of a redemption go back: what was taken last goes back first, so what stays redeemed is FIFO."""
-    taken: dict[uuid.UUID, int] = {}
-    for lot_id, entry_id, moved in (
+    taken: dict[uuid.UUID, int] = dict(
         Allocation.objects.for_merchant(account.merchant_id)
-        .filter(entry__in=_with_reversals(account, original))
-        .values_list("lot_id", "entry_id", "points")
-    ):
-        taken[lot_id] = taken.get(lot_id, 0) + (moved if entry_id == original.pk else -moved)
+        .filter(entry_id=original.pk)
+        .values_list("lot_id", "points")
+    )
     if original.enrollment_id == account.id:
         known = account.lots.by_id(list(taken))
     else:
@@ -289,9 +341,13 @@ def _lots_to_refill(account: Account, original: LedgerEntry, points: int) -> lis
             )
             for lot in Lot.objects.for_merchant(account.merchant_id).filter(pk__in=list(taken))
         }
+    # Given back before, by the same order: not always into these lots.
+    skipped = reversed_points(original)
     lots: list[tuple[LotState, int]] = []
     for lot in sorted(known.values(), key=lambda lot: lot.order, reverse=True):
-        given = min(points, taken[lot.id])
+        passed = min(skipped, taken[lot.id])
+        skipped -= passed
+        given = min(points, taken[lot.id] - passed)
         if given > 0:
             lots.append((lot, given))
             points -= given
@@ -299,16 +355,8 @@ def _lots_to_refill(account: Account, original: LedgerEntry, points: int) -> lis
     return lots
 
 
-def _with_reversals(account: Account, original: LedgerEntry) -> list[uuid.UUID]:
-    reversals = (
-        LedgerEntry.objects.for_merchant(account.merchant_id)
-        .filter(reverses_id=original.pk)
-        .values_list("pk", flat=True)
-    )
-    return [original.pk, *reversals]
-
-
-def _content_hash(content: Mapping[str, Any]) -> bytes:
+def hash_content(content: Mapping[str, Any]) -> bytes:
+    """What tells the same request from another one under the same transaction id."""
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
 
