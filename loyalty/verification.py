@@ -145,13 +145,29 @@ CHECKS = (
     ),
     Check(
         6,
-        "nothing burns from a lot whose time is over",
+        "nothing burns from a lot whose time is over, or goes back into it",
         """
         SELECT e.merchant_id, e.enrollment_id, format('entry %s (%s) took from lot %s', e.version, e.type, l.id)
         FROM loyalty_allocations a
         JOIN loyalty_transactions e ON e.merchant_id = a.merchant_id AND e.id = a.entry_id
         JOIN loyalty_lots l ON l.merchant_id = a.merchant_id AND l.id = a.lot_id
-        WHERE e.points < 0 AND e.type NOT IN ('expired', 'transferred') AND l.expires_at <= e.recorded_at AND {only:e}
+        WHERE e.type <> 'expired' AND l.expires_at <= e.recorded_at AND {only:e}
+        """,
+    ),
+    Check(
+        7,
+        "a lot expires once, not before its time, and with all that was left of it",
+        """
+        SELECT l.merchant_id, l.enrollment_id, format('lot %s: %s left after entry %s (%s)', l.id, l.remaining, e.version, e.type)
+        FROM loyalty_allocations a
+        JOIN loyalty_transactions e ON e.merchant_id = a.merchant_id AND e.id = a.entry_id
+        JOIN loyalty_lots l ON l.merchant_id = a.merchant_id AND l.id = a.lot_id
+        WHERE (a.expired <> (e.type = 'expired') OR (a.expired
+            AND (l.remaining > 0 OR l.expires_at IS NULL OR l.expires_at > e.recorded_at OR l.expires_at <> e.occurred_at)))
+            AND {only:a}
+        UNION ALL
+        SELECT a.merchant_id, a.lot_id, format('lot %s expired %s times', a.lot_id, count(*))
+        FROM loyalty_allocations a WHERE a.expired AND {only:a} GROUP BY a.merchant_id, a.lot_id HAVING count(*) > 1
         """,
     ),
     Check(
