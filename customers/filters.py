@@ -25,7 +25,7 @@ from customers.listing import Wanted
 from customers.models import Address, Channel, Customer, Purpose
 from customers.models.customer import LAST_VISIT
 from customers.querysets import CustomerQuerySet
-from customers.search import birth_month_query, home_store_query, prefix_query, tags_query
+from customers.search import birth_month_query, home_store_query, prefix_query, tags_query, word_range
 
 TIERS = ("bronze", "silver", "gold", "platinum")
 RADIUS_KM_MAX = 5_000
@@ -189,6 +189,12 @@ class CustomerFilters(StrictFilterSet):
         if not terms:
             return None
         return " & ".join(f"({term})" for term in terms) if all(terms) else ""
+
+    def word_range(self, search_key: str) -> tuple[str, str] | None:
+        """The lexemes that answer, when nothing but the start of one word is asked for, in order of creation."""
+        if self.values.keys() != {"query"} or self.sort_by != "createdAt":
+            return None
+        return word_range(search_key=search_key, text=self.values["query"])
 
     def close_by(self, queryset: CustomerQuerySet, value: tuple[float, float]) -> CustomerQuerySet:
         latitude, longitude = value

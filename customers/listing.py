@@ -5,6 +5,7 @@ Three plans; why and how fast: ADR 0004.
 - What the counters know (no filter, or status, type, segment and tier alone): the total is their sum, and the page is
   read from the sort order's index.
 - Few rows match: all of them, at most CANDIDATES_MAX (or SEARCH_CANDIDATES_MAX), are counted, sorted and paged.
+- Of a search for the start of one word, in order of creation, the same from `customer_words`, without reading customers.
 - More rows match: the total is said to be that bound and not exact, and the page is found by walking the sort order's
   index: where many match, the next twenty are near.
 """
@@ -105,7 +106,9 @@ def list_customers(*, access: Access, filters: "CustomerFilters") -> Listing:
         among = filters.values
         where = "".join(f' AND "customers"."{key}" = ANY(%s)' for key in among)
         return _list_counted(_Plan(merchant_id, where, list(among.values()), None, wanted), among)
-    return _list_candidates(_Plan(merchant_id, *_where(filters.conditions(merchant_id)), tsquery, wanted))
+    plan = _Plan(merchant_id, *_where(filters.conditions(merchant_id)), tsquery, wanted)
+    plan.word_range = filters.word_range(access.search_key)
+    return _list_candidates(plan)
 
 
 def _list_counted(plan: "_Plan", among: Mapping[str, Any]) -> Listing:
@@ -133,11 +136,11 @@ def _list_counted(plan: "_Plan", among: Mapping[str, Any]) -> Listing:
 
 def _list_candidates(plan: "_Plan") -> Listing:
     frequent = plan.recall("frequent")
-    if frequent is None:
+    if frequent is None and not plan.word_range:
         frequent = plan.is_sure_to_be_frequent()
         plan.remember("frequent", frequent)
     if not frequent:
-        rows = plan.candidates()
+        rows = plan.candidates_by_word() if plan.word_range else plan.candidates()
         total = rows[0][-1] if rows else plan.count_candidates() if plan.wanted.is_further else 0
         if total <= plan.most:
             return plan.page(rows) if rows else Listing(total=total)
@@ -167,6 +170,7 @@ class _Plan:
         """`where`: what narrows the merchant's visible customers beside the search, " AND ..." or nothing."""
         self.merchant_id = merchant_id
         self.tsquery = tsquery
+        self.word_range: tuple[str, str] | None = None
         self.wanted = wanted
         self.sort = SORTS[wanted.sort_by]
         direction, self.against = ("DESC", "ASC") if wanted.descending else ("ASC", "DESC")
@@ -233,6 +237,25 @@ class _Plan:
             counted=f"{self._hit}, counted AS MATERIALIZED (SELECT count(*) AS total FROM hit)",  # noqa: S608
             counted_params=self._hit_params,
             prepared=self.everybody,
+        )
+
+    def candidates_by_word(self) -> list[Any]:
+        """`candidates`, from the index of words alone: it knows when somebody was created, and ends at its limit.
+
+        Twice as many words as customers are read, because "an" is the start of two of Ann Anderson's.
+        """
+        assert self.word_range is not None
+        beyond, beyond_params = self._beyond("k", "id", " WHERE ")
+        words_max = 2 * self.most
+        return self._page(
+            f"SELECT id FROM hit{beyond} ORDER BY {self.order_of_hits} {self.window}",  # noqa: S608
+            [*beyond_params, *self.window_params],
+            counted="word AS MATERIALIZED (SELECT created_at AS k, customer_id AS id FROM customer_words "  # noqa: S608
+            f"WHERE lexeme >= (SELECT %s) AND lexeme < (SELECT %s) LIMIT {words_max + 1}), "
+            "hit AS MATERIALIZED (SELECT DISTINCT k, id FROM word), counted AS MATERIALIZED (SELECT "
+            f"CASE WHEN (SELECT count(*) FROM word) > {words_max} THEN {self.most + 1} ELSE count(*) END AS total FROM hit)",
+            counted_params=self.word_range,
+            prepared=True,
         )
 
     def count_candidates(self) -> int:

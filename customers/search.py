@@ -28,6 +28,7 @@ QUERY_WORDS_MAX = 8
 
 _SPLIT = re.compile(r"[^\w@.+-]+", re.UNICODE)
 _PARTS = re.compile(r"[\W_]+", re.UNICODE)
+_LAST_CHARACTER = "\U0010ffff"
 # Letters that do not decompose into a base letter and a mark.
 _FOLD = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ı": "i"})
 
@@ -120,6 +121,18 @@ def prefix_query(*, search_key: str, text: str) -> str | None:
             term = f"({term})"
         terms.append(term)
     return " & ".join(terms) or None
+
+
+def word_range(*, search_key: str, text: str) -> tuple[str, str] | None:
+    """From and below which lexeme `customer_words` holds the customers of `text`, when that is the start of one word.
+
+    None for what only the search index knows: several words, numbers, whole e-mail addresses.
+    """
+    word = fold(text)
+    if not word.isalpha():
+        return None
+    first = f"{search_key}:{WORD}{word[:WORD_CHARS_MAX]}"
+    return first, first + _LAST_CHARACTER
 
 
 def tsvector_literal(found: Iterable[str]) -> str:

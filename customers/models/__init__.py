@@ -1,5 +1,5 @@
 from customers.models.consent import Channel, Consent, ConsentState, Preferences, Purpose
-from customers.models.customer import Address, Customer, CustomerCount, Erasure, Merge
+from customers.models.customer import Address, Customer, CustomerCount, CustomerWord, Erasure, Merge
 from customers.models.event import Event
 from customers.models.purchase import Purchase, PurchaseItem, PurchaseReturn, PurchaseReturnItem
 
@@ -10,6 +10,7 @@ __all__ = [
     "ConsentState",
     "Customer",
     "CustomerCount",
+    "CustomerWord",
     "Erasure",
     "Event",
     "Merge",

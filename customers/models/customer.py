@@ -220,6 +220,21 @@ class CustomerCount(models.Model):
         ]
 
 
+class CustomerWord(models.Model):
+    """Which visible customers a word finds, newest last: the primary key's index is all that a search by name reads.
+
+    Written by triggers from `Customer.search`: its lexemes that are words and begin with a letter. They carry the merchant.
+    """
+
+    pk = models.CompositePrimaryKey("lexeme", "created_at", "customer_id")
+    lexeme = models.TextField(db_collation="C")
+    created_at = models.DateTimeField()
+    customer_id = models.UUIDField()
+
+    class Meta:
+        db_table = "customer_words"
+
+
 class Address(TenantModel):
     class Type(models.TextChoices):
         HOME = "home", "Home"

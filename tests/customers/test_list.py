@@ -369,7 +369,7 @@ def test_what_is_frequent_is_not_counted_again(
     monkeypatch.setattr(listing, "CANDIDATES_MAX", 3)
     monkeypatch.setattr(listing, "SEARCH_CANDIDATES_MAX", 3)
     # How large the merchant is.
-    shop.cashier.get("/customers?query=nobody")
+    shop.cashier.get("/customers?tags=nobody")
     for query in ("limit=2&tags=five", "limit=2&totalSpentMin=0"):
         with statements(exactly=2):
             first = shop.cashier.get(f"/customers?{query}").json()
@@ -389,7 +389,7 @@ def test_a_large_merchant_is_sampled_before_its_matches_are_collected(
     five(with_tag(make))
     for name, value in {"SEARCH_CANDIDATES_MAX": 3, "SAMPLED_FROM": 5, "SAMPLE_ROWS": 5, "SURELY": 1}.items():
         monkeypatch.setattr(listing, name, value)
-    shop.cashier.get("/customers?query=nobody")
+    shop.cashier.get("/customers?tags=nobody")
     with CaptureQueriesContext(connection) as queries:
         data = shop.cashier.get("/customers?tags=five&limit=2").json()["data"]
     assert (data["total"], data["totalIsExact"], len(data["customers"])) == (3, False, 2)

@@ -1,0 +1,165 @@
+"""The words that a name is found by: kept by triggers, read instead of the customers."""
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from customers import listing
+from customers.models import Customer, CustomerWord
+from customers.search import word_range
+from customers.services import hide_customer, lock_customer
+from customers.services.bulk import load_customers
+from tests.customers.conftest import Make
+from tests.fixtures import Shop
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def words_are_those_of_the_search_index(request: pytest.FixtureRequest, db: None) -> Iterator[None]:
+    """After each test, whatever it did."""
+    yield
+    due = {
+        (lexeme, customer.created_at, customer.pk)
+        for customer in Customer.objects.filter(deleted_at=None)
+        for lexeme in lexemes_of(customer)
+        if lexeme.split(":", 1)[1][:1] == "w" and lexeme.split(":", 1)[1][1] > "9" and "@" not in lexeme
+    }
+    assert {(row.lexeme, row.created_at, row.customer_id) for row in CustomerWord.objects.all()} == due
+
+
+def lexemes_of(customer: Customer) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT unnest(tsvector_to_array(search)) FROM customers WHERE id = %s", [customer.pk])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def words(shop: Shop) -> set[str]:
+    return {row.lexeme.removeprefix(f"{shop.access.search_key}:w") for row in CustomerWord.objects.all()}
+
+
+def names(shop: Shop, **parameters: Any) -> list[str]:
+    """First names, found without asking the search index."""
+    with CaptureQueriesContext(connection) as queries:
+        data = shop.cashier.get("/customers", parameters).json()["data"]
+    assert [query for query in queries if "customer_words" in query["sql"]]
+    assert not [query for query in queries if '"search" @@' in query["sql"]]
+    return [row["firstName"] for row in data["customers"]]
+
+
+def test_each_start_of_a_word_finds_whom_the_search_index_finds(shop: Shop, make: Make) -> None:
+    make("Ann", last_name="Anderson-Böhm", email="anna.x@example.org", company_name="Antons & Co")
+    make("Ænn", last_name="O'Neil", phone="+442071838750", tags=["annual"])
+    make("Nanna", email="44ann@example.com")
+    make("زهرة", last_name="𝒜nn")
+    for whole in (
+        "anderson",
+        "Böhm",
+        "AEnn",
+        "oneil",
+        "neil",
+        "example",
+        "annual",
+        "زهرة",
+        "ann",
+        "ａnn",
+        "x",
+    ):
+        for letters in range(1, len(whole) + 1):
+            start = whole[:letters]
+            # An order of its own is answered by the search index.
+            other = shop.cashier.get("/customers", {"query": start, "sortBy": "name"}).json()["data"]
+            expected = {row["id"] for row in other["customers"]}
+            data = shop.cashier.get("/customers", {"query": start}).json()["data"]
+            assert {row["id"] for row in data["customers"]} == expected
+            assert (data["total"], data["totalIsExact"]) == (len(expected), True)
+
+
+def test_a_word_is_read_from_its_own_index(shop: Shop, make: Make) -> None:
+    for name in ("Anna", "Ben", "Anne", "Anton"):
+        make(name, last_name="Ander", email=f"{name.lower()}.ander@example.com")
+    assert names(shop, query="an") == ["Anton", "Anne", "Ben", "Anna"]
+    assert names(shop, query="ANN", sortOrder="asc") == ["Anna", "Anne"]
+    assert names(shop, query="ander", limit=3) == ["Anton", "Anne", "Ben"]
+    assert names(shop, query="ander", limit=3, page=2) == ["Anna"]
+    assert names(shop, query="nobody") == []
+
+
+def test_pages_and_cursors_of_a_word(shop: Shop, make: Make) -> None:
+    for name in ("Ann", "Ben", "Cat"):
+        make(name, company_name="Acme")
+    for order, expected in (("asc", ["Ann", "Ben", "Cat"]), ("desc", ["Cat", "Ben", "Ann"])):
+        parameters = {"query": "acm", "limit": "2", "sortOrder": order}
+        data = shop.cashier.get("/customers", parameters).json()["data"]
+        following = names(shop, **parameters, cursor=data["nextCursor"])
+        assert [row["firstName"] for row in data["customers"]] + following == expected
+        assert data["total"] == 3
+
+
+@pytest.mark.parametrize(("most", "total"), [(3, (3, False)), (5, (5, True))])
+def test_a_frequent_word_has_a_bound_for_a_total(
+    shop: Shop, make: Make, monkeypatch: pytest.MonkeyPatch, most: int, total: tuple[int, bool]
+) -> None:
+    monkeypatch.setattr(listing, "SEARCH_CANDIDATES_MAX", most)
+    for name in ("Ann", "Ben", "Cat", "Dan", "Eve"):
+        make(name, company_name="Acme")
+    for _ in range(2):
+        data = shop.cashier.get("/customers?query=acme&limit=2").json()["data"]
+        assert (data["total"], data["totalIsExact"]) == total
+        assert [row["firstName"] for row in data["customers"]] == ["Eve", "Dan"]
+
+
+def test_another_merchants_word_finds_nobody(shop: Shop, mallory: Customer) -> None:
+    assert names(shop, query="mallory") == []
+    mine = word_range(search_key=shop.access.search_key, text="mallory")
+    assert mine and not CustomerWord.objects.filter(lexeme__gte=mine[0], lexeme__lt=mine[1]).exists()
+
+
+def test_renamed(shop: Shop, alice: Customer) -> None:
+    assert "archer" in words(shop)
+    shop.cashier.patch(f"/customers/{alice.pk}", {"lastName": "Becker"})
+    assert names(shop, query="beck") == ["Alice"]
+    assert "archer" not in words(shop)
+
+
+def test_hidden_and_deleted(shop: Shop, alice: Customer, bob: Customer) -> None:
+    hide_customer(lock_customer(merchant_id=shop.merchant.pk, customer_id=bob.pk), merged_into=alice)
+    assert names(shop, query="bob") == []
+    assert words(shop).isdisjoint({"bob", "baker"})
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM customers")
+        assert not CustomerWord.objects.exists()
+        # Their history refers to them.
+        transaction.set_rollback(True)
+
+
+def test_created_at_another_time(shop: Shop, alice: Customer, bob: Customer) -> None:
+    Customer.objects.filter(pk=bob.pk).update(created_at="2020-01-01T00:00:00Z")
+    assert names(shop, query="example") == ["Alice", "Bob"]
+
+
+def test_loaded(shop: Shop) -> None:
+    load_customers(access=shop.access, rows=[{"first_name": "Ann"}, {"first_name": "Ben"}])
+    assert names(shop, query="be") == ["Ben"]
+
+
+def test_filled_by_the_migration(shop: Shop, alice: Customer, bob: Customer, mallory: Customer) -> None:
+    hide_customer(lock_customer(merchant_id=shop.merchant.pk, customer_id=bob.pk), merged_into=alice)
+    before = set(CustomerWord.objects.values_list("pk", flat=True))
+    CustomerWord.objects.filter(lexeme__contains="a").delete()
+    migration = importlib.import_module("customers.migrations.0011_words")
+    migration.BATCH_ROWS = 1
+    with connection.schema_editor() as editor:
+        migration.fill(apps, editor)
+    assert set(CustomerWord.objects.values_list("pk", flat=True)) == before
+
+
+def test_what_only_the_search_index_knows() -> None:
+    for text in ("ann baker", "1234", "ann1", "ann@example.com", "o'neil", "", "-", "ﷺ"):
+        assert word_range(search_key="m7", text=text) is None
+    assert word_range(search_key="m7", text="Zoé") == ("m7:wzoe", "m7:wzoe\U0010ffff")
