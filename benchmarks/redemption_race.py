@@ -46,8 +46,13 @@ def main() -> int:
     ):
         for number in range(1, options.rounds + 1):
             wrong += not _round(server.port, headers, number)
+    from django.db import connection
+
     from loyalty.verification import verify
 
+    with connection.cursor() as cursor:
+        # A database with much in it takes longer than any request may.
+        cursor.execute("SET statement_timeout = 0")
     findings = [found.says for _, found in verify(merchant_id=merchant_id) if found is not None]
     print(f"{options.rounds - wrong} of {options.rounds} rounds exact; verify_ledger: {findings or 'sound'}")
     return 1 if wrong or findings else 0

@@ -16,6 +16,9 @@ from cloudpos.tenancy.models import User
 from customers.models import Customer, Event
 from customers.services import create_customer, record_consent
 from loyalty.services import create_program
+from loyalty.services.holds import hold_points
+from loyalty.services.redemptions import redeem_reward
+from loyalty.services.rewards import create_reward
 from marketing.services import create_webhook, send_test_event
 from tests.fixtures import Shop
 
@@ -90,6 +93,14 @@ def make_regulars(shop: Shop) -> Regulars:
         customer_id=regulars.alice.pk,
         data={"channel": "email", "purpose": "marketing", "state": "granted", "source": f"till of {mark}"},
     )
+    gift = create_reward(
+        merchant_id=shop.merchant.pk,
+        values={"name": f"gift of {mark}", "kind": "free_item", "sku": f"gift-{mark}", "points": 2},
+    )
+    redeem_reward(
+        access=shop.access, customer_id=regulars.bob.pk, reward_id=gift.pk, transaction_id=f"{mark}-G"
+    )
+    hold_points(access=shop.access, customer_id=regulars.bob.pk, points=1, transaction_id=f"{mark}-H")
     made = create_webhook(
         merchant_id=shop.merchant.pk,
         url=f"https://{mark}.test/hook",

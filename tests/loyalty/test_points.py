@@ -99,7 +99,14 @@ def test_points_whose_time_is_over_cannot_be_redeemed(shop: Shop, program: Progr
     response = post(shop.cashier, alice, "redeemed", 41)
     assert (response.status_code, response.json()["balance"]) == (409, 40)
     assert post(shop.cashier, alice, "redeemed", 40).status_code == 201
-    assert Lot.objects.get(points=60).remaining == 60
+    # Whatever is written next posts first what is over.
+    assert list(LedgerEntry.objects.order_by("version").values_list("type", "points")) == [
+        ("earned", 60),
+        ("earned", 40),
+        ("expired", -60),
+        ("redeemed", -40),
+    ]
+    assert Lot.objects.get(points=60).remaining == 0
     assert findings(shop) == []
 
 
@@ -171,8 +178,8 @@ def test_an_adjustment_is_a_managers(shop: Shop, program: Program, alice: Custom
     refused = post(shop.cashier, alice, "adjusted", 10, "X-1")
     assert (refused.status_code, refused.json()["code"]) == (403, "role_too_low")
     assert post(shop.manager, alice, "adjusted", 10, "X-1").status_code == 201
-    assert post(shop.manager, alice, "adjusted", -4, "X-2").json()["data"]["balance"] == 6
-    too_much = post(shop.manager, alice, "adjusted", -7, "X-3")
+    assert post(shop.manager, alice, "adjusted", -4, "X-2", description="Mistake").json()["data"]["balance"] == 6
+    too_much = post(shop.manager, alice, "adjusted", -7, "X-3", description="Mistake")
     assert (too_much.status_code, too_much.json()["code"]) == (409, "insufficient_points")
 
 
