@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from cloudpos.admin.liability import liability
 from cloudpos.admin.start import favicon, lead_to_docs, start_page
 
 urlpatterns = [
@@ -29,6 +30,8 @@ urlpatterns = [
     # Typed by people: what is nearly an address of a page leads to it.
     path("api/docs/", lead_to_docs),
     path("admin", RedirectView.as_view(pattern_name="admin:index", query_string=True)),
+    # A page of no model.
+    path("admin/loyalty/liability/", admin.site.admin_view(liability), name="liability"),
     path("admin/", admin.site.urls),
 ]
 

@@ -57,6 +57,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "separator": True,
             "items": [
                 _list(Program, "loyalty", Role.MANAGER),
+                _link("Liability", "account_balance", "liability", Role.MANAGER, site=""),
                 _list(LedgerEntry, "toll", Role.MANAGER),
                 _list(Enrollment, "badge", Role.MANAGER),
                 _list(Reward, "redeem", Role.MANAGER),
@@ -86,8 +87,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
-def _link(title: str, icon: str, name: str, least: Role | None) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}"), "permission": _may(least)}
+def _link(title: str, icon: str, name: str, least: Role | None, *, site: str = "admin:") -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"{site}{name}"), "permission": _may(least)}
 
 
 def _list(model: type[Model], icon: str, least: Role | None) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from cloudpos.tenancy.models import Merchant, Store
 from customers.models import Event
 from loyalty import analytics_rollups as rollups
 from loyalty.analytics_breakage import Cohort, cohorts_of
-from loyalty.models import Allocation, Enrollment, LedgerEntry, Lot, Program, RollupDay, RollupLots
+from loyalty.models import Allocation, Enrollment, LedgerEntry, Lot, Program
+from loyalty.models_rollups import RollupDay, RollupLots
 from tests.fixtures import Shop
 from tests.tills import bring_back, move, register, sell
 
@@ -83,7 +84,7 @@ class Naive:
         self.allocations = list(Allocation.objects.for_merchant(merchant))
 
     def day(self, entry: LedgerEntry) -> date:
-        zone = self.zones.get(entry.store_id) or self.merchant.tz
+        zone = self.zones[entry.store_id] if entry.store_id else self.merchant.tz
         return entry.occurred_at.astimezone(zone).date()
 
     def period(self, first: date, last: date, store: uuid.UUID | None = None) -> dict[str, Any]:
