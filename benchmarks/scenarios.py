@@ -14,6 +14,7 @@ from benchmarks.load import Call
 
 EMPTY_PATH = "/api/v1/benchmark/empty"
 PAGE_ROWS = 20
+PAGES_AWAY_MAX = 1_200
 FRAGMENT_LETTERS = (3, 4, 5)
 OK, CREATED = 200, 201
 
@@ -85,8 +86,16 @@ def _search_two(at: Counterparty) -> Callable[[], Call]:
 
 
 def _deep(at: Counterparty) -> Callable[[], Call]:
+    """Of those that numbers reach, see PAGE_ROWS_AWAY_MAX in customers.listing."""
     last = max(1, at.customers // PAGE_ROWS)
-    return lambda: Call("GET", f"/api/v1/customers?limit={PAGE_ROWS}&page={at.chance.randint(1, last)}")
+    away = PAGES_AWAY_MAX
+
+    def call() -> Call:
+        page = at.chance.randint(1, min(last, 2 * away))
+        page = page if page <= away else last - (page - away) + 1
+        return Call("GET", f"/api/v1/customers?limit={PAGE_ROWS}&page={page}")
+
+    return call
 
 
 def _cursor(at: Counterparty) -> Callable[[], Call]:

@@ -21,6 +21,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from psycopg.types.numeric import Int8
 
+from cloudpos.api.errors import BadRequest
 from cloudpos.tenancy.access import Access
 from customers.counting import count_customers, counted_sql
 from customers.models import Customer
@@ -36,6 +37,8 @@ SEARCH_CANDIDATES_MAX = 2_000
 WALKED_MAX = 20_000
 # How many times further than matches spread evenly would need a walk for a tier, segment, status or type goes.
 WALKED_FACTOR = 4
+# How many rows a page by number may be away from the nearer end: every one between is an entry of an index to step over.
+PAGE_ROWS_AWAY_MAX = 25_000
 # Collecting what matches in a merchant as large as this takes long enough to ask a sample first.
 SAMPLED_FROM = 100_000
 SAMPLE_ROWS = 300
@@ -124,6 +127,13 @@ def _list_counted(plan: "_Plan", among: Mapping[str, Any]) -> Listing:
             if wanted.offset >= total:
                 return Listing(total=total)
             plan.remember("counts", (total, everybody))
+        if min(wanted.offset, total - wanted.offset) > PAGE_ROWS_AWAY_MAX:
+            raise BadRequest(
+                f"Pages by number reach {PAGE_ROWS_AWAY_MAX:,} customers from either end of the list; "
+                "nextCursor of each page leads on to all.",
+                field="page",
+                code="page_too_deep",
+            )
         if plan.everybody:
             rows = plan.walk_back() if wanted.offset > total // 2 else plan.walk()
         else:

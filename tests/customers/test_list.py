@@ -411,6 +411,23 @@ def test_pages_beyond_the_middle_are_walked_to_from_the_end(shop: Shop, make: Ma
     assert pages == [row["id"] for row in everybody]
 
 
+def test_pages_in_the_middle_of_a_long_list_are_reached_by_cursor(
+    shop: Shop, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    five(make)
+    monkeypatch.setattr(listing, "PAGE_ROWS_AWAY_MAX", 1)
+    for narrowed in ("", "&status=active"):
+        # The rows at 0 to 4: 2 and 3 are more than one from the beginning and from behind the end.
+        for page, code in ((1, ""), (2, ""), (3, "page_too_deep"), (4, "page_too_deep"), (5, ""), (6, "")):
+            query = f"limit=1&page={page}{narrowed}"
+            if code:
+                assert refused(shop, query) == {"page": code}
+            else:
+                assert shop.cashier.get(f"/customers?{query}").status_code == 200
+    cursor = shop.cashier.get("/customers?limit=2").json()["data"]["nextCursor"]
+    assert found(shop, limit=2, cursor=cursor) == ["Cat", "Ann"]
+
+
 @pytest.mark.parametrize(("sort_by", "sort_order"), ORDERS)
 def test_cursors(shop: Shop, make: Make, plan: dict[str, str], sort_by: str, sort_order: str) -> None:
     five(with_tag(make))

@@ -148,12 +148,14 @@ def test_loaded(shop: Shop) -> None:
     assert names(shop, query="be") == ["Ben"]
 
 
-def test_filled_by_the_migration(shop: Shop, alice: Customer, bob: Customer, mallory: Customer) -> None:
+def test_filled_by_the_migration(
+    shop: Shop, alice: Customer, bob: Customer, mallory: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hide_customer(lock_customer(merchant_id=shop.merchant.pk, customer_id=bob.pk), merged_into=alice)
     before = set(CustomerWord.objects.values_list("pk", flat=True))
     CustomerWord.objects.filter(lexeme__contains="a").delete()
     migration = importlib.import_module("customers.migrations.0011_words")
-    migration.BATCH_ROWS = 1
+    monkeypatch.setattr(migration, "BATCH_ROWS", 1)
     with connection.schema_editor() as editor:
         migration.fill(apps, editor)
     assert set(CustomerWord.objects.values_list("pk", flat=True)) == before
