@@ -1,16 +1,19 @@
 """Commands for people: the shell of the database, and where everything is."""
 
+import json
 import subprocess
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils.timezone import now
 
 from cloudpos import demonstration
 from cloudpos.management.commands.welcome import manage
 from cloudpos.tenancy.models import Membership, Role
+from tests.fixtures import Shop
 
 
 def test_dbshell_reaches_the_database_where_no_psql_is_installed(
@@ -48,6 +51,14 @@ def test_a_merchant_opened_for_a_replay_has_an_owner_who_can_log_in(db: None) ->
     assert owner.email == demonstration.owner_email("corner-shop") == "owner@corner-shop.example"
     assert owner.check_password(demonstration.PASSWORD)
     assert owner.is_staff
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "127.0.0.1:3002"])
+def test_a_replay_to_nowhere_says_so_at_once(shop: Shop, tmp_path: Path, url: str) -> None:
+    history = tmp_path / "history.jsonl"
+    history.write_text(json.dumps({"store": "HIGH", "transactionId": "T-1", "amount": "1"}))
+    with pytest.raises(CommandError, match=f"Nothing answers at {url}: "):
+        call_command("replay_purchases", str(history), "--url", url, "--merchant", shop.merchant.slug)
 
 
 def test_the_readme_names_every_command_of_ours() -> None:

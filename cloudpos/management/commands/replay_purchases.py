@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import IO, Any, cast
 
+import httpx
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.timezone import now
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from cloudpos import demonstration
 from cloudpos.tenancy.models import Membership, Merchant, Role, Store
-from cloudpos.tills import Summary, Tills, read_history
+from cloudpos.tills import TIMEOUT_SECONDS, Summary, Tills, read_history
 from demo import reader
 
 CONCURRENCY_MAX = 64
@@ -69,6 +70,11 @@ class Command(BaseCommand):
         if unknown := {sale["store"] for sale in history} - stores.keys():
             raise CommandError(f"{merchant.name} has no store {', '.join(sorted(unknown))}")
 
+        # A till waits for a server that went away; one that was never there is a mistyped address.
+        try:
+            httpx.get(f"{options['url'].rstrip('/')}/health", timeout=TIMEOUT_SECONDS, trust_env=False)
+        except (httpx.TransportError, httpx.InvalidURL) as exc:
+            raise CommandError(f"Nothing answers at {options['url']}: {exc}") from None
         tills = Tills(
             url=options["url"], user_id=machine.user_id, stores=stores, concurrency=options["concurrency"]
         )
