@@ -179,6 +179,7 @@ def test_removing_keeps_the_books(manager: Client, regulars: Regulars) -> None:
     bob.refresh_from_db()
     assert bob.deleted_at is None
     assert "was removed from all lists" in follow(manager, page(bob, "remove"))
+    assert "Nothing to tell here" in manager.get(page(bob, "change")).content.decode()
     bob.refresh_from_db()
     assert bob.deleted_at is not None
     assert Purchase.objects.filter(customer=bob).exists()
