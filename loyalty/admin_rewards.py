@@ -144,7 +144,7 @@ class RewardAdmin(TenantModelAdmin):
         return reward.is_active and begun and (reward.valid_until is None or at < reward.valid_until)
 
 
-class SpendingAdmin(SearchesByCustomer, TenantModelAdmin):
+class SpendingPage(SearchesByCustomer):
     """What holds and redemptions show alike; nobody writes them here."""
 
     list_select_related = ["customer", "reward", "store", "merchant"]
@@ -176,7 +176,7 @@ class SpendingAdmin(SearchesByCustomer, TenantModelAdmin):
 
 
 @admin.register(Hold)
-class HoldAdmin(SpendingAdmin):
+class HoldAdmin(SpendingPage, TenantModelAdmin):
     list_display = ["since", "who", "how_many", "what", "standing", "until", "store"]
     list_filter = ["state", StoreFilter]
     ordering = ["-created_at"]
@@ -216,7 +216,7 @@ class HoldAdmin(SpendingAdmin):
 
 
 @admin.register(Redemption)
-class RedemptionAdmin(SpendingAdmin):
+class RedemptionAdmin(SpendingPage, TenantModelAdmin):
     list_display = ["when", "who", "how_many", "what", "off", "standing", "store"]
     list_filter = ["state", StoreFilter]
     ordering = ["-redeemed_at"]
