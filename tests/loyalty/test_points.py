@@ -178,7 +178,9 @@ def test_an_adjustment_is_a_managers(shop: Shop, program: Program, alice: Custom
     refused = post(shop.cashier, alice, "adjusted", 10, "X-1")
     assert (refused.status_code, refused.json()["code"]) == (403, "role_too_low")
     assert post(shop.manager, alice, "adjusted", 10, "X-1").status_code == 201
-    assert post(shop.manager, alice, "adjusted", -4, "X-2", description="Mistake").json()["data"]["balance"] == 6
+    assert (
+        post(shop.manager, alice, "adjusted", -4, "X-2", description="Mistake").json()["data"]["balance"] == 6
+    )
     too_much = post(shop.manager, alice, "adjusted", -7, "X-3", description="Mistake")
     assert (too_much.status_code, too_much.json()["code"]) == (409, "insufficient_points")
 
