@@ -7,7 +7,7 @@ from django.db.models import F, Q
 from django.utils.timezone import now
 
 from cloudpos.tenancy.constraints import tenant_references, unique_in_merchant
-from cloudpos.tenancy.models import Store, TenantForeignKey, TenantModel
+from cloudpos.tenancy.models import Store, TenantForeignKey, TenantModel, TenantPart
 from customers.models import Customer, Purchase, PurchaseReturn
 
 POINTS_PER_ENTRY_MAX = 1_000_000_000
@@ -145,7 +145,7 @@ class ProgramVersion(TenantModel):
         ]
 
 
-class Enrollment(TenantModel):
+class Enrollment(TenantPart):
     """A customer's account in the program. The row that every ledger entry of the customer locks."""
 
     customer = TenantForeignKey(
@@ -183,7 +183,7 @@ class Enrollment(TenantModel):
         return f"{self.balance} points"
 
 
-class LedgerEntry(TenantModel):
+class LedgerEntry(TenantPart):
     """One change of a balance. A database trigger refuses UPDATE and DELETE: a mistake gets a counter-entry."""
 
     class Type(models.TextChoices):
@@ -284,7 +284,7 @@ class LedgerEntry(TenantModel):
         return f"{self.points:+d} {self.get_type_display()}"
 
 
-class Lot(TenantModel):
+class Lot(TenantPart):
     """Points of one credit, used up by debits: earliest expiry first, then earliest earned, then id."""
 
     enrollment = TenantForeignKey(Enrollment, on_delete=models.PROTECT, related_name="lots", db_index=False)
@@ -327,7 +327,7 @@ class Lot(TenantModel):
         ]
 
 
-class Allocation(TenantModel):
+class Allocation(TenantPart):
     """How many points a debit took from a lot. Append-only like the entries."""
 
     entry = TenantForeignKey(
@@ -350,7 +350,7 @@ class Allocation(TenantModel):
         indexes = [models.Index(fields=["merchant", "lot"], name="loyalty_allocations_lot_idx")]
 
 
-class Shortfall(TenantModel):
+class Shortfall(TenantPart):
     """Points that a return or a correction should have taken back and could not, because they were spent or had expired.
 
     The balance never goes below zero (`within_balance`): the program bears the difference, and this says so. Negative

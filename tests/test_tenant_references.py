@@ -6,7 +6,7 @@ from django.db import connection
 from django.db.models import ForeignKey, Model, UniqueConstraint
 
 from cloudpos.tenancy.constraints import TenantReference
-from cloudpos.tenancy.models import Membership, Merchant, TenantForeignKey, TenantModel
+from cloudpos.tenancy.models import Membership, Merchant, TenantForeignKey, TenantModel, TenantPart
 
 TENANT_MODELS = [model for model in apps.get_models() if issubclass(model, TenantModel)]
 
@@ -63,6 +63,27 @@ def test_the_database_has_them(model: type[Model]) -> None:
             definition = found[constraint.name]
             assert definition.startswith(f"FOREIGN KEY (merchant_id, {column}) REFERENCES"), definition
             assert "(merchant_id, id)" in definition
+
+
+@pytest.mark.parametrize("model", TENANT_MODELS, ids=label)
+def test_each_row_proves_its_merchant(model: type[Model]) -> None:
+    """By a foreign key of its own, or by a reference that is never empty to a table whose rows do."""
+    seen: set[type[Model]] = set()
+    while issubclass(model, TenantPart):
+        assert model not in seen, f"{label(model)} proves itself"
+        seen.add(model)
+        required = [
+            field.related_model
+            for field in (
+                model._meta.get_field(c.field)
+                for c in model._meta.constraints
+                if isinstance(c, TenantReference)
+            )
+            if not field.null
+        ]
+        assert required, f"{label(model)} may refer to nothing: extend TenantModel"
+        model = next((target for target in required if not issubclass(target, TenantPart)), required[0])
+    assert model._meta.get_field("merchant").db_constraint
 
 
 @pytest.mark.parametrize("model", TENANT_MODELS, ids=label)

@@ -23,6 +23,7 @@ __all__ = [
     "Store",
     "TenantForeignKey",
     "TenantModel",
+    "TenantPart",
     "TenantQuerySet",
     "User",
 ]
@@ -95,6 +96,20 @@ class TenantModel(models.Model):
     def _do_update(self, base_qs: Any, *args: Any, **kwargs: Any) -> bool:
         mine = base_qs.filter(merchant_id=self.merchant_id)
         return bool(super()._do_update(mine, *args, **kwargs))  # type: ignore[misc]  # private to Django
+
+
+class TenantPart(TenantModel):
+    """A row that always refers to another of its merchant's: that reference (merchant_id, x_id) proves the merchant too.
+
+    A foreign key on the merchant alone would prove it again for every row of a sale, and lock the merchant's row for it.
+    """
+
+    merchant = models.ForeignKey(
+        Merchant, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+
+    class Meta:
+        abstract = True
 
 
 class Store(TenantModel):

@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils.timezone import now
 
 from cloudpos.tenancy.constraints import tenant_references
-from cloudpos.tenancy.models import TenantForeignKey, TenantModel
+from cloudpos.tenancy.models import TenantForeignKey, TenantPart
 from customers.models.customer import Customer
 
 
@@ -28,7 +28,7 @@ class ConsentState(models.TextChoices):
     WITHDRAWN = "withdrawn", "Withdrawn"
 
 
-class Consent(TenantModel):
+class Consent(TenantPart):
     """One statement of a customer. Append-only: a database trigger refuses changes except moving it on a merge."""
 
     customer = TenantForeignKey(Customer, on_delete=models.PROTECT, related_name="consents", db_index=False)
@@ -68,7 +68,7 @@ class Consent(TenantModel):
         return f"{self.get_channel_display()} {self.get_purpose_display()}: {self.get_state_display()}"
 
 
-class Preferences(TenantModel):
+class Preferences(TenantPart):
     """How a customer wants to be spoken to. Absent row: the defaults, with marketing off."""
 
     customer = TenantForeignKey(

@@ -7,13 +7,13 @@ from django.db.models import Q
 from django.utils.timezone import now
 
 from cloudpos.tenancy.constraints import tenant_references, unique_in_merchant
-from cloudpos.tenancy.models import Store, TenantForeignKey, TenantModel
+from cloudpos.tenancy.models import Store, TenantForeignKey, TenantPart
 from customers.models.customer import Customer
 
 ITEMS_MAX = 500
 
 
-class Purchase(TenantModel):
+class Purchase(TenantPart):
     """One sale at a store. (merchant, store, transaction_id) is unique forever: a till may send it any number of times.
 
     Only `customer` ever changes (a merge moves it); a database trigger refuses anything else.
@@ -62,7 +62,7 @@ class Purchase(TenantModel):
         return self.transaction_id
 
 
-class PurchaseItem(TenantModel):
+class PurchaseItem(TenantPart):
     purchase = TenantForeignKey(Purchase, on_delete=models.PROTECT, related_name="items", db_index=False)
     line = models.PositiveSmallIntegerField(help_text="From 1, as sent")
     sku = models.CharField(max_length=100, blank=True)
@@ -81,7 +81,7 @@ class PurchaseItem(TenantModel):
         ]
 
 
-class PurchaseReturn(TenantModel):
+class PurchaseReturn(TenantPart):
     """Goods or money given back for one purchase; the sum of its returns never exceeds the sale."""
 
     purchase = TenantForeignKey(Purchase, on_delete=models.PROTECT, related_name="returns", db_index=False)
@@ -119,7 +119,7 @@ class PurchaseReturn(TenantModel):
         return self.transaction_id
 
 
-class PurchaseReturnItem(TenantModel):
+class PurchaseReturnItem(TenantPart):
     purchase_return = TenantForeignKey(
         PurchaseReturn, on_delete=models.PROTECT, related_name="items", db_index=False
     )
