@@ -85,17 +85,15 @@ def _search_two(at: Counterparty) -> Callable[[], Call]:
     )
 
 
-def _deep(at: Counterparty) -> Callable[[], Call]:
-    """Of those that numbers reach, see PAGE_ROWS_AWAY_MAX in customers.listing."""
+def any_page(at: Counterparty) -> int:
+    """One of those that numbers reach, see PAGE_ROWS_AWAY_MAX in customers.listing."""
     last = max(1, at.customers // PAGE_ROWS)
-    away = PAGES_AWAY_MAX
+    page = at.chance.randint(1, min(last, 2 * PAGES_AWAY_MAX))
+    return page if page <= PAGES_AWAY_MAX else last - (page - PAGES_AWAY_MAX) + 1
 
-    def call() -> Call:
-        page = at.chance.randint(1, min(last, 2 * away))
-        page = page if page <= away else last - (page - away) + 1
-        return Call("GET", f"/api/v1/customers?limit={PAGE_ROWS}&page={page}")
 
-    return call
+def _deep(at: Counterparty) -> Callable[[], Call]:
+    return lambda: Call("GET", f"/api/v1/customers?limit={PAGE_ROWS}&page={any_page(at)}")
 
 
 def _cursor(at: Counterparty) -> Callable[[], Call]:

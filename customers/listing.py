@@ -252,13 +252,18 @@ class _Plan:
     def candidates_by_word(self) -> list[Any]:
         """`candidates`, from the index of words alone: it knows when somebody was created, and ends at its limit.
 
-        Twice as many words as customers are read, because "an" is the start of two of Ann Anderson's.
+        A quarter more words than customers are read: "an" is the start of two of Ann Anderson's. Where there are yet more,
+        one row comes back, to say so.
         """
         assert self.word_range is not None
         beyond, beyond_params = self._beyond("k", "id", " WHERE ")
-        words_max = 2 * self.most
+        words_max = self.most + self.most // 4
+        one_or_all = f"LIMIT CASE WHEN (SELECT total FROM counted) > {self.most} THEN 1 ELSE "  # noqa: S608
+        window = self.window.replace(
+            f"LIMIT {self.wanted.limit + 1}", f"{one_or_all}{self.wanted.limit + 1} END"
+        )
         return self._page(
-            f"SELECT id FROM hit{beyond} ORDER BY {self.order_of_hits} {self.window}",  # noqa: S608
+            f"SELECT id FROM hit{beyond} ORDER BY {self.order_of_hits} {window}",  # noqa: S608
             [*beyond_params, *self.window_params],
             counted="word AS MATERIALIZED (SELECT created_at AS k, customer_id AS id FROM customer_words "  # noqa: S608
             f"WHERE lexeme >= (SELECT %s) AND lexeme < (SELECT %s) LIMIT {words_max + 1}), "
