@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.timezone import get_current_timezone
@@ -20,7 +21,15 @@ from cloudpos.tenancy.formats import count, moment, money, signed
 from cloudpos.tenancy.roles import Role
 from customers.admin import CustomerFilter, SearchesByCustomer, customer_link, link, numbers
 from loyalty.admin_rewards import HoldAdmin, RedemptionAdmin, RewardAdmin
-from loyalty.models import Enrollment, LedgerEntry, Program, Tier
+from loyalty.models import (
+    EXPIRY_MONTHS_MAX,
+    GRACE_DAYS_MAX,
+    POINTS_PER_ENTRY_MAX,
+    Enrollment,
+    LedgerEntry,
+    Program,
+    Tier,
+)
 from loyalty.rules import TierRule, to_cents
 from loyalty.services import DEFAULT_TIERS, active_program, create_program, update_program
 from loyalty.services.programs import InvalidTiers
@@ -81,16 +90,55 @@ class TierInline(TenantTabularInline):
 
 
 class ProgramForm(FactorForm):
-    factors = ("points_per_unit",)
+    factors = ("points_per_unit", "redeem_value")
+    bounds = {
+        "expiry_months": (1, EXPIRY_MONTHS_MAX),
+        "grace_days": (0, GRACE_DAYS_MAX),
+        "redeem_value": (Decimal("0.0001"), 1_000_000),
+        "redeem_points_min": (1, POINTS_PER_ENTRY_MAX),
+    }
 
     class Meta:
         model = Program
-        fields = ["name", "points_per_unit", "rounding", "point_name", "points_name"]
+        fields = [
+            "name",
+            "points_per_unit",
+            "rounding",
+            "expiry",
+            "expiry_months",
+            "expiry_month_end",
+            "grace_days",
+            "redeem_value",
+            "redeem_points_min",
+            "point_name",
+            "points_name",
+        ]
         labels = {
             "points_per_unit": "Points per unit of currency",
+            "expiry": "Points expire",
+            "expiry_months": "After so many months",
+            "expiry_month_end": "At the end of that month",
+            "grace_days": "Days of grace",
+            "redeem_value": "Money per point",
+            "redeem_points_min": "Fewest points at once",
             "point_name": "One",
             "points_name": "Several",
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, (least, most) in self.bounds.items():
+            if name in self.fields:
+                self.fields[name].validators += [MinValueValidator(least), MaxValueValidator(most)]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        months = cleaned.get("expiry_months")
+        if cleaned.get("expiry") == Program.Expiry.NONE:
+            cleaned["expiry_months"] = None
+        elif months is None and "expiry_months" not in self.errors:
+            self.add_error("expiry_months", "Say after how many months.")
+        return cleaned
 
     def _post_clean(self) -> None:
         """The service writes: earlier purchases keep the rules of their time, so a change is a new version."""
@@ -115,6 +163,20 @@ class ProgramAdmin(TenantModelAdmin):
             {
                 "fields": [("points_per_unit", "rounding")],
                 "description": "A change counts for purchases from now on. What was earned before stays as it is.",
+            },
+        ),
+        (
+            "How long points last",
+            {
+                "fields": [("expiry", "expiry_months"), ("expiry_month_end", "grace_days")],
+                "description": "For points earned from now on: those that exist keep their time. A day counts to its end.",
+            },
+        ),
+        (
+            "What points are worth",
+            {
+                "fields": [("redeem_value", "redeem_points_min")],
+                "description": "Leave the money empty when points buy no money off.",
             },
         ),
         ("What points are called", {"fields": [("point_name", "points_name")]}),

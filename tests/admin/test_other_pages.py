@@ -70,6 +70,9 @@ PROGRAM = {
     "name": "Club",
     "points_per_unit": "2",
     "rounding": "down",
+    "expiry": "none",
+    "grace_days": "0",
+    "redeem_points_min": "1",
     "point_name": "star",
     "points_name": "stars",
 }
@@ -118,6 +121,37 @@ def test_a_program_is_started_and_changed(manager: Client, shop: Shop) -> None:
     assert answer.status_code == 200
     assert "threshold" in answer.content.decode()
     assert ProgramVersion.objects.count() == 2
+
+
+def test_how_long_points_last(manager: Client, shop: Shop) -> None:
+    url = reverse("admin:loyalty_program_add")
+    rows = tiers(("Fan", "fan", "0", "1"))
+    for wrong in (
+        {"expiry_months": ""},
+        {"expiry_months": "0"},
+        {"expiry_months": "121"},
+        {"expiry_months": "12", "grace_days": "366"},
+        {"expiry_months": "12", "redeem_value": "0"},
+        {"expiry_months": "12", "redeem_points_min": "0"},
+    ):
+        answer = manager.post(url, {**PROGRAM, **rows, "expiry": "after_earning", **wrong})
+        assert answer.status_code == 200, wrong
+    assert not Program.objects.exists()
+    lasting = {"expiry": "after_earning", "expiry_months": "12", "expiry_month_end": "on", "grace_days": "7"}
+    worth = {"redeem_value": "0.0100", "redeem_points_min": "50"}
+    assert manager.post(url, {**PROGRAM, **rows, **lasting, **worth}).status_code == 302
+    program = Program.objects.get()
+    assert (program.expiry_months, program.expiry_month_end, program.grace_days) == (12, True, 7)
+    assert (program.redeem_value, program.redeem_points_min) == (Decimal("0.01"), 50)
+    url = reverse("admin:loyalty_program_change", args=[program.pk])
+    page = manager.get(url).content.decode()
+    assert 'name="redeem_value" value="0.01"' in page
+    # "Never" needs no number, whatever the field still says.
+    same = tiers(("Fan", "fan", "0", "1"), initial=list(program.tiers.all()))
+    answer = manager.post(url, {**PROGRAM, **same, "expiry_months": "12"})
+    assert answer.status_code == 302
+    program.refresh_from_db()
+    assert (program.expiry, program.expiry_months) == ("none", None)
 
 
 def test_a_webhook_tells_its_secret_once(manager: Client, shop: Shop) -> None:

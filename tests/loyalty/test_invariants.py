@@ -6,9 +6,11 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
+from django.utils.timezone import now
 
 from customers.models import Customer
-from loyalty.models import Program
+from loyalty.models import Lot, Program
+from loyalty.services import expire_lots
 from loyalty.verification import verify, verify_replay
 from tests.fixtures import Shop
 from tests.tills import bring_back, findings, minutes, move, register, sell
@@ -18,12 +20,15 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def history(shop: Shop, program: Program, alice: Customer) -> Customer:
-    """Some of everything: two purchases, a return, a redemption and its partial reversal."""
+    """Some of everything: two purchases, a return, a redemption and its partial reversal, an expiry."""
     sell(shop.access, alice, "T-1", "100", minutes(0))
     sell(shop.access, alice, "T-2", "50", minutes(1))
     bring_back(shop.access, "T-1", "R-1", "20", minutes(2))
     move(shop.access, alice, "redeemed", 90, "X-1")
     move(shop.access, alice, "reversed", 15, "X-1")
+    move(shop.access, alice, "earned", 7)
+    Lot.objects.filter(points=7).update(expires_at=now())
+    expire_lots(merchant_id=shop.merchant.pk)
     return alice
 
 
@@ -135,10 +140,12 @@ def unguarded(history: Customer) -> Iterator[None]:
         for table, constraint in (
             ("loyalty_enrollments", "loyalty_enrollments_balance_positive"),
             ("loyalty_lots", "loyalty_lots_remaining_bounds"),
+            ("loyalty_allocations", "loyalty_allocations_uniq"),
             ("loyalty_transactions", "loyalty_transactions_arithmetic"),
             ("loyalty_transactions", "loyalty_transactions_points_bounds"),
         ):
             cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}")
+        cursor.execute("DROP INDEX loyalty_allocations_expires_once")
         cursor.execute("DROP INDEX loyalty_transactions_effect_uniq")
         cursor.execute("DROP INDEX loyalty_transactions_sale_earns_once")
     yield
@@ -160,10 +167,28 @@ DAMAGE = {
         "UPDATE loyalty_lots l SET earned_at = earned_at + CASE points WHEN 100 THEN interval '9 days' ELSE interval '0' END",
         {5},
     ),
-    "burnt after its time": ("UPDATE loyalty_lots SET expires_at = '2026-01-01Z'", {6}),
+    "burnt after its time": (
+        "UPDATE loyalty_lots SET expires_at = '2026-01-01Z' WHERE expires_at IS NULL",
+        {6},
+    ),
+    "expired without saying so": ("UPDATE loyalty_allocations SET expired = false WHERE expired", {7}),
+    "expired by another entry": ("UPDATE loyalty_allocations SET expired = true WHERE points = 80", {7}),
+    "expired before its time": (
+        "UPDATE loyalty_lots SET expires_at = expires_at + interval '900 days' WHERE expires_at IS NOT NULL",
+        {7},
+    ),
+    "expired in part": (
+        "UPDATE loyalty_lots SET remaining = 1, points = points + 1 WHERE expires_at IS NOT NULL",
+        {1, 4, 7},
+    ),
+    "expired twice": (
+        "INSERT INTO loyalty_allocations (id, merchant_id, entry_id, lot_id, points, expired)"
+        " SELECT gen_random_uuid(), merchant_id, entry_id, lot_id, points, true FROM loyalty_allocations WHERE expired",
+        {3, 4, 7},
+    ),
     "reversed beyond": (
         "UPDATE loyalty_transactions SET points = 99, balance_after = balance_before + 99 WHERE type = 'reversed' AND points > 0",
-        {1, 4, 8},
+        {1, 4, 8, 11},
     ),
     "taken back beyond what was earned": (
         "UPDATE loyalty_transactions SET points = -101, balance_after = balance_before - 101"
@@ -171,7 +196,7 @@ DAMAGE = {
         {1, 4, 8, 11, 12},
     ),
     "returned beyond the sale": ("UPDATE purchase_returns SET amount = 101", {0, 8, 12}),
-    "a gap": ("UPDATE loyalty_transactions SET version = version + 1 WHERE version = 5", {11}),
+    "a gap": ("UPDATE loyalty_transactions SET version = version + 1 WHERE version = 7", {11}),
     "an entry that begins elsewhere": (
         "UPDATE loyalty_transactions SET balance_before = balance_before + 1, balance_after = balance_after + 1"
         " WHERE version = 3",
