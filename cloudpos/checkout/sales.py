@@ -98,21 +98,31 @@ def take_purchases(
 
     An item that is a problem already stays it. Results are in the order of `sales`.
     """
-    results: list[Taken | Problem] = []
-    for sale in sales:
+    results: dict[int, Taken | Problem] = {}
+    # Customer by customer: with an Idempotency-Key every lock is held to the end, and two batches with the same people in
+    # another order would wait for each other.
+    for index in sorted(range(len(sales)), key=lambda index: _lock_order(sales[index])):
+        sale = sales[index]
         if isinstance(sale, Problem):
-            results.append(sale)
+            results[index] = sale
             continue
         try:
             if isinstance(sale, ApiError):
                 raise sale
             with transaction.atomic():
-                results.append(record_sale(access=access, sale=sale, at=at or now()))
+                results[index] = record_sale(access=access, sale=sale, at=at or now())
         except (ApiError, Error) as exc:
             if isinstance(exc, Error) and not connection.is_usable():
                 raise
-            results.append(describe(exc))
-    return results
+            results[index] = describe(exc)
+    return [results[index] for index in range(len(sales))]
+
+
+def _lock_order(sale: Mapping[str, Any] | ApiError | Problem) -> tuple[str, ...]:
+    """The same for the same customer named in the same way; sales of one customer stay as they were sent."""
+    if not isinstance(sale, Mapping):
+        return ()
+    return tuple(str(value or "") for value in _identity(sale).values())
 
 
 def record_sale(*, access: Access, sale: Mapping[str, Any], at: datetime) -> Taken:
