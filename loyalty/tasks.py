@@ -37,4 +37,7 @@ def expire_points() -> int:
 @shared_task(name="loyalty.tasks.refresh_program_analytics")
 def refresh_program_analytics() -> int:
     """Sum up what is new in the ledgers, so that reading the figures stays quick. Returns the number of entries."""
-    return sum(analytics_rollups.refresh(merchant_id=merchant_id) for merchant_id in analytics_rollups.merchants_behind())
+    return sum(
+        analytics_rollups.refresh(merchant_id=merchant_id)
+        for merchant_id in analytics_rollups.merchants_behind()
+    )
