@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Max
 from django.utils.timezone import now
 
 from cloudpos.api.context import current_request_id
@@ -102,6 +102,7 @@ def apply_preferences(
             "Give both the start and the end of quiet hours.", field="quietHours", code="required"
         )
     statements = statements_of(customer, data, said=row.consents, access=access, ip=ip)
+    _after_what_was_said(customer, statements)
     if not changed and not statements:
         return
     if changed:
@@ -141,6 +142,24 @@ def statements_of(
                 )
             )
     return statements
+
+
+def _after_what_was_said(customer: Customer, statements: Sequence[Consent]) -> None:
+    """Have statements of now count also against those that a till with a fast clock dated after now."""
+    if not statements:
+        return
+    ahead = (
+        Consent.objects.for_merchant(customer.merchant_id)
+        .filter(customer_id=customer.pk, occurred_at__gte=min(each.occurred_at for each in statements))
+        .order_by()
+        .values_list("channel", "purpose")
+        .annotate(at=Max("occurred_at"))
+    )
+    latest = {(channel, purpose): at for channel, purpose, at in ahead}
+    for statement in statements:
+        at = latest.get((statement.channel, statement.purpose))
+        if at is not None:
+            statement.occurred_at = max(statement.occurred_at, at + timedelta(microseconds=1))
 
 
 def build_consent(

@@ -1,10 +1,12 @@
 """/customers/{customerId}/preferences and /customers/{customerId}/consents"""
 
 import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, InternalError, connection, transaction
+from django.utils.timezone import now
 
 from customers.models import Consent, Customer, Event, Preferences
 from tests.customers.conftest import ABSENT, DEFAULT_PREFERENCES
@@ -51,6 +53,15 @@ def test_patch(shop: Shop, alice: Customer) -> None:
     response = shop.cashier.patch(f"/customers/{alice.pk}/preferences", {"language": "de"})
     assert response.json()["data"] == {**expected, "language": "de"}
     assert preferences(shop, alice) == {**expected, "language": "de"}
+
+
+def test_a_withdrawal_counts_against_what_a_fast_clock_dated_after_it(shop: Shop, alice: Customer) -> None:
+    ahead = (now() + timedelta(minutes=4)).isoformat()
+    assert say(shop, alice, occurredAt=ahead).status_code == 201
+    response = shop.cashier.patch(f"/customers/{alice.pk}/preferences", {"email": {"marketing": False}})
+    assert response.json()["data"]["email"]["marketing"] is False
+    assert preferences(shop, alice)["email"]["marketing"] is False
+    assert [row.state for row in Consent.objects.order_by("-occurred_at")] == ["withdrawn", "granted"]
 
 
 def test_put_resets_the_style_and_keeps_what_was_said(shop: Shop, alice: Customer) -> None:

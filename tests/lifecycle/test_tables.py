@@ -32,6 +32,10 @@ def test_every_table_that_knows_a_customer_is_declared() -> None:
     assert not undeclared, f"declare in cloudpos/lifecycle/tables.py: {sorted(undeclared)}"
 
 
+# Kept by triggers from the customer's own row, which loses its words when it is merged or erased.
+DERIVED = ["customers.CustomerWord.customer_id"]
+
+
 def test_no_table_points_at_a_customer_behind_the_database_s_back() -> None:
     loose = [
         f"{model._meta.label}.{column.name}"
@@ -41,7 +45,7 @@ def test_no_table_points_at_a_customer_behind_the_database_s_back() -> None:
         and column.name != "customer_number"
         and not isinstance(column, ForeignKey)
     ]
-    assert loose == []
+    assert loose == DERIVED
 
 
 def test_declared_once_under_one_key() -> None:
