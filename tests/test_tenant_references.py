@@ -31,6 +31,12 @@ SHARED_TABLES = {
     "api.IdempotencyRecord",
     "customers.CustomerCount",
     "customers.CustomerWord",
+    # Sums that can be made anew from the ledger, and are read of one merchant at a time.
+    "loyalty.Rollup",
+    "loyalty.RollupAccount",
+    "loyalty.RollupDay",
+    "loyalty.RollupLots",
+    "loyalty.RollupSettlement",
 }
 
 

@@ -73,6 +73,13 @@ class Fields:
     optional: frozenset[str] = frozenset()
 
 
+def _is_list(described: Any) -> bool:
+    """Whether an output is a list and nothing else."""
+    if isinstance(described, Fields):
+        return len(described.parts) == 1 and all(isinstance(part, Many) for part in described.parts.values())
+    return isinstance(described, Paged | Many)
+
+
 class EnvelopeSchema(AutoSchema):
     """Reads the declarations of ApiView; other views keep drf-spectacular's own reading."""
 
@@ -92,7 +99,7 @@ class EnvelopeSchema(AutoSchema):
         tokens = [token for token in self._tokenize_path() if token]
         verb = self._operation()
         if verb in ("get", "post", "put", "patch", "delete"):
-            listed = isinstance(self._declared("outputs"), Paged | Many)
+            listed = _is_list(self._declared("outputs"))
             verb = {
                 "get": "list" if listed else "retrieve",
                 "post": "create",
