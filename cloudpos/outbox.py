@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 
 from cloudpos import wiring
 from cloudpos.celery import app, enqueue
@@ -270,7 +271,7 @@ def _call(turn: Turn, tasks: Sequence[ClaimedTask]) -> int:
     try:
         app.tasks[turn.handler](str(turn.merchant_id), [str(task.event_id) for task in tasks])
     except Exception as error:
-        if len(tasks) > 1 and not isinstance(error, OperationalError | InterfaceError):
+        if len(tasks) > 1 and not _is_away(error):
             return sum(_call(turn, [task]) for task in tasks)
         _postpone(turn, tasks, error)
         return 0
@@ -280,6 +281,13 @@ def _call(turn: Turn, tasks: Sequence[ClaimedTask]) -> int:
             [turn.merchant_id, [task.id for task in tasks]],
         )
     return len(tasks)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the database failed and not the work: trying each alone would fail alike. A time limit or a lock is the work's."""
+    if isinstance(error.__cause__, QueryCanceled | LockNotAvailable | DeadlockDetected):
+        return False
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def retry_seconds(attempts: int) -> int:

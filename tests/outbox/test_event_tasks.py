@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 from django.utils.timezone import now
+from psycopg.errors import QueryCanceled
 
 from cloudpos import outbox
 from cloudpos.models import EventTask
@@ -94,6 +95,16 @@ def test_a_database_error_is_not_blamed_on_the_events(shop: Shop, probe: Probe, 
     due_again()
     outbox.sweep()
     assert probe.seen == {each.pk: 1 for each in sent}
+
+
+def test_an_event_that_takes_too_long_holds_no_other_up(shop: Shop, probe: Probe, rung: list[Any]) -> None:
+    slow, *others = send(shop, count=3)
+    timeout = OperationalError("canceling statement due to statement timeout")
+    timeout.__cause__ = QueryCanceled()
+    probe.poisoned[slow.pk] = timeout
+    outbox.sweep()
+    assert probe.seen == {each.pk: 1 for each in others}
+    assert EventTask.objects.get().event_id == slow.pk
 
 
 def test_a_worker_that_died_with_its_tasks_gives_them_up_after_the_lease(
