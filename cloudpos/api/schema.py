@@ -320,9 +320,16 @@ def query_parameters(filters: Any) -> list[Schema]:
             "maximum": filters.limit_max,
             "default": filters.limit_default,
         }
-        found.append(
-            {"name": "page", "in": "query", "schema": {"type": "integer", "minimum": 1, "default": 1}}
-        )
+        page: Schema = {
+            "name": "page",
+            "in": "query",
+            "schema": {"type": "integer", "minimum": 1, "default": 1},
+        }
+        if filters.cursors:
+            page["description"] = (
+                "From 1. A long list may refuse pages far from both of its ends (`page_too_deep`): go on by `cursor`."
+            )
+        found.append(page)
         found.append({"name": "limit", "in": "query", "schema": limit})
         if filters.cursors:
             description = "`nextCursor` of the page before; instead of `page`."
