@@ -1,0 +1,47 @@
+"""What purchases earn, which tier they reach and why: pure functions of a history and the program's rules.
+
+No database, no clock: every function takes the instant it is asked about.
+"""
+
+from loyalty.rules.arithmetic import POINTS_PER_ENTRY_MAX, from_cents, plain, to_cents
+from loyalty.rules.basis import Basis, Line
+from loyalty.rules.expiry import Expiry
+from loyalty.rules.explanation import explain
+from loyalty.rules.fold import Outcome, Sale, SalePoints, TakeBack, eligible_cents, replay, taken_back
+from loyalty.rules.program import RuleBook, Rules
+from loyalty.rules.tiers import (
+    Course,
+    Ladder,
+    Qualification,
+    TierOverride,
+    TierRule,
+    TierStanding,
+    check_tiers,
+)
+
+__all__ = [
+    "POINTS_PER_ENTRY_MAX",
+    "Basis",
+    "Course",
+    "Expiry",
+    "Ladder",
+    "Line",
+    "Outcome",
+    "Qualification",
+    "RuleBook",
+    "Rules",
+    "Sale",
+    "SalePoints",
+    "TakeBack",
+    "TierOverride",
+    "TierRule",
+    "TierStanding",
+    "check_tiers",
+    "eligible_cents",
+    "explain",
+    "from_cents",
+    "plain",
+    "replay",
+    "taken_back",
+    "to_cents",
+]
