@@ -7,8 +7,9 @@ write run inside the use case's transaction, under the customer's lock.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -226,19 +227,32 @@ def standing_on_record(*, merchant_id: uuid.UUID, customer_id: uuid.UUID) -> dic
 
 
 @dataclass(frozen=True, slots=True)
+class PastItem:
+    """What a line of a purchase means to the loyalty rules."""
+
+    sku: str
+    category: str
+    quantity: Decimal
+    unit_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class PastSale:
-    """What a purchase on record means to the loyalty rules."""
+    """What a purchase on record means to the loyalty rules. `items` only when they were asked for."""
 
     id: uuid.UUID
     amount: Decimal
     at: datetime
     transaction_id: str
     store_id: uuid.UUID
+    tax: Decimal
+    discount: Decimal
+    items: tuple[PastItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PastReturn:
-    """A return on record. `at` is never before its purchase's."""
+    """A return on record. `at` is never before its purchase's; `goods` are (line of the purchase, quantity)."""
 
     id: uuid.UUID
     purchase_id: uuid.UUID
@@ -246,19 +260,27 @@ class PastReturn:
     at: datetime
     transaction_id: str
     store_id: uuid.UUID
+    goods: tuple[tuple[PastItem, Decimal], ...] = ()
 
 
 def history(
-    *, merchant_id: uuid.UUID, customer_id: uuid.UUID, since: datetime | None = None
+    *,
+    merchant_id: uuid.UUID,
+    customer_id: uuid.UUID,
+    since: datetime | None = None,
+    with_items: bool = False,
 ) -> tuple[list[PastSale], list[PastReturn]]:
-    """A customer's purchases and returns, of `since` and later if given, in no particular order."""
+    """A customer's purchases and returns, of `since` and later if given, in no particular order.
+
+    With their lines if asked for, which takes a query more for the purchases and one for the returns.
+    """
     from_then = "" if since is None else "AND occurred_at >= %s"
     # A return counts at its purchase's time when a till's clock puts it before that.
     back_from_then = "" if since is None else "AND greatest(r.occurred_at, p.occurred_at) >= %s"
     parameters: list[Any] = [merchant_id, customer_id] if since is None else [merchant_id, customer_id, since]
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, amount, occurred_at, transaction_id, store_id FROM purchases"  # noqa: S608
+            "SELECT id, amount, occurred_at, transaction_id, store_id, tax, discount FROM purchases"  # noqa: S608
             f" WHERE merchant_id = %s AND customer_id = %s {from_then}",
             parameters,
         )
@@ -271,7 +293,42 @@ def history(
             parameters,
         )
         returns = [PastReturn(*row) for row in cursor.fetchall()]
-    return sales, returns
+    return (
+        (_with_items(merchant_id, sales), _with_goods(merchant_id, returns))
+        if with_items
+        else (sales, returns)
+    )
+
+
+def _with_items(merchant_id: uuid.UUID, sales: list[PastSale]) -> list[PastSale]:
+    found: dict[uuid.UUID, list[PastItem]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT purchase_id, sku, category, quantity, unit_price FROM purchase_items"
+            " WHERE merchant_id = %s AND purchase_id = ANY(%s) ORDER BY purchase_id, line",
+            [merchant_id, [sale.id for sale in sales]],
+        )
+        for purchase_id, *item in cursor.fetchall():
+            found[purchase_id].append(PastItem(*item))
+    return [replace(sale, items=tuple(found[sale.id])) for sale in sales]
+
+
+def _with_goods(merchant_id: uuid.UUID, returns: list[PastReturn]) -> list[PastReturn]:
+    if not returns:
+        return returns
+    found: dict[uuid.UUID, list[tuple[PastItem, Decimal]]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT r.id, b.quantity, i.sku, i.category, i.quantity, i.unit_price FROM purchase_returns r"
+            " JOIN purchase_return_items b ON b.merchant_id = r.merchant_id AND b.purchase_return_id = r.id"
+            " JOIN purchase_items i"
+            " ON i.merchant_id = r.merchant_id AND i.purchase_id = r.purchase_id AND i.line = b.line"
+            " WHERE r.merchant_id = %s AND r.id = ANY(%s) ORDER BY r.id, b.line",
+            [merchant_id, [back.id for back in returns]],
+        )
+        for return_id, quantity, *item in cursor.fetchall():
+            found[return_id].append((PastItem(*item), quantity))
+    return [replace(back, goods=tuple(found[back.id])) for back in returns]
 
 
 def find_purchase(

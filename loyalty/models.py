@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils.timezone import now
@@ -13,6 +14,16 @@ from customers.models import Customer, Purchase, PurchaseReturn
 POINTS_PER_ENTRY_MAX = 1_000_000_000
 EXPIRY_MONTHS_MAX = 120
 GRACE_DAYS_MAX = 365
+PENDING_DAYS_MAX = 365
+# Of categories, of articles, of stores.
+POLICY_LIST_MAX = 500
+NAME_CHARS_MAX = 100
+
+
+def _names(help_text: str) -> ArrayField:
+    return ArrayField(
+        models.CharField(max_length=NAME_CHARS_MAX), default=list, blank=True, help_text=help_text
+    )
 
 
 class Program(TenantModel):
@@ -26,6 +37,15 @@ class Program(TenantModel):
     class Expiry(models.TextChoices):
         NONE = "none", "Never"
         AFTER_EARNING = "after_earning", "Some months after they were earned"
+        AFTER_INACTIVITY = "after_inactivity", "After some months without a purchase or a redemption"
+
+    class Returns(models.TextChoices):
+        PROPORTIONAL = "proportional", "Take back what the returned goods had earned"
+        KEEP = "keep", "Let the customer keep the points"
+
+    class Shortfall(models.TextChoices):
+        WITHIN_BALANCE = "within_balance", "Take what is there: the balance never goes below zero"
+        UNLIMITED = "unlimited", "Let the balance go below zero: later points fill it first"
 
     name = models.CharField(max_length=100, default="Loyalty")
     point_name = models.CharField(max_length=30, default="point")
@@ -37,6 +57,22 @@ class Program(TenantModel):
         help_text="Points per unit of the merchant's currency",
     )
     rounding = models.CharField(max_length=10, choices=Rounding.choices, default=Rounding.DOWN)
+    earns_on_tax = models.BooleanField(default=True, help_text="The tax in a purchase's amount earns too")
+    earns_on_discount = models.BooleanField(
+        default=False, help_text="A purchase earns as if its discount had not been given"
+    )
+    categories_in = _names("Only these categories earn, and the articles below; empty: all")
+    categories_out = _names("These categories earn nothing")
+    skus_in = _names("Only these articles (SKU) earn, and the categories above; empty: all")
+    skus_out = _names("These articles (SKU) earn nothing")
+    store_ids = ArrayField(
+        models.UUIDField(), default=list, blank=True, help_text="Stores that take part; empty: all of them"
+    )
+    pending_days = models.PositiveSmallIntegerField(
+        default=0, help_text="A purchase's points can be spent after so many days, each to its end"
+    )
+    returns = models.CharField(max_length=20, choices=Returns.choices, default=Returns.PROPORTIONAL)
+    shortfall = models.CharField(max_length=20, choices=Shortfall.choices, default=Shortfall.WITHIN_BALANCE)
     expiry = models.CharField(max_length=20, choices=Expiry.choices, default=Expiry.NONE)
     expiry_months = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="Points last at least this long, to the end of the day"
@@ -77,11 +113,18 @@ class Program(TenantModel):
             ),
             models.CheckConstraint(
                 condition=Q(expiry="none", expiry_months__isnull=True)
-                | Q(expiry="after_earning", expiry_months__gte=1, expiry_months__lte=EXPIRY_MONTHS_MAX),
+                | Q(
+                    expiry__in=["after_earning", "after_inactivity"],
+                    expiry_months__gte=1,
+                    expiry_months__lte=EXPIRY_MONTHS_MAX,
+                ),
                 name="loyalty_programs_expiry_months",
             ),
             models.CheckConstraint(
                 condition=Q(grace_days__lte=GRACE_DAYS_MAX), name="loyalty_programs_grace_bounds"
+            ),
+            models.CheckConstraint(
+                condition=Q(pending_days__lte=PENDING_DAYS_MAX), name="loyalty_programs_pending_bounds"
             ),
             models.CheckConstraint(
                 condition=Q(redeem_value__isnull=True) | Q(redeem_value__gt=0),
@@ -153,7 +196,7 @@ class Enrollment(TenantPart):
     )
     program = TenantForeignKey(Program, on_delete=models.PROTECT, related_name="enrollments", db_index=False)
     balance = models.BigIntegerField(
-        default=0, help_text="Points: the sum of the entries and of the lots' remainders"
+        default=0, help_text="Points: the sum of the entries, and of the lots' remainders; below zero: owed"
     )
     version = models.IntegerField(default=0, help_text="Number of the last ledger entry")
     tier = models.CharField(max_length=20, blank=True)
@@ -165,6 +208,14 @@ class Enrollment(TenantPart):
         blank=True,
         help_text="Time of the latest purchase or return; an earlier one arriving is late",
     )
+    debt_allowed = models.BooleanField(
+        db_default=False, help_text="The program lets the balance go below zero, or it is there already"
+    )
+    inactive_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When points that last while the member is active are over, unless there is activity before",
+    )
     enrolled_at = models.DateTimeField(default=now)
 
     class Meta:
@@ -175,9 +226,20 @@ class Enrollment(TenantPart):
             models.UniqueConstraint(
                 fields=["merchant", "customer", "program"], name="loyalty_enrollments_uniq"
             ),
-            models.CheckConstraint(condition=Q(balance__gte=0), name="loyalty_enrollments_balance_positive"),
+            models.CheckConstraint(
+                condition=Q(balance__gte=0) | Q(debt_allowed=True),
+                name="loyalty_enrollments_balance_positive",
+            ),
         ]
-        indexes = [models.Index(fields=["merchant", "enrolled_at"], name="loyalty_enrollments_time_idx")]
+        indexes = [
+            models.Index(fields=["merchant", "enrolled_at"], name="loyalty_enrollments_time_idx"),
+            # Whose time of inactivity is over, for the sweep.
+            models.Index(
+                fields=["merchant", "inactive_at"],
+                name="loyalty_enrollments_idle_idx",
+                condition=Q(inactive_at__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.balance} points"
@@ -296,6 +358,12 @@ class Lot(TenantPart):
     remaining = models.BigIntegerField()
     earned_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never")
+    available_at = models.DateTimeField(
+        null=True, blank=True, help_text="They can be spent from then on; empty: at once"
+    )
+    while_active = models.BooleanField(
+        db_default=False, help_text="They are over when the account's inactive_at is"
+    )
 
     class Meta:
         db_table = "loyalty_lots"

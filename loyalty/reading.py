@@ -6,7 +6,7 @@ import uuid
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import F, Sum
+from django.db.models import Case, F, Sum, When
 
 from cloudpos.tenancy.access import Access
 from customers.models import Customer
@@ -29,6 +29,7 @@ def standing(*, access: Access, customer_id: uuid.UUID) -> dict[str, Any]:
             "enrolled": False,
             "balance": 0,
             "held": 0,
+            "pending": 0,
             "available": 0,
             "redeemableAmount": None,
             "tier": None,
@@ -37,16 +38,19 @@ def standing(*, access: Access, customer_id: uuid.UUID) -> dict[str, Any]:
             "currency": access.currency,
             "nextTier": None,
             "expiring": [],
+            "inactiveAt": None,
         }
     spend_cents = _spend(account, customer)
     tier = account.rules.tier_for(spend_cents)
     # A return may have taken back what is on hold.
-    available = max(0, account.balance - account.held)
+    pending = account.pending
+    available = max(0, account.balance - account.held - pending)
     return {
         "customerId": customer.pk,
         "enrolled": not account.is_new,
         "balance": account.balance,
         "held": account.held,
+        "pending": pending,
         "available": available,
         "redeemableAmount": _redeemable(account, available),
         "tier": tier.code if tier is not None else None,
@@ -55,6 +59,7 @@ def standing(*, access: Access, customer_id: uuid.UUID) -> dict[str, Any]:
         "currency": access.currency,
         "nextTier": _next_tier(account, spend_cents),
         "expiring": [] if account.is_new else _expiring(access, account),
+        "inactiveAt": account.inactive_at,
     }
 
 
@@ -83,16 +88,21 @@ def _next_tier(account: Account, spend_cents: int) -> dict[str, Any] | None:
 
 
 def _expiring(access: Access, account: Account) -> list[dict[str, Any]]:
-    """Points by the day (in the store's zone) on which they expire, never last; they add up to the balance."""
+    """Points by the day (in the store's zone) on which they expire, never last; they add up to the balance.
+
+    Those that last while the member is active expire when that is over, unless there is activity before. Where points are
+    owed there are none.
+    """
     rows = (
         Lot.objects.for_merchant(access.merchant_id)
         .filter(enrollment_id=account.id, remaining__gt=0)
         # Over by the instant of the balance, and not yet swept.
         .exclude(expires_at__lte=account.at)
-        .values("expires_at")
+        .exclude(while_active=True, enrollment__inactive_at__lte=account.at)
+        .values(ends_at=Case(When(while_active=True, then="enrollment__inactive_at"), default="expires_at"))
         .annotate(points=Sum("remaining"))
-        .order_by(F("expires_at").asc(nulls_last=True))
-        .values_list("expires_at", "points")
+        .order_by(F("ends_at").asc(nulls_last=True))
+        .values_list("ends_at", "points")
     )
     days: dict[date | None, tuple[datetime | None, int]] = {}
     for at, points in rows:
@@ -136,6 +146,16 @@ def describe_program(program: Program) -> dict[str, Any]:
         "graceDays": program.grace_days,
         "redeemValue": None if program.redeem_value is None else plain(program.redeem_value),
         "redeemPointsMin": program.redeem_points_min,
+        "earnsOnTax": program.earns_on_tax,
+        "earnsOnDiscount": program.earns_on_discount,
+        "categoriesIn": program.categories_in,
+        "categoriesOut": program.categories_out,
+        "skusIn": program.skus_in,
+        "skusOut": program.skus_out,
+        "storeIds": program.store_ids,
+        "pendingDays": program.pending_days,
+        "returns": str(program.returns),
+        "shortfall": str(program.shortfall),
         "tiers": [_tier(tier) for tier in tiers_of(program)],
         "isActive": program.is_active,
         "revision": program.revision,

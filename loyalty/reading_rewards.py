@@ -121,7 +121,7 @@ def offers(*, access: Access, customer_id: uuid.UUID) -> list[dict[str, Any]]:
     customer = find_customer(merchant_id=access.merchant_id, id=customer_id)
     account = read_account(merchant_id=access.merchant_id, customer_id=customer.pk)
     at = now()
-    ready = account.lots.burnable(_ALL, at=at) if account is not None else []
+    ready = account.lots.burnable(_ALL, at=at, pending=False) if account is not None else []
     available = max(0, sum(lot.remaining for lot in ready) - (account.held if account is not None else 0))
     had = times_had(merchant_id=access.merchant_id, customer_id=customer.pk, at=at)
     lapsed = lapsed_unswept(merchant_id=access.merchant_id, at=at)

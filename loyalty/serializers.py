@@ -17,10 +17,19 @@ from cloudpos.api.serializers import (
     StrictBooleanField,
     StrictChoiceField,
     StrictIntegerField,
+    StrictListField,
     StrictUuidField,
 )
 from cloudpos.api.shape_schema import MONEY
-from loyalty.models import EXPIRY_MONTHS_MAX, GRACE_DAYS_MAX, LedgerEntry, Program
+from loyalty.models import (
+    EXPIRY_MONTHS_MAX,
+    GRACE_DAYS_MAX,
+    NAME_CHARS_MAX,
+    PENDING_DAYS_MAX,
+    POLICY_LIST_MAX,
+    LedgerEntry,
+    Program,
+)
 from loyalty.rules import POINTS_PER_ENTRY_MAX, TierRule, to_cents
 from loyalty.services.points import REVERSIBLE
 from loyalty.services.programs import TIERS_MAX
@@ -72,6 +81,15 @@ class TierInput(CamelSerializer):
         return code
 
 
+def _names(help_text: str) -> StrictListField:
+    return StrictListField(
+        child=CleanCharField(max_length=NAME_CHARS_MAX),
+        max_length=POLICY_LIST_MAX,
+        required=False,
+        help_text=help_text,
+    )
+
+
 class ProgramInput(CamelSerializer):
     ignored_fields = ("id", "isActive", "revision", "createdAt")
 
@@ -90,6 +108,28 @@ class ProgramInput(CamelSerializer):
         places=4, max_digits=10, min_value=Decimal("0.0001"), required=False, allow_null=True
     )
     redeem_points_min = StrictIntegerField(min_value=1, max_value=POINTS_PER_ENTRY_MAX, required=False)
+    earns_on_tax = StrictBooleanField(required=False, help_text="The tax in a purchase's amount earns too")
+    earns_on_discount = StrictBooleanField(
+        required=False, help_text="A purchase earns as if its discount had not been given"
+    )
+    categories_in = _names("Only these categories earn, and skusIn; empty: all")
+    categories_out = _names("These categories earn nothing")
+    skus_in = _names("Only these articles earn, and categoriesIn; empty: all")
+    skus_out = _names("These articles earn nothing")
+    store_ids = StrictListField(
+        child=StrictUuidField(),
+        max_length=POLICY_LIST_MAX,
+        required=False,
+        help_text="Stores that take part; empty: all",
+    )
+    pending_days = StrictIntegerField(
+        min_value=0,
+        max_value=PENDING_DAYS_MAX,
+        required=False,
+        help_text="A purchase's points can be spent after so many days, each to its end",
+    )
+    returns = StrictChoiceField(choices=Program.Returns.values, required=False)
+    shortfall = StrictChoiceField(choices=Program.Shortfall.values, required=False)
     tiers = TierInput(many=True, max_length=TIERS_MAX)  # type: ignore[call-arg]  # many= takes a list's
 
     def validate_tiers(self, tiers: list[dict[str, Any]]) -> list[TierRule]:
@@ -103,6 +143,7 @@ class ProgramInput(CamelSerializer):
 
 _WHOLE = {"type": "integer"}
 _TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
 _ID = {"type": "string", "format": "uuid"}
 _TIME = {"type": "string", "format": "date-time"}
 
@@ -122,6 +163,16 @@ PROGRAM = Fields(
         "graceDays": _WHOLE,
         "redeemValue": {**MONEY, "type": ["string", "null"]},
         "redeemPointsMin": _WHOLE,
+        "earnsOnTax": {"type": "boolean"},
+        "earnsOnDiscount": {"type": "boolean"},
+        "categoriesIn": _TEXTS,
+        "categoriesOut": _TEXTS,
+        "skusIn": _TEXTS,
+        "skusOut": _TEXTS,
+        "storeIds": {"type": "array", "items": _ID},
+        "pendingDays": _WHOLE,
+        "returns": {"type": "string", "enum": list(Program.Returns.values)},
+        "shortfall": {"type": "string", "enum": list(Program.Shortfall.values)},
         "tiers": Many(TIER),
         "isActive": {"type": "boolean"},
         "revision": _WHOLE,
@@ -172,6 +223,7 @@ STANDING = Fields(
         "enrolled": {"type": "boolean"},
         "balance": _WHOLE,
         "held": {"type": "integer", "description": "Points that tills have on hold: part of the balance."},
+        "pending": {"type": "integer", "description": "Points of the balance that cannot be spent yet."},
         "available": {"type": "integer", "description": "What can be redeemed now."},
         "redeemableAmount": {
             **MONEY,
@@ -196,7 +248,8 @@ STANDING = Fields(
         "expiring": Many(
             {
                 "type": "object",
-                "description": "Points and when they expire (null: never); all of them add up to the balance.",
+                "description": "Points and when they expire (null: never); all of them add up to the balance,"
+                " or to nothing where points are owed.",
                 "properties": {
                     "expiresAt": {"type": ["string", "null"], "format": "date-time"},
                     "points": _WHOLE,
@@ -204,6 +257,11 @@ STANDING = Fields(
                 "required": ["expiresAt", "points"],
             }
         ),
+        "inactiveAt": {
+            "type": ["string", "null"],
+            "format": "date-time",
+            "description": "When points that last while the member is active expire, without activity before.",
+        },
     },
 )
 

@@ -402,7 +402,9 @@ def _accounts(merchant_id: uuid.UUID | None, accounts_max: int | None) -> list[t
 def _compare(merchant_id: uuid.UUID, customer_id: uuid.UUID) -> Iterator[str]:
     account = read_account(merchant_id=merchant_id, customer_id=customer_id)
     assert account is not None
-    sales, returns = history(merchant_id=merchant_id, customer_id=customer_id)
+    sales, returns = history(
+        merchant_id=merchant_id, customer_id=customer_id, with_items=account.book.needs_lines
+    )
     outcome = replay(
         [as_sale(sale) for sale in sales], [as_take_back(back) for back in returns], account.book
     )

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
 from customers.models import Purchase, PurchaseReturn
 from customers.purchases import Item, NewPurchase, NewReturn
 from loyalty.ledger import Account
-from loyalty.rules import Sale, TierRule, explain, from_cents, plain
+from loyalty.rules import KEEP, Sale, SalePoints, TierRule, explain, from_cents, plain
 from loyalty.services.postings import Posting
 
 CENT = Decimal("0.01")
@@ -39,11 +40,12 @@ def _exact(value: Any) -> str:
 
 
 def standing(account: Account | None) -> dict[str, Any]:
-    """Balance, tier and what is missing to the next one."""
+    """Balance, what of it cannot be spent yet, tier and what is missing to the next one."""
     if account is None:
-        return {"balance": 0, "tier": None, "nextTier": None}
+        return {"balance": 0, "pending": 0, "tier": None, "nextTier": None}
     return {
         "balance": account.balance,
+        "pending": account.pending,
         "tier": account.tier or None,
         "nextTier": next_tier(account.rules.next_tier(account.spend_cents), account.spend_cents),
     }
@@ -77,7 +79,7 @@ def purchase_outcome(
             "explanation": [NO_PROGRAM],
         }
     lines = explain(account.book.at(sale.at), sale, posting.sale, currency=currency)
-    lines += _corrections(posting)
+    lines += _waiting(account, posting.sale) + _corrections(posting)
     return {
         "customerId": str(customer_id),
         "pointsEarned": posting.sale.gross,
@@ -104,13 +106,10 @@ def return_outcome(
             "explanation": [NO_PROGRAM],
         }
     taken = posting.taken - posting.taken_short
-    lines = [
-        {
-            "code": "proportion",
-            "points": -posting.taken,
-            "message": f"{returned} of {sold} returned: its share of the purchase's points",
-        }
-    ]
+    lines = [{"code": "proportion", "points": -posting.taken, "message": _share(posting, sold, returned)}]
+    if account.balance < 0:
+        message = f"{-account.balance} owed: later points fill that first"
+        lines.append({"code": "owed", "points": 0, "message": message})
     if posting.taken_short:
         lines.append(
             {
@@ -126,6 +125,26 @@ def return_outcome(
         **standing(account),
         "explanation": lines + _corrections(posting),
     }
+
+
+def _share(posting: Posting, sold: Decimal, returned: Decimal) -> str:
+    rules = posting.origin.rules if posting.origin is not None else None
+    if rules is not None and rules.returns == KEEP:
+        return f"{returned} of {sold} returned: the customer keeps the points"
+    if rules is not None and rules.basis.by_line:
+        return f"{returned} of {sold} returned: what these goods had earned"
+    return f"{returned} of {sold} returned: its share of the purchase's points"
+
+
+def _waiting(account: Account, earned: SalePoints) -> list[dict[str, Any]]:
+    """From when on the points of a purchase can be spent, if that is later."""
+    ready_at = account.book.available_at(earned.sale.at)
+    rules = earned.rules
+    if not earned.gross or ready_at is None or ready_at <= account.at or rules is None or not rules.pending:
+        return []
+    day = ready_at.astimezone(ZoneInfo(rules.pending.timezone)).date()
+    message = f"These points can be spent from {day.isoformat()} on"
+    return [{"code": "pending", "points": 0, "message": message}]
 
 
 def _corrections(posting: Posting) -> list[dict[str, Any]]:
@@ -197,6 +216,8 @@ def purchase_receipt(
         "purchase": purchase_json(purchase, customer_id=outcome["customerId"], items=items),
         "pointsEarned": outcome["pointsEarned"],
         "balance": outcome["balance"],
+        # Receipts of before there were any say nothing.
+        "pending": outcome.get("pending", 0),
         "tier": outcome["tier"],
         "nextTier": outcome["nextTier"],
         "explanation": outcome["explanation"],
@@ -243,6 +264,7 @@ def return_receipt(
         "pointsTaken": outcome["pointsTaken"],
         "pointsShortfall": outcome["pointsShortfall"],
         "balance": outcome["balance"],
+        "pending": outcome.get("pending", 0),
         "tier": outcome["tier"],
         "nextTier": outcome["nextTier"],
         "explanation": outcome["explanation"],

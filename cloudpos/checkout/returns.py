@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from typing import Any
 
 from django.db.models import Sum
@@ -23,8 +24,9 @@ from customers import purchases
 from customers.models import Customer, Purchase, PurchaseItem, PurchaseReturn, PurchaseReturnItem
 from customers.purchases import NewReturn, TransactionConflict
 from customers.services import lock_customers
-from loyalty.rules import Sale, TakeBack, plain, to_cents
+from loyalty.rules import Line, Sale, TakeBack, plain, to_cents
 from loyalty.services import open_account, take_back
+from loyalty.services.postings import as_goods
 
 
 class PurchaseNotFound(NotFound):
@@ -126,6 +128,7 @@ def _write(
     account = open_account(customer=customer)
     posting = None
     if account is not None:
+        # Its lines are read with the history.
         sale = Sale(
             purchase.pk,
             to_cents(purchase.amount),
@@ -138,6 +141,7 @@ def _write(
             to_cents(new.amount),
             max(new.occurred_at, purchase.occurred_at),
             (new.transaction_id, new.store_id),
+            _goods(new) if account.book.needs_lines else (),
         )
         posting = take_back(account=account, customer=customer, sale=sale, back=step, actor_id=access.user_id)
     outcome = receipts.return_outcome(
@@ -152,6 +156,17 @@ def _write(
     changed = purchases.standing_after_return(customer=customer, amount=new.amount)
     is_new = send(statement, access, customer, account, changed, receipts.returned_event(new, purchase))
     return outcome if is_new else None
+
+
+def _goods(new: NewReturn) -> tuple[tuple[Line, Fraction], ...]:
+    """The lines that come back, for rules that tell lines apart."""
+    if not new.lines:
+        return ()
+    items = {
+        item.line: item
+        for item in PurchaseItem.objects.for_merchant(new.merchant_id).filter(purchase_id=new.purchase_id)
+    }
+    return as_goods([(items[line], quantity) for line, quantity in new.lines])
 
 
 # --- What was sent ----------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from customers.services import CustomerNotFound, add_standing, find_customer, lo
 from loyalty.ledger import WRITTEN, Account
 from loyalty.rules import Sale, to_cents
 from loyalty.services import accrue, open_account
-from loyalty.services.postings import Posting
+from loyalty.services.postings import Posting, as_line
 
 CLOCK_SKEW = timedelta(minutes=5)
 BATCH_PURCHASES_MAX = 500
@@ -149,12 +149,7 @@ def record_sale(*, access: Access, sale: Mapping[str, Any], at: datetime) -> Tak
 
 def _plan(access: Access, customer: Customer, purchase: NewPurchase, account: Account | None) -> Planned:
     """What the purchase does, for the receipt and for the books. The same for a quote."""
-    sale = Sale(
-        purchase.id,
-        to_cents(purchase.amount),
-        purchase.occurred_at,
-        (purchase.transaction_id, purchase.store_id),
-    )
+    sale = as_loyalty_sale(purchase, account)
     posting = None
     if account is not None:
         posting = accrue(account=account, customer=customer, sale=sale, actor_id=access.user_id)
@@ -162,6 +157,20 @@ def _plan(access: Access, customer: Customer, purchase: NewPurchase, account: Ac
         customer_id=customer.pk, sale=sale, currency=purchase.currency, account=account, posting=posting
     )
     return Planned(purchase, account, posting, outcome)
+
+
+def as_loyalty_sale(purchase: NewPurchase, account: Account | None) -> Sale:
+    """A new purchase as the rules see it: with its lines only when some version of them tells lines apart."""
+    needs_lines = account is not None and account.book.needs_lines
+    return Sale(
+        purchase.id,
+        to_cents(purchase.amount),
+        purchase.occurred_at,
+        (purchase.transaction_id, purchase.store_id),
+        to_cents(purchase.tax),
+        to_cents(purchase.discount),
+        tuple(as_line(item) for item in purchase.items) if needs_lines else (),
+    )
 
 
 def _write(access: Access, customer: Customer, planned: Planned) -> bool:

@@ -167,7 +167,8 @@ _EXPLANATION = Many(
     }
 )
 _STANDING = {
-    "balance": _WHOLE,
+    "balance": {"type": "integer", "description": "Below zero: points owed, which later ones fill first."},
+    "pending": {"type": "integer", "description": "Points of the balance that cannot be spent yet."},
     "tier": {"type": ["string", "null"]},
     "nextTier": _NEXT_TIER,
     "explanation": _EXPLANATION,

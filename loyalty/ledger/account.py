@@ -29,6 +29,10 @@ WRITTEN = "(SELECT count(*) FROM account)"
 DESCRIPTION_CHARS_MAX = 500
 EXPIRED = LedgerEntry.Type.EXPIRED.value
 EXPIRED_DESCRIPTION = "Their time was over"
+# What shows that a member is active, beside purchases that earn nothing.
+ACTIVITY = frozenset(
+    str(type) for type in (LedgerEntry.Type.EARNED, LedgerEntry.Type.BONUS, LedgerEntry.Type.REDEEMED)
+)
 
 
 class Account:
@@ -36,7 +40,7 @@ class Account:
 
     __slots__ = (
         "_first_version", "_told", "_told_tier", "allocations", "at", "balance", "book", "customer_id", "entries", "held",
-        "id", "is_new", "last_activity_at", "lots", "merchant_id", "new_lots", "program_id", "redeem_points_min",
+        "id", "inactive_at", "is_new", "last_activity_at", "lots", "merchant_id", "new_lots", "program_id", "redeem_points_min",
         "redeem_value", "shortfalls", "spend_cents", "tier", "version",
     )  # fmt: skip
 
@@ -53,6 +57,7 @@ class Account:
         tier: str = "",
         spend_cents: int = 0,
         last_activity_at: datetime | None = None,
+        inactive_at: datetime | None = None,
         held: int = 0,
         redeem_points_min: int = 1,
         redeem_value: Decimal | None = None,
@@ -70,6 +75,8 @@ class Account:
         self._told = 0
         self.spend_cents = spend_cents
         self.last_activity_at = last_activity_at
+        # When the points that last while their owner is active are over, unless there is activity before.
+        self.inactive_at = inactive_at
         # Reserved by tills at this moment: part of the balance that only their captures may spend.
         self.held = held
         self.redeem_points_min = redeem_points_min
@@ -112,31 +119,35 @@ class Account:
     ) -> Entry:
         """Add points in a lot of their own. `earned_at` is `cause.at` unless given.
 
-        They last as the rules of that moment say. What is over by now, because it arrives late, expires at once.
+        What is owed is filled first. They last, and those of a purchase can be spent from then on, as the rules of that
+        moment say. What is over by now, because it arrives late, expires at once.
         """
         earned_at = earned_at or cause.at
         entry = self._post(type, points, cause)
-        lot = self.open_lot(
-            entry,
-            points=points,
-            earned_at=earned_at,
-            expires_at=self.book.expires_at(earned_at),
-            purchase_id=cause.purchase_id,
-        )
-        self._expire([lot])
+        left = points - _filled(entry)
+        if left:
+            rules = self.book.at(earned_at) or self.book.current
+            lot = self.open_lot(
+                entry,
+                points=left,
+                earned_at=earned_at,
+                expires_at=rules.expires_at(earned_at),
+                purchase_id=cause.purchase_id,
+                available_at=self.book.available_at(earned_at) if cause.purchase_id is not None else None,
+                while_active=rules.lasts_while_active,
+            )
+            self._expire([lot])
         return entry
 
     def credit_lots(self, *, type: str, lots: Sequence[LotState], cause: Cause) -> Entry:
         """Add points in new lots that keep the times and the sale of `lots`, as a transfer does."""
         entry = self._post(type, sum(lot.remaining for lot in lots), cause)
+        owed = _filled(entry)
         for lot in lots:
-            self.open_lot(
-                entry,
-                points=lot.remaining,
-                earned_at=lot.earned_at,
-                expires_at=lot.expires_at,
-                purchase_id=lot.purchase_id,
-            )
+            filled = min(owed, lot.remaining)
+            owed -= filled
+            if lot.remaining > filled:
+                self._open_like(entry, lot, points=lot.remaining - filled, expires_at=lot.expires_at)
         return entry
 
     def open_lot(
@@ -147,18 +158,39 @@ class Account:
         earned_at: datetime,
         expires_at: datetime | None,
         purchase_id: uuid.UUID | None,
+        available_at: datetime | None = None,
+        while_active: bool = False,
     ) -> LotState:
-        lot = LotState(new_id(), points, points, earned_at, expires_at, purchase_id, entry_id=entry.id)
+        lot = LotState(
+            new_id(), points, points, earned_at, expires_at, purchase_id,
+            entry_id=entry.id, available_at=available_at, while_active=while_active,
+        )  # fmt: skip
         self.new_lots.append(lot)
         self.lots.know(lot)
+        if while_active and self.inactive_at is None:
+            # Given by hand to somebody who was inactive for long: they last as long as after an activity.
+            self.inactive_at = self.book.inactive_at(self.at)
         return lot
+
+    def _open_like(
+        self, entry: Entry, lot: LotState, *, points: int, expires_at: datetime | None
+    ) -> LotState:
+        return self.open_lot(
+            entry,
+            points=points,
+            earned_at=lot.earned_at,
+            expires_at=expires_at,
+            purchase_id=lot.purchase_id,
+            available_at=lot.available_at,
+            while_active=lot.while_active,
+        )
 
     def debit(self, *, type: str, points: int, cause: Cause, own: uuid.UUID) -> tuple[int, int]:
         """Take points of purchase `own` off: from its lots, then from all in FIFO order.
 
         Returns how many were taken, and how many of the purchase's had expired: those are gone already, no other lots
-        are asked for them. Together fewer than asked for when there are no more to burn. No entry when there is nothing
-        to take.
+        are asked for them. What nothing is left for is owed if the program allows it; else they are together fewer than
+        asked for. No entry when there is nothing to take.
         """
         lots: list[tuple[LotState, int]] = []
         missing = points
@@ -178,11 +210,29 @@ class Account:
                 missing -= taken
                 if not missing:
                     break
-        return self.debit_lots(type=type, lots=lots, cause=cause), expired
+        owed = missing if self.rules.allows_debt else 0
+        return self.debit_lots(type=type, lots=lots, cause=cause, owed=owed), expired
 
-    def debit_lots(self, *, type: str, lots: Sequence[tuple[LotState, int]], cause: Cause) -> int:
-        """Take exactly these points from exactly these lots. Returns their sum; no entry when it is 0."""
-        points = sum(taken for _, taken in lots)
+    def take_over_debt(self, *, type: str, points: int, cause: Cause) -> Entry:
+        """Take points in FIFO order and owe the rest, whatever the program says: it was owed already, by another."""
+        lots: list[tuple[LotState, int]] = []
+        missing = points
+        for lot in self.lots.burnable(points, at=self.at):
+            taken = min(missing, lot.remaining)
+            if taken:
+                lots.append((lot, taken))
+                missing -= taken
+        self.debit_lots(type=type, lots=lots, cause=cause, owed=missing)
+        return self.entries[-1]
+
+    def debit_lots(
+        self, *, type: str, lots: Sequence[tuple[LotState, int]], cause: Cause, owed: int = 0
+    ) -> int:
+        """Take exactly these points from exactly these lots, and `owed` more. Returns their sum; no entry when it is 0.
+
+        Points are owed only when no lot has any left: so what is owed is what the balance is below zero.
+        """
+        points = sum(taken for _, taken in lots) + owed
         if points == 0:
             return 0
         entry = self._post(type, -points, cause)
@@ -196,41 +246,67 @@ class Account:
     ) -> Entry:
         """Put points back where a debit took them from: into these lots, with `own`, or else into lots like them.
 
-        A lot expires once, so points whose time is over get a lot of their own too: it lasts the program's days of
-        grace, or expires at once.
+        What is owed is filled first. A lot expires once, so points whose time is over get a lot of their own too: it lasts
+        the program's days of grace, or expires at once. Those that last while their owner is active get one always,
+        because theirs may have expired without an instant of its own.
         """
         entry = self._post(type, sum(given for _, given in lots), cause)
+        owed = _filled(entry)
         over = []
-        for lot, given in lots:
+        for lot, points in lots:
+            filled = min(owed, points)
+            owed -= filled
+            given = points - filled
+            if not given:
+                continue
             is_over = lot.expires_at is not None and lot.expires_at <= self.at
-            if own and not is_over:
+            if own and not is_over and not lot.while_active:
                 lot.remaining += given
                 self.allocations.append((entry.id, lot.id, given, False))
                 continue
             grace = timedelta(days=self.rules.grace_days) if is_over else timedelta()
-            over.append(
-                self.open_lot(
-                    entry,
-                    points=given,
-                    earned_at=lot.earned_at,
-                    expires_at=self.at + grace if grace else lot.expires_at,
-                    purchase_id=lot.purchase_id,
-                )
-            )
+            ends = self.at + grace if grace else lot.expires_at
+            over.append(self._open_like(entry, lot, points=given, expires_at=ends))
         self._expire(over)
         return entry
 
     def expire_due(self) -> None:
         """Post the expiry of every lot whose time is over: first of all in a posting, so that the balance is true."""
         self._expire(self.lots.all_due(self.at))
+        if self.inactive_at is not None and self.inactive_at <= self.at:
+            self._expire(self.lots.all_while_active())
+            # Over once and for all: what comes from now on begins anew.
+            self.inactive_at = None
+
+    def has_due(self, first_expires_at: datetime | None) -> bool:
+        """Whether there is something for `expire_due`, when the first lot by expiry ends at this instant."""
+        return (first_expires_at is not None and first_expires_at <= self.at) or (
+            self.inactive_at is not None and self.inactive_at <= self.at
+        )
+
+    def be_active(self) -> None:
+        """The member bought, earned or redeemed: points that last while they are active last longer, never shorter.
+
+        At the instant at which we hear of it, not at that of the sale: who sends late loses nothing by it, and what is
+        over by then stays over, for the customer was told so.
+        """
+        ends = self.book.inactive_at(self.at)
+        if ends is not None and (self.inactive_at is None or ends > self.inactive_at):
+            self.inactive_at = ends
+
+    @property
+    def pending(self) -> int:
+        """Points that cannot be spent yet: part of the balance."""
+        return self.lots.pending(self.at) if self.book.has_pending else 0
 
     def _expire(self, lots: Sequence[LotState]) -> None:
         """One entry for each instant at which some of these lots were over, of as many points as an entry may have."""
         parts: dict[datetime, list[list[LotState]]] = {}
         for lot in lots:
-            if lot.expires_at is None or lot.expires_at > self.at or not lot.remaining:
+            over_at = self.inactive_at if lot.while_active else lot.expires_at
+            if over_at is None or over_at > self.at or not lot.remaining:
                 continue
-            same = parts.setdefault(lot.expires_at, [[]])
+            same = parts.setdefault(over_at, [[]])
             if sum(each.remaining for each in same[-1]) + lot.remaining > POINTS_PER_ENTRY_MAX:
                 same.append([])
             same[-1].append(lot)
@@ -271,6 +347,8 @@ class Account:
         entry = Entry(new_id(), self.version, type, points, self.balance, cause, self.at)
         self.balance = entry.balance_after
         self.entries.append(entry)
+        if type in ACTIVITY:
+            self.be_active()
         return entry
 
     # --- Writing --------------------------------------------------------------------------------------------
@@ -303,7 +381,7 @@ class Account:
             UPDATE_ENROLLMENT.format(condition=statement.condition),
             [
                 self.balance, self.version, self.tier, from_cents(self.spend_cents), self.last_activity_at,
-                self.merchant_id, self.id, self._first_version,
+                self._debt_allowed(), self.inactive_at, self.merchant_id, self.id, self._first_version,
             ],
         )  # fmt: skip
 
@@ -329,7 +407,7 @@ class Account:
             "loyalty_lots": [
                 (
                     lot.id, merchant, account, lot.entry_id, lot.purchase_id, lot.points, lot.remaining,
-                    lot.earned_at, lot.expires_at,
+                    lot.earned_at, lot.expires_at, lot.available_at, lot.while_active,
                 )
                 for lot in self.new_lots
             ],
@@ -350,8 +428,13 @@ class Account:
         """The whole row, in the order of COLUMNS."""
         return (
             self.id, self.merchant_id, self.customer_id, self.program_id, self.balance, self.version, self.tier,
-            from_cents(self.spend_cents), self.last_activity_at, self._enrolled_at(),
+            from_cents(self.spend_cents), self.last_activity_at, self._debt_allowed(),
+            self.inactive_at, self._enrolled_at(),
         )  # fmt: skip
+
+    def _debt_allowed(self) -> bool:
+        """What lets the database keep a balance below zero; a debt outlives a policy that no longer allows new ones."""
+        return self.rules.allows_debt or self.balance < 0
 
     def _enrolled_at(self) -> datetime:
         """When a new account began: with the sale that opened it, which may be years old in a file that is loaded."""
@@ -391,6 +474,11 @@ class Account:
             )
             for type, data, at in self.tell()
         ]
+
+
+def _filled(entry: Entry) -> int:
+    """How many points of a credit go into what was owed before it: they open no lots."""
+    return min(entry.points, max(0, -entry.balance_before))
 
 
 class StaleAccount(Exception):

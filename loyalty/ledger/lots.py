@@ -22,7 +22,8 @@ class Lots:
     """
 
     __slots__ = (
-        "_asked", "_by_purchase", "_complete", "_enrollment_id", "_horizon", "_known", "_loaded", "_lock", "_merchant_id",
+        "_asked", "_by_purchase", "_complete", "_enrollment_id", "_horizon", "_known", "_knows_pending", "_loaded", "_lock",
+        "_merchant_id",
     )  # fmt: skip
 
     def __init__(self, *, merchant_id: uuid.UUID, enrollment_id: uuid.UUID, is_new: bool, lock: bool) -> None:
@@ -35,7 +36,7 @@ class Lots:
         self._loaded = 0
         self._horizon: tuple[datetime, datetime, uuid.UUID] | None = None
         # A new account has nothing in the database.
-        self._complete = is_new
+        self._complete = self._knows_pending = is_new
 
     def know(self, lot: LotState) -> None:
         """Remember a lot, unless it is known: it stays as this posting has it, not as the database still does."""
@@ -46,15 +47,19 @@ class Lots:
             self._by_purchase.setdefault(lot.purchase_id, []).append(lot)
 
     def burnable(
-        self, points: int, *, at: datetime, but: Collection[uuid.UUID] = frozenset()
+        self, points: int, *, at: datetime, but: Collection[uuid.UUID] = frozenset(), pending: bool = True
     ) -> list[LotState]:
-        """Lots in FIFO order that hold `points` at least, or all there are. `but` leaves some out."""
+        """Lots in FIFO order that hold `points` at least, or all there are. `but` leaves some out.
+
+        Without `pending`, only those whose points can be spent by now.
+        """
         while True:
             ready = [
                 lot
                 for lot in self._known.values()
                 if lot.burnable(at)
                 and lot.id not in but
+                and (pending or not lot.is_pending(at))
                 and (self._complete or (self._horizon is not None and lot.order <= self._horizon))
             ]
             if self._complete or sum(lot.remaining for lot in ready) >= points:
@@ -78,6 +83,20 @@ class Lots:
             if lot.remaining > 0 and lot.expires_at is not None and lot.expires_at <= at
         ]
         return sorted(due, key=lambda lot: lot.order)
+
+    def all_while_active(self) -> list[LotState]:
+        """Every lot with points left that lasts while its owner is active, in FIFO order."""
+        if not self._complete:
+            self._read("AND remaining > 0 AND while_active", [])
+        found = [lot for lot in self._known.values() if lot.remaining > 0 and lot.while_active]
+        return sorted(found, key=lambda lot: lot.order)
+
+    def pending(self, at: datetime) -> int:
+        """Points that cannot be spent yet."""
+        if not self._complete and not self._knows_pending:
+            self._read("AND remaining > 0 AND available_at > %s", [at])
+            self._knows_pending = True
+        return sum(lot.remaining for lot in self._known.values() if lot.burnable(at) and lot.is_pending(at))
 
     def expired_of(self, purchase_id: uuid.UUID) -> int:
         """What the database has of `Account.expired_of`, in whichever account it was."""
@@ -137,14 +156,25 @@ class Lots:
     def _read(self, condition: str, parameters: list[Any]) -> list[LotState]:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT id, points, remaining, earned_at, expires_at, purchase_id FROM loyalty_lots"  # noqa: S608
+                "SELECT id, points, remaining, earned_at, expires_at, purchase_id, available_at, while_active"  # noqa: S608
+                " FROM loyalty_lots"
                 f" WHERE merchant_id = %s AND enrollment_id = %s {condition}{self._lock}",
                 [self._merchant_id, self._enrollment_id, *parameters],
             )
             rows = cursor.fetchall()
         found = [
-            LotState(id_, points, remaining, earned_at, expires_at, purchase_id, stored_remaining=remaining)
-            for id_, points, remaining, earned_at, expires_at, purchase_id in rows
+            LotState(
+                id_,
+                points,
+                remaining,
+                earned_at,
+                expires_at,
+                purchase_id,
+                stored_remaining=remaining,
+                available_at=available_at,
+                while_active=while_active,
+            )  # fmt: skip
+            for id_, points, remaining, earned_at, expires_at, purchase_id, available_at, while_active in rows
         ]
         for lot in found:
             self.know(lot)

@@ -21,6 +21,10 @@ class LotState:
     purchase_id: uuid.UUID | None
     entry_id: uuid.UUID | None = None
     stored_remaining: int = 0
+    # They can be spent from then on; None: at once.
+    available_at: datetime | None = None
+    # They are over when their owner's time of inactivity is.
+    while_active: bool = False
 
     @property
     def order(self) -> tuple[datetime, datetime, uuid.UUID]:
@@ -30,6 +34,14 @@ class LotState:
     def burnable(self, at: datetime) -> bool:
         """Whether a debit at this instant may take from it: expiry holds from its instant, swept or not."""
         return self.remaining > 0 and (self.expires_at is None or self.expires_at > at)
+
+    def is_pending(self, at: datetime) -> bool:
+        """Whether its points are there, and cannot be spent yet."""
+        return self.available_at is not None and self.available_at > at
+
+    def spendable(self, at: datetime) -> bool:
+        """Whether the customer may spend from it at this instant."""
+        return self.burnable(at) and not self.is_pending(at)
 
 
 @dataclass(frozen=True, slots=True)

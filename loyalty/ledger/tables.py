@@ -11,7 +11,7 @@ COLUMNS = {
     ),
     "loyalty_lots": (
         "id", "merchant_id", "enrollment_id", "entry_id", "purchase_id", "points", "remaining", "earned_at",
-        "expires_at",
+        "expires_at", "available_at", "while_active",
     ),
     "loyalty_allocations": ("id", "merchant_id", "entry_id", "lot_id", "points", "expired"),
     "loyalty_shortfalls": (
@@ -20,7 +20,7 @@ COLUMNS = {
     ),
     "loyalty_enrollments": (
         "id", "merchant_id", "customer_id", "program_id", "balance", "version", "tier", "qualifying_spend",
-        "last_activity_at", "enrolled_at",
+        "last_activity_at", "debt_allowed", "inactive_at", "enrolled_at",
     ),
 }  # fmt: skip
 
@@ -37,6 +37,7 @@ UPDATE loyalty_lots SET remaining = v.remaining FROM unnest(%s::uuid[], %s::bigi
 WHERE loyalty_lots.merchant_id = %s AND loyalty_lots.id = v.id AND {condition}
 """
 UPDATE_ENROLLMENT = """
-UPDATE loyalty_enrollments SET balance = %s, version = %s, tier = %s, qualifying_spend = %s, last_activity_at = %s
+UPDATE loyalty_enrollments SET balance = %s, version = %s, tier = %s, qualifying_spend = %s, last_activity_at = %s,
+    debt_allowed = %s, inactive_at = %s
 WHERE merchant_id = %s AND id = %s AND version = %s AND {condition} RETURNING id
 """

@@ -5,10 +5,27 @@ No database, no clock: every function takes the instant it is asked about.
 
 from loyalty.rules.arithmetic import POINTS_PER_ENTRY_MAX, from_cents, plain, to_cents
 from loyalty.rules.basis import Basis, Line
-from loyalty.rules.expiry import Expiry
+from loyalty.rules.expiry import AFTER_EARNING, AFTER_INACTIVITY, Expiry, Pending
 from loyalty.rules.explanation import explain
-from loyalty.rules.fold import Outcome, Sale, SalePoints, TakeBack, eligible_cents, replay, taken_back
-from loyalty.rules.program import RuleBook, Rules
+from loyalty.rules.fold import (
+    Outcome,
+    Returned,
+    Sale,
+    SalePoints,
+    TakeBack,
+    earned_by,
+    eligible_cents,
+    replay,
+    taken_back,
+)
+from loyalty.rules.program import (
+    KEEP,
+    PROPORTIONAL,
+    UNLIMITED,
+    WITHIN_BALANCE,
+    RuleBook,
+    Rules,
+)
 from loyalty.rules.tiers import (
     Course,
     Ladder,
@@ -20,14 +37,22 @@ from loyalty.rules.tiers import (
 )
 
 __all__ = [
+    "AFTER_EARNING",
+    "AFTER_INACTIVITY",
+    "KEEP",
     "POINTS_PER_ENTRY_MAX",
+    "PROPORTIONAL",
+    "UNLIMITED",
+    "WITHIN_BALANCE",
     "Basis",
     "Course",
     "Expiry",
     "Ladder",
     "Line",
     "Outcome",
+    "Pending",
     "Qualification",
+    "Returned",
     "RuleBook",
     "Rules",
     "Sale",
@@ -37,6 +62,7 @@ __all__ = [
     "TierRule",
     "TierStanding",
     "check_tiers",
+    "earned_by",
     "eligible_cents",
     "explain",
     "from_cents",

@@ -10,7 +10,7 @@ from loyalty.rules.arithmetic import divide
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a receipt: its price as sold, discounts that belong to the line already off."""
+    """A line of a receipt: what all of it costs as sold, discounts that belong to the line already off."""
 
     sku: str
     category: str
@@ -67,6 +67,11 @@ class Basis:
             return 0
         admitted = sum(line.cents for line in lines if self.admits(line))
         return divide(whole * max(admitted, 0), total, "half_up")
+
+    def left_out(self, lines: tuple[Line, ...]) -> list[str]:
+        """What earns nothing of these lines, each once: the category, or the article where there is none."""
+        names = [line.category or line.sku or "other lines" for line in lines if not self.admits(line)]
+        return list(dict.fromkeys(names))
 
     def as_json(self) -> dict[str, Any]:
         return {

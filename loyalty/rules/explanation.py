@@ -9,22 +9,42 @@ from loyalty.rules.arithmetic import from_cents, plain
 from loyalty.rules.fold import Sale, SalePoints, eligible_cents
 from loyalty.rules.program import Rules
 
+LEFT_OUT_NAMED_MAX = 3
+
 
 def explain(rules: Rules | None, sale: Sale, earned: SalePoints, *, currency: str) -> list[dict[str, Any]]:
     """Lines that say why a sale earns its points; their points add up to `earned.base`."""
     if rules is None:
         return [_line("not_started", "The loyalty program had not begun at the time of this purchase", 0)]
+    if not rules.takes_part(sale.reference[1]):
+        return [
+            _line("store_takes_no_part", "This store does not take part: the purchase earns no points", 0)
+        ]
     eligible = eligible_cents(rules, sale)
     base = rules.points_for(eligible, None)
-    amount = f"{from_cents(eligible)} {currency}"
-    if eligible != sale.cents:
-        amount = f"{amount} of {from_cents(sale.cents)} {currency}"
     rate = plain(rules.points_per_unit)
-    lines = [_line("base", f"{amount} at {rate} {_points(rules.points_per_unit)} per {currency}", base)]
+    message = f"{from_cents(eligible)} {currency}"
+    if why := _why(rules, sale, currency):
+        of = f" of {from_cents(sale.cents)} {currency}" if eligible < sale.cents else ""
+        message = f"{message}{of} earn: {'; '.join(why)};"
+    lines = [_line("base", f"{message} at {rate} {_points(rules.points_per_unit)} per {currency}", base)]
     if earned.tier is not None and earned.tier.multiplier != 1:
         multiplier = plain(earned.tier.multiplier)
         lines.append(_line("tier", f"{earned.tier.name}: times {multiplier}", earned.base - base))
     return lines
+
+
+def _why(rules: Rules, sale: Sale, currency: str) -> list[str]:
+    """What makes the part that earns another than the amount."""
+    basis, found = rules.basis, []
+    if not basis.with_tax and sale.tax_cents:
+        found.append(f"no points on the tax ({from_cents(sale.tax_cents)} {currency})")
+    if basis.with_discount and sale.discount_cents:
+        found.append(f"points on the discount too ({from_cents(sale.discount_cents)} {currency})")
+    if basis.by_line and (names := basis.left_out(sale.lines)):
+        more = f" and {len(names) - LEFT_OUT_NAMED_MAX} more" if len(names) > LEFT_OUT_NAMED_MAX else ""
+        found.append(f"no points on {', '.join(names[:LEFT_OUT_NAMED_MAX])}{more}")
+    return found
 
 
 def _line(code: str, message: str, points: int) -> dict[str, Any]:

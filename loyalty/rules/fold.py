@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from fractions import Fraction
 
 from loyalty.rules.basis import Line
-from loyalty.rules.program import RuleBook, Rules
+from loyalty.rules.program import KEEP, RuleBook, Rules
 from loyalty.rules.tiers import HUNDREDTHS, Course, TierOverride, TierRule, TierStanding
 
 
@@ -32,23 +33,37 @@ class Sale:
 
 @dataclass(frozen=True, slots=True)
 class TakeBack:
-    """A return as the rules see it."""
+    """A return as the rules see it.
+
+    `goods` are lines of the sale and which part of each came back (1: all of it); none when only money went back. They are
+    needed only where the rules tell lines apart.
+    """
 
     id: uuid.UUID
     sale_id: uuid.UUID
     cents: int
     at: datetime
     reference: tuple[str, uuid.UUID]
+    goods: tuple[tuple[Line, Fraction], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What came back of a sale so far: money, and of what had earned the share (1: all of it)."""
+
+    cents: int = 0
+    share: Fraction = Fraction(0)
 
 
 @dataclass(slots=True)
 class SalePoints:
-    """What one sale earned (`gross`: by the rules and by promotions) and what its returns took back of it, in order."""
+    """What one sale earned (`gross`: by `rules` and by promotions) and what its returns took back of it, in order."""
 
     sale: Sale
     gross: int
     tier: TierRule | None
-    returned_cents: int = 0
+    rules: Rules | None = None
+    returned: Returned = Returned()
     taken: dict[uuid.UUID, int] = field(default_factory=dict)
 
     @property
@@ -58,7 +73,29 @@ class SalePoints:
 
     @property
     def net(self) -> int:
-        return self.gross - taken_back(self.gross, self.sale.cents, self.returned_cents)
+        return self.gross - self.taken_by(self.returned)
+
+    def taken_by(self, returned: Returned) -> int:
+        """The points that returns take in all: a function of their sum, whatever their number and order."""
+        if self.rules is not None and self.rules.returns == KEEP:
+            return 0
+        return taken_back(self.gross, self.sale.cents, returned.cents, returned.share)
+
+    def with_return(self, returned: Returned, back: TakeBack) -> Returned:
+        """One return more."""
+        return Returned(returned.cents + back.cents, returned.share + self._share(back))
+
+    def _share(self, back: TakeBack) -> Fraction:
+        """Of what had earned, the share that a return brings back: by the lines if they matter, else by the money."""
+        if back.goods and self.rules is not None and self.rules.basis.by_line:
+            admits = self.rules.basis.admits
+            earning = sum(line.cents for line in self.sale.lines if admits(line))
+            if earning > 0:
+                return sum(
+                    (Fraction(line.cents, earning) * part for line, part in back.goods if admits(line)),
+                    Fraction(0),
+                )
+        return Fraction(back.cents, self.sale.cents) if self.sale.cents > 0 else Fraction(0)
 
 
 @dataclass(slots=True)
@@ -87,17 +124,24 @@ def eligible_cents(rules: Rules, sale: Sale) -> int:
     )
 
 
-def taken_back(gross: int, sale_cents: int, returned_cents: int) -> int:
+def earned_by(rules: Rules | None, sale: Sale, tier: TierRule | None) -> int:
+    """What a sale earns by the rules of its moment: nothing before the program began, or where it is not."""
+    if rules is None or not rules.takes_part(sale.reference[1]):
+        return 0
+    return rules.points_for(eligible_cents(rules, sale), tier)
+
+
+def taken_back(gross: int, sale_cents: int, returned_cents: int, share: Fraction | None = None) -> int:
     """The points that returns of `returned_cents` in all take from a sale that earned `gross`.
 
-    In proportion, rounded down in the customer's favour, and a function of the sum: ten returns of 1.00 take what one
-    of 10.00 takes, and returning everything takes exactly `gross`.
+    In proportion to the money, or to the `share` of what earned that came back; rounded down in the customer's favour, and
+    a function of the sum: ten returns of 1.00 take what one of 10.00 takes, and returning everything takes exactly `gross`.
     """
-    if returned_cents <= 0:
-        return 0
-    if returned_cents >= sale_cents:
+    if returned_cents >= sale_cents > 0:
         return gross
-    return gross * returned_cents // sale_cents
+    if share is None:
+        share = Fraction(max(returned_cents, 0), sale_cents) if sale_cents > 0 else Fraction(0)
+    return min(gross, gross * share.numerator // share.denominator)
 
 
 def replay(
@@ -134,17 +178,16 @@ def replay(
             tier, gross = None, step.awarded
             if rules is not None:
                 tier = rules.ladder.tier(courses[rules.qualification.metric], at, overrides)
-                gross += rules.points_for(eligible_cents(rules, step), tier)
-            points[step.id] = SalePoints(step, gross, tier)
+                gross += earned_by(rules, step, tier)
+            points[step.id] = SalePoints(step, gross, tier, rules)
             spend.add(step.id, at, step.cents)
             earned_points.add(step.id, at, gross * HUNDREDTHS)
         else:
             spend.lower(step.sale_id, step.cents)
             earned = points.get(step.sale_id)
             if earned is not None:
-                before = taken_back(earned.gross, earned.sale.cents, earned.returned_cents)
-                earned.returned_cents += step.cents
-                after = taken_back(earned.gross, earned.sale.cents, earned.returned_cents)
-                earned.taken[step.id] = after - before
-                earned_points.lower(step.sale_id, (after - before) * HUNDREDTHS)
+                before = earned.taken_by(earned.returned)
+                earned.returned = earned.with_return(earned.returned, step)
+                earned.taken[step.id] = earned.taken_by(earned.returned) - before
+                earned_points.lower(step.sale_id, earned.taken[step.id] * HUNDREDTHS)
     return Outcome(points, spend.total, steps[-1][0] if steps else None, len(sold), courses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,8 +18,13 @@ from loyalty.rules.arithmetic import (
     to_cents,
 )
 from loyalty.rules.basis import EVERYTHING, Basis
-from loyalty.rules.expiry import Expiry
+from loyalty.rules.expiry import AFTER_EARNING, AFTER_INACTIVITY, Expiry, Pending
 from loyalty.rules.tiers import LIFETIME_SPEND, Ladder, Qualification, TierRule
+
+PROPORTIONAL = "proportional"
+KEEP = "keep"
+WITHIN_BALANCE = "within_balance"
+UNLIMITED = "unlimited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,9 @@ class Rules:
     """How a program earns during one stretch of time, and how long that lasts. `tiers` ascend by threshold.
 
     `expiry` is None when points never expire. `grace_days`: how long points last that a cancelled redemption gives back
-    after their own time.
+    after their own time. `store_ids`: the stores that take part, all when empty. `returns`: `proportional`, a return takes
+    back what the goods had earned, or `keep`. `shortfall`: a return that takes more than there is stays `within_balance`,
+    or is `unlimited`: the rest is owed.
     """
 
     points_per_unit: Decimal
@@ -36,14 +44,33 @@ class Rules:
     grace_days: int = 0
     basis: Basis = EVERYTHING
     qualification: Qualification = LIFETIME_SPEND
+    store_ids: frozenset[uuid.UUID] = frozenset()
+    pending: Pending | None = None
+    returns: str = PROPORTIONAL
+    shortfall: str = WITHIN_BALANCE
 
     @property
     def ladder(self) -> Ladder:
         return Ladder(self.tiers, self.qualification)
 
     def expires_at(self, earned_at: datetime) -> datetime | None:
-        """When points earned at this instant are over; None: never."""
-        return self.expiry.ends_at(earned_at) if self.expiry is not None else None
+        """When points earned at this instant are over by themselves; None: never."""
+        if self.expiry is None or self.expiry.after != AFTER_EARNING:
+            return None
+        return self.expiry.ends_at(earned_at)
+
+    @property
+    def lasts_while_active(self) -> bool:
+        """Whether points are over when their owner has been inactive for long enough."""
+        return self.expiry is not None and self.expiry.after == AFTER_INACTIVITY
+
+    @property
+    def allows_debt(self) -> bool:
+        return self.shortfall == UNLIMITED
+
+    def takes_part(self, store_id: uuid.UUID | None) -> bool:
+        """Whether a store is one of the program's; the back office, which is at none, is."""
+        return not self.store_ids or store_id is None or store_id in self.store_ids
 
     def tier_for(self, spend_cents: int) -> TierRule | None:
         """The highest tier whose threshold this net spend reaches; None below the first."""
@@ -66,9 +93,20 @@ class Rules:
             "rounding": self.rounding,
             "expiry": None
             if expiry is None
-            else {"months": expiry.months, "monthEnd": expiry.month_end, "timezone": expiry.timezone},
+            else {
+                "months": expiry.months,
+                "monthEnd": expiry.month_end,
+                "timezone": expiry.timezone,
+                "after": expiry.after,
+            },
             "graceDays": self.grace_days,
             "basis": self.basis.as_json(),
+            "storeIds": sorted(str(store_id) for store_id in self.store_ids),
+            "pending": {"days": self.pending.days, "timezone": self.pending.timezone}
+            if self.pending
+            else None,
+            "returns": self.returns,
+            "shortfall": self.shortfall,
             "qualification": self.qualification.as_json(),
             "tiers": [
                 {
@@ -91,19 +129,28 @@ class Rules:
         ]
         tiers.sort(key=lambda tier: tier.threshold_cents)
         # Older versions say nothing of what there was not yet.
-        expiry, basis, qualification = (
+        expiry, basis, qualification, pending = (
             stored.get("expiry"),
             stored.get("basis"),
             stored.get("qualification"),
+            stored.get("pending"),
         )
         return cls(
             Decimal(stored["pointsPerUnit"]),
             stored["rounding"],
             tuple(tiers),
-            Expiry(expiry["months"], expiry["monthEnd"], expiry["timezone"]) if expiry else None,
+            Expiry(
+                expiry["months"], expiry["monthEnd"], expiry["timezone"], expiry.get("after", AFTER_EARNING)
+            )
+            if expiry
+            else None,
             stored.get("graceDays", 0),
             Basis.from_json(basis) if basis else EVERYTHING,
             Qualification.from_json(qualification) if qualification else LIFETIME_SPEND,
+            frozenset(uuid.UUID(store_id) for store_id in stored.get("storeIds", ())),
+            Pending(pending["days"], pending["timezone"]) if pending else None,
+            stored.get("returns", PROPORTIONAL),
+            stored.get("shortfall", WITHIN_BALANCE),
         )
 
 
@@ -144,5 +191,29 @@ class RuleBook:
         return found
 
     def expires_at(self, earned_at: datetime) -> datetime | None:
-        """When points earned at this instant are over, by the rules of that instant; None: never."""
+        """When points earned at this instant are over by themselves, by the rules of that instant; None: never."""
         return (self.at(earned_at) or self.current).expires_at(earned_at)
+
+    def available_at(self, earned_at: datetime) -> datetime | None:
+        """From when on points of a purchase of this instant can be spent; None: at once."""
+        pending = (self.at(earned_at) or self.current).pending
+        return pending.ends_at(earned_at) if pending is not None else None
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there may be points that cannot be spent yet."""
+        return any(rules.pending is not None for _, rules in self.versions)
+
+    def inactive_at(self, active_at: datetime) -> datetime | None:
+        """When points that last while their owner is active are over after an activity; None: they never were to be.
+
+        By the newest rules of that moment that say so: points keep that they end with inactivity when a later version
+        knows no such end.
+        """
+        found = None
+        for begins_at, rules in self.versions:
+            if begins_at is not None and begins_at > active_at:
+                break
+            if rules.lasts_while_active:
+                found = rules.expiry
+        return found.ends_at(active_at) if found is not None else None

@@ -19,11 +19,11 @@ from loyalty.services.programs import rule_book
 # What is held is summed here and kept nowhere: a hold is over at its instant, whether or not it was swept.
 _OPEN = """
 WITH e AS MATERIALIZED (
-    SELECT id, program_id, balance, version, tier, qualifying_spend, last_activity_at
+    SELECT id, program_id, balance, version, tier, qualifying_spend, last_activity_at, inactive_at
     FROM loyalty_enrollments WHERE merchant_id = %s AND customer_id = %s {lock}
 )
 SELECT p.id, p.revision, p.redeem_points_min, p.redeem_value,
-    e.id, e.balance, e.version, e.tier, e.qualifying_spend, e.last_activity_at,
+    e.id, e.balance, e.version, e.tier, e.qualifying_spend, e.last_activity_at, e.inactive_at,
     (SELECT coalesce(sum(h.points), 0)::bigint FROM loyalty_holds h
      WHERE h.merchant_id = %s AND h.customer_id = %s AND h.state = 'held' AND h.expires_at > %s),
     (SELECT l.expires_at FROM loyalty_lots l
@@ -55,7 +55,7 @@ def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool =
     if row is None:
         return None
     program_id, revision, redeem_points_min, redeem_value, enrollment_id, *rest = row
-    balance, version, tier, spend, last_activity_at, held, expires_at = rest
+    balance, version, tier, spend, last_activity_at, inactive_at, held, expires_at = rest
     book = rule_book(merchant_id=merchant_id, program_id=program_id, revision=revision)
     if enrollment_id is None:
         return Account(
@@ -78,12 +78,13 @@ def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool =
         tier=tier,
         spend_cents=to_cents(spend),
         last_activity_at=last_activity_at,
+        inactive_at=inactive_at,
         held=held,
         redeem_points_min=redeem_points_min,
         redeem_value=redeem_value,
         lock=lock,
     )
-    if expires_at is not None and expires_at <= account.at:
+    if account.has_due(expires_at):
         account.expire_due()
     return account
 
@@ -117,6 +118,7 @@ def read_accounts(
             tier=row.tier,
             spend_cents=to_cents(row.qualifying_spend),
             last_activity_at=row.last_activity_at,
+            inactive_at=row.inactive_at,
             lock=lock,
         )
     _expire_due(merchant_id, accounts.values())
@@ -139,5 +141,5 @@ def _expire_due(merchant_id: uuid.UUID, accounts: Collection[Account]) -> None:
         )
         due = {enrollment_id for (enrollment_id,) in cursor.fetchall()}
     for account in accounts:
-        if account.id in due:
+        if account.id in due or account.has_due(None):
             account.expire_due()

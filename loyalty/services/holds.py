@@ -30,6 +30,7 @@ from loyalty.services.points import (
     PointsConflict,
     check_minimum,
     check_spendable,
+    check_store,
     hash_content,
     spend,
 )
@@ -117,6 +118,7 @@ def hold_points(
     account = open_settled_account(customer=customer, actor_id=access.user_id)
     if account is None:
         raise NoProgram()
+    check_store(account, access.store_id)
     if reward_id is not None:
         points = take_for(account=account, reward_id=reward_id).points
     assert points is not None

@@ -6,14 +6,16 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from typing import Any, Protocol
 
 from django.db import connection
 
 from customers import purchases
 from loyalty.ledger import Account, Cause
 from loyalty.models import LedgerEntry
-from loyalty.rules import Outcome, Sale, SalePoints, TakeBack, replay, taken_back, to_cents
+from loyalty.rules import Line, Outcome, Returned, Sale, SalePoints, TakeBack, replay, to_cents
 
 EARNED = LedgerEntry.Type.EARNED.value
 REVERSED = LedgerEntry.Type.REVERSED.value
@@ -30,6 +32,8 @@ class Posting:
 
     account: Account
     sale: SalePoints | None = None
+    # The sale of a new return.
+    origin: SalePoints | None = None
     taken: int = 0
     taken_short: int = 0
     corrected: int = 0
@@ -74,23 +78,23 @@ def post_story(
     posting = Posting(account)
     losses: list[tuple[SalePoints, int]] = []
     at = account.at
-    newly_returned: dict[uuid.UUID, int] = {}
+    # Of each sale, what had come back before the new returns.
+    returned: dict[uuid.UUID, Returned] = {}
     for back in story.returns:
-        if back.id in story.new_returns:
-            newly_returned[back.sale_id] = newly_returned.get(back.sale_id, 0) + back.cents
+        if back.id not in story.new_returns and (origin := outcome.points.get(back.sale_id)) is not None:
+            returned[back.sale_id] = origin.with_return(returned.get(back.sale_id, Returned()), back)
     # What older purchases should have before the new returns.
     for points in outcome.points.values():
         sale = points.sale
         if sale.id in story.new_sales:
             continue
         recorded = story.recorded.get(sale.id, NOTHING_RECORDED)
-        returned_before = points.returned_cents - newly_returned.get(sale.id, 0)
-        due = points.gross - taken_back(points.gross, sale.cents, returned_before) - recorded.nominal
+        due = points.gross - points.taken_by(returned.get(sale.id, Returned())) - recorded.nominal
         if due > 0:
             _gain(posting, points, due, recorded, cause=cause, at=at, actor_id=actor_id)
         elif due < 0:
             losses.append((points, -due))
-    _post_new(posting, story, outcome, newly_returned, actor_id=actor_id)
+    _post_new(posting, story, outcome, returned, actor_id=actor_id)
     for points, due in losses:
         posting.corrected -= due
         posting.corrected_sales += 1
@@ -108,11 +112,14 @@ def _post_new(
     posting: Posting,
     story: Story,
     outcome: Outcome,
-    newly_returned: dict[uuid.UUID, int],
+    returned: dict[uuid.UUID, Returned],
     *,
     actor_id: uuid.UUID | None,
 ) -> None:
-    """New purchases earn and new returns take back, in the order of the fold."""
+    """New purchases earn and new returns take back, in the order of the fold.
+
+    Cumulatively, after the returns on record: so many small returns take what one large one takes.
+    """
     account = posting.account
     steps: list[tuple[datetime, int, tuple[Any, Any], Sale | TakeBack]] = [
         (sale.at, 0, sale.reference, sale) for sale in story.sales if sale.id in story.new_sales
@@ -122,8 +129,6 @@ def _post_new(
             origin = outcome.points.get(back.sale_id)
             steps.append((max(back.at, origin.sale.at) if origin else back.at, 1, back.reference, back))
     steps.sort(key=lambda step: step[:3])
-    # Cumulatively, after the returns on record: so many small returns take what one large one takes.
-    returned: dict[uuid.UUID, int] = {}
     for _, _, _, step in steps:
         if isinstance(step, Sale):
             earned = outcome.points[step.id]
@@ -133,13 +138,9 @@ def _post_new(
         origin = outcome.points.get(step.sale_id)
         if origin is None:
             continue
-        gross, sold = origin.gross, origin.sale.cents
-        if step.sale_id not in returned:
-            returned[step.sale_id] = origin.returned_cents - newly_returned[step.sale_id]
-        before = returned[step.sale_id]
-        returned[step.sale_id] += step.cents
-        points = taken_back(gross, sold, before + step.cents) - taken_back(gross, sold, before)
-        take_for_return(posting, origin, step, points, actor_id)
+        before = returned.get(step.sale_id, Returned())
+        after = returned[step.sale_id] = origin.with_return(before, step)
+        take_for_return(posting, origin, step, origin.taken_by(after) - origin.taken_by(before), actor_id)
 
 
 def take_for_return(
@@ -155,6 +156,7 @@ def take_for_return(
         store_id=back.reference[1],
     )
     short = _take(posting.account, type=REVERSED, points=points, sale=origin.sale, back=back, cause=cause)
+    posting.origin = origin
     posting.taken += points
     posting.taken_short += short
     posting.shortfall += short
@@ -234,13 +236,50 @@ def _correction(points: SalePoints, cause: str, *, at: datetime, actor_id: uuid.
     )
 
 
+class Item(Protocol):
+    """A line of a purchase, on record or new."""
+
+    @property
+    def sku(self) -> str: ...
+    @property
+    def category(self) -> str: ...
+    @property
+    def quantity(self) -> Decimal: ...
+    @property
+    def unit_price(self) -> Decimal: ...
+
+
+def as_line(item: Item) -> Line:
+    """A line of a purchase as the rules see it."""
+    cents = (item.quantity * item.unit_price * 100).quantize(Decimal(1), ROUND_HALF_UP)
+    return Line(item.sku, item.category, int(cents))
+
+
+def as_goods(returned: Sequence[tuple[Item, Decimal]]) -> tuple[tuple[Line, Fraction], ...]:
+    """What came back, (line of the purchase, quantity), as the rules see it."""
+    return tuple((as_line(item), Fraction(quantity) / Fraction(item.quantity)) for item, quantity in returned)
+
+
 def as_sale(past: purchases.PastSale) -> Sale:
-    return Sale(past.id, to_cents(past.amount), past.at, (past.transaction_id, past.store_id))
+    return Sale(
+        past.id,
+        to_cents(past.amount),
+        past.at,
+        (past.transaction_id, past.store_id),
+        to_cents(past.tax),
+        to_cents(past.discount),
+        tuple(as_line(item) for item in past.items),
+    )
 
 
 def as_take_back(past: purchases.PastReturn) -> TakeBack:
     return TakeBack(
-        past.id, past.purchase_id, to_cents(past.amount), past.at, (past.transaction_id, past.store_id)
+        past.id,
+        past.purchase_id,
+        to_cents(past.amount),
+        past.at,
+        (past.transaction_id, past.store_id),
+        as_goods(past.goods),
     )
 
 

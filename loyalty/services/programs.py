@@ -16,10 +16,21 @@ from django.utils.timezone import now
 from cloudpos.api.errors import BadRequest, Conflict, NotFound
 from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
-from cloudpos.tenancy.models import Merchant
+from cloudpos.tenancy.models import Merchant, Store
 from customers.models import Purchase
-from loyalty.models import Program, ProgramVersion, Tier
-from loyalty.rules import Expiry, RuleBook, Rules, TierRule, check_tiers, to_cents
+from loyalty.models import PENDING_DAYS_MAX, Program, ProgramVersion, Tier
+from loyalty.rules import (
+    AFTER_EARNING,
+    AFTER_INACTIVITY,
+    Basis,
+    Expiry,
+    Pending,
+    RuleBook,
+    Rules,
+    TierRule,
+    check_tiers,
+    to_cents,
+)
 
 TIERS_MAX = 20
 RULE_BOOKS_CACHED_MAX = 10_000
@@ -37,6 +48,16 @@ CHANGEABLE = frozenset(
         "grace_days",
         "redeem_value",
         "redeem_points_min",
+        "earns_on_tax",
+        "earns_on_discount",
+        "categories_in",
+        "categories_out",
+        "skus_in",
+        "skus_out",
+        "store_ids",
+        "pending_days",
+        "returns",
+        "shortfall",
     }
 )
 DEFAULT_TIERS = (
@@ -65,6 +86,11 @@ class InvalidTiers(BadRequest):
 class InvalidExpiry(BadRequest):
     code = "invalid_expiry"
     message = "Points that expire need a number of months, and others have none"
+
+
+class InvalidPolicy(BadRequest):
+    code = "invalid_policy"
+    message = "These settings contradict each other"
 
 
 _books: LRUCache[tuple[uuid.UUID, int], RuleBook] = LRUCache(maxsize=RULE_BOOKS_CACHED_MAX)
@@ -160,7 +186,7 @@ def _create(
     if active_program(merchant_id) is not None:
         raise ProgramExists()
     program = Program(merchant_id=merchant_id, **fields)
-    _check_expiry(program)
+    _check(program)
     program.save(force_insert=True)
     _write_tiers(program, tiers)
     _write_version(program, _rules(program, tiers), effective_from=begins_at, actor_id=actor_id)
@@ -185,7 +211,7 @@ def _update(
     before = rule_book(merchant_id=merchant_id, program_id=program.pk, revision=program.revision).current
     for column, value in fields.items():
         setattr(program, column, value)
-    _check_expiry(program)
+    _check(program)
     if tiers is not None:
         _write_tiers(program, tiers)
     after = _rules(program, tiers_of(program))
@@ -203,9 +229,34 @@ def _check_fields(fields: dict[str, Any]) -> None:
         raise TypeError(f"not columns of a program to be set: {', '.join(sorted(unknown))}")
 
 
-def _check_expiry(program: Program) -> None:
+def _check(program: Program) -> None:
+    """Raises InvalidExpiry and InvalidPolicy for what does not go together."""
     if (program.expiry == Program.Expiry.NONE) != (program.expiry_months is None):
         raise InvalidExpiry(field="expiryMonths")
+    # The shortest month, so that no points are over before they can be spent.
+    if program.pending_days and program.pending_days >= 28 * (program.expiry_months or PENDING_DAYS_MAX):
+        raise InvalidPolicy("Points would be over before they can be spent", field="pendingDays")
+    for field, within, without in (
+        ("categoriesOut", program.categories_in, program.categories_out),
+        ("skusOut", program.skus_in, program.skus_out),
+    ):
+        if both := folded(within) & folded(without):
+            raise InvalidPolicy(f"{min(both)!r} cannot both earn and not earn", field=field)
+    _check_stores(program)
+
+
+def _check_stores(program: Program) -> None:
+    program.store_ids = list(dict.fromkeys(program.store_ids))
+    if not program.store_ids:
+        return
+    known = Store.objects.for_merchant(program.merchant_id).filter(pk__in=program.store_ids).count()
+    if known != len(program.store_ids):
+        raise InvalidPolicy("One of these stores is not yours", field="storeIds")
+
+
+def folded(names: Sequence[str]) -> frozenset[str]:
+    """Categories or article numbers as they are compared: their case counts not."""
+    return frozenset(name.strip().casefold() for name in names)
 
 
 def _from_now_on(merchant_id: uuid.UUID) -> datetime:
@@ -230,11 +281,30 @@ def tiers_of(program: Program) -> list[TierRule]:
 
 def _rules(program: Program, tiers: Sequence[TierRule]) -> Rules:
     ascending = sorted(tiers, key=lambda tier: tier.threshold_cents)
+    zone = Merchant.objects.values_list("timezone", flat=True).get(pk=program.merchant_id)
     expiry = None
     if program.expiry_months is not None:
-        zone = Merchant.objects.values_list("timezone", flat=True).get(pk=program.merchant_id)
-        expiry = Expiry(program.expiry_months, program.expiry_month_end, zone)
-    return Rules(program.points_per_unit, program.rounding, tuple(ascending), expiry, program.grace_days)
+        after = AFTER_EARNING if program.expiry == Program.Expiry.AFTER_EARNING else AFTER_INACTIVITY
+        expiry = Expiry(program.expiry_months, program.expiry_month_end, zone, after)
+    return Rules(
+        program.points_per_unit,
+        str(program.rounding),
+        tuple(ascending),
+        expiry,
+        program.grace_days,
+        basis=Basis(
+            program.earns_on_tax,
+            program.earns_on_discount,
+            folded(program.categories_in),
+            folded(program.categories_out),
+            folded(program.skus_in),
+            folded(program.skus_out),
+        ),
+        store_ids=frozenset(program.store_ids),
+        pending=Pending(program.pending_days, zone) if program.pending_days else None,
+        returns=str(program.returns),
+        shortfall=str(program.shortfall),
+    )
 
 
 def _write_version(

@@ -22,6 +22,7 @@ from loyalty.services.lapsing import put_back
 from loyalty.services.points import (
     NoProgram,
     PointsConflict,
+    check_store,
     give_back,
     hash_content,
     reversed_points,
@@ -123,6 +124,7 @@ def redeem_reward(
     account = open_settled_account(customer=customer, actor_id=access.user_id)
     if account is None:
         raise NoProgram()
+    check_store(account, access.store_id)
     reward = take_for(account=account, reward_id=reward_id)
     cause = Cause(
         at=account.at,

@@ -16,7 +16,7 @@ from customers.events import emit_all
 from customers.models import Customer
 from customers.services import write_standing
 from loyalty.ledger import Account
-from loyalty.rules import Sale, SalePoints, TakeBack, taken_back, to_cents
+from loyalty.rules import Sale, SalePoints, TakeBack, earned_by, to_cents
 from loyalty.services.accounts import open_account
 from loyalty.services.postings import (
     EARNED,
@@ -59,7 +59,8 @@ def accrue(
 def _accrue_latest(account: Account, sale: Sale, actor_id: uuid.UUID | None) -> Posting:
     rules = account.book.at(sale.at)
     tier = rules.tier_for(account.spend_cents) if rules is not None else None
-    earned = SalePoints(sale, rules.points_for(sale.cents, tier) if rules is not None else 0, tier)
+    earned = SalePoints(sale, earned_by(rules, sale, tier), tier, rules)
+    account.be_active()
     if earned.gross:
         account.credit(type=EARNED, points=earned.gross, cause=sale_cause(sale, actor_id))
     account.spend_cents += sale.cents
@@ -89,10 +90,9 @@ def take_back_latest(
     `origin` counts the returns so far, and then this one.
     """
     posting = Posting(account)
-    before = taken_back(origin.gross, origin.sale.cents, origin.returned_cents)
-    origin.returned_cents += back.cents
-    points = taken_back(origin.gross, origin.sale.cents, origin.returned_cents) - before
-    take_for_return(posting, origin, back, points, actor_id)
+    before = origin.taken_by(origin.returned)
+    origin.returned = origin.with_return(origin.returned, back)
+    take_for_return(posting, origin, back, origin.taken_by(origin.returned) - before, actor_id)
     account.spend_cents -= back.cents
     account.last_activity_at = back.at
     account.settle_tier()
@@ -161,7 +161,10 @@ def _settle(
 ) -> Posting:
     """Read the history from `since` on, add what is new, fold it, and post the differences."""
     past_sales, past_returns = purchases.history(
-        merchant_id=account.merchant_id, customer_id=account.customer_id, since=since
+        merchant_id=account.merchant_id,
+        customer_id=account.customer_id,
+        since=since,
+        with_items=account.book.needs_lines,
     )
     story = Story([as_sale(past) for past in past_sales], [as_take_back(past) for past in past_returns])
     if since is not None:
@@ -174,6 +177,7 @@ def _settle(
         )
     story.recorded = recorded_points(account, [past.id for past in past_sales])
     if sale is not None:
+        account.be_active()
         story.sales.append(sale)
         story.new_sales = {sale.id}
     if back is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import connection
+from django.db.models import Sum
 
 from customers.events import emit_all
 from customers.models import Customer
@@ -31,14 +32,13 @@ class Transfer:
 def transfer_for_merge(
     *, source: Customer, target: Customer, at: datetime, actor_id: uuid.UUID | None = None
 ) -> Transfer | None:
-    """Move all points of `source` to `target`; lots keep when they were earned and when they expire.
+    """Move all points of `source` to `target`, or what is owed; lots keep when they were earned and when they expire.
 
     Runs inside the merge's transaction, which holds both customers' locks. The purchases have to be moved too, and then
     `settle(customer=...)` called for both. None when there are no points to move.
     """
-    return _transfer(
-        source, target, None, at=at, actor_id=actor_id, why=f"Merged into {target.customer_number}"
-    )
+    why = f"Merged into {target.customer_number}"
+    return _transfer(source, target, None, owed_max=None, at=at, actor_id=actor_id, why=why)
 
 
 def undo_transfer(
@@ -52,7 +52,7 @@ def undo_transfer(
     """Give back to `source` what is left of a transfer: its lots, and those of purchases that are `source`'s again.
 
     Call it after the purchases were moved back and before both customers are settled. Points that the target has spent
-    meanwhile stay spent. None when nothing is left.
+    meanwhile stay spent, and what they have filled of a debt that came along stays filled. None when nothing is left.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -64,9 +64,15 @@ def undo_transfer(
             [source.merchant_id, target.pk, target_entry_ids, source.pk],
         )
         lot_ids = [row[0] for row in cursor.fetchall()]
-    if not lot_ids:
+    owed = -(
+        LedgerEntry.objects.for_merchant(source.merchant_id)
+        .filter(pk__in=target_entry_ids, points__lt=0)
+        .aggregate(points=Sum("points"))["points"]
+        or 0
+    )
+    if not lot_ids and not owed:
         return None
-    return _transfer(target, source, lot_ids, at=at, actor_id=actor_id, why="Merge undone")
+    return _transfer(target, source, lot_ids, owed_max=owed, at=at, actor_id=actor_id, why="Merge undone")
 
 
 def _transfer(
@@ -74,11 +80,12 @@ def _transfer(
     taker: Customer,
     lot_ids: list[uuid.UUID] | None,
     *,
+    owed_max: int | None,
     at: datetime,
     actor_id: uuid.UUID | None,
     why: str,
 ) -> Transfer | None:
-    """Move the given open lots, or all of them."""
+    """Move the given open lots, or all of them; and what is owed, as far as `owed_max` says or all of it."""
     # Accounts are locked in the order of their customers, which the caller has locked in it too.
     accounts: dict[uuid.UUID, Account] = {}
     for customer in sorted((giver, taker), key=lambda customer: customer.pk):
@@ -93,9 +100,20 @@ def _transfer(
     if lot_ids is not None:
         wanted = set(lot_ids)
         lots = [lot for lot in lots if lot.id in wanted]
-    if not lots:
+    # There are no lots beside a debt.
+    owed = max(0, -giving.balance)
+    owed = owed if owed_max is None else min(owed, owed_max)
+    if not lots and not owed:
         return None
-    points, credited = 0, []
+    if any(lot.while_active for lot in lots) and giving.inactive_at is not None:
+        taking.inactive_at = max(giving.inactive_at, taking.inactive_at or giving.inactive_at)
+    points, credited = -owed, []
+    while owed:
+        step = min(owed, POINTS_PER_ENTRY_MAX)
+        giving.credit(type=TRANSFERRED, points=step, cause=_cause(at, why, actor_id))
+        entry = taking.take_over_debt(type=TRANSFERRED, points=step, cause=_cause(at, why, actor_id))
+        credited.append(entry.id)
+        owed -= step
     for part in _parts(lots):
         copies = [replace(lot) for lot in part]
         points += giving.debit_lots(

@@ -96,6 +96,7 @@ def test_a_purchase_gives_a_receipt(shop: Shop, program: Program, alice: Custome
             },
             "pointsEarned": 25,
             "balance": 25,
+            "pending": 0,
             "tier": "bronze",
             "nextTier": {"tier": "silver", "name": "Silver", "threshold": "500.00", "spendToReach": "474.50"},
             "explanation": [{"code": "base", "message": "25.50 GBP at 1 point per GBP", "points": 25}],

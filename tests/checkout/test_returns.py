@@ -65,6 +65,7 @@ def test_a_whole_return(shop: Shop, sold: None, alice: Customer) -> None:
         "pointsTaken": 50,
         "pointsShortfall": 0,
         "balance": 0,
+        "pending": 0,
         "tier": "bronze",
         "nextTier": {"tier": "silver", "name": "Silver", "threshold": "500.00", "spendToReach": "500.00"},
         "explanation": [

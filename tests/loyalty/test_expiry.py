@@ -395,7 +395,12 @@ class TestTheProgram:
         policies = ("expiry", "expiryMonths", "expiryMonthEnd", "graceDays", "redeemValue", "redeemPointsMin")
         assert {name: data[name] for name in policies} == {name: sent[name] for name in policies}
         stored = ProgramVersion.objects.get(number=2).rules
-        assert stored["expiry"] == {"months": 12, "monthEnd": True, "timezone": shop.merchant.timezone}
+        assert stored["expiry"] == {
+            "months": 12,
+            "monthEnd": True,
+            "timezone": shop.merchant.timezone,
+            "after": "earning",
+        }
         assert stored["graceDays"] == 14
         # What points are worth is no rule of earning: no new version.
         sent["redeemValue"] = None

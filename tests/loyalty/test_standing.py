@@ -27,6 +27,7 @@ def test_before_the_first_purchase(shop: Shop, program: Program, alice: Customer
         "enrolled": False,
         "balance": 0,
         "held": 0,
+        "pending": 0,
         "available": 0,
         "redeemableAmount": None,
         "tier": "bronze",
@@ -41,6 +42,7 @@ def test_before_the_first_purchase(shop: Shop, program: Program, alice: Customer
             "pointsToReach": 500,
         },
         "expiring": [],
+        "inactiveAt": None,
     }
 
 

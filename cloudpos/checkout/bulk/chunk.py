@@ -16,16 +16,16 @@ from cloudpos.checkout import receipts
 from cloudpos.checkout.bulk.copying import COPIED, copy_rows
 from cloudpos.checkout.bulk.rows import Row, Step, return_as_sent, sale_as_sent, steps_of
 from cloudpos.checkout.returns import record_return
-from cloudpos.checkout.sales import ZERO, record_sale
+from cloudpos.checkout.sales import ZERO, as_loyalty_sale, record_sale
 from cloudpos.ids import new_id
 from cloudpos.tenancy.access import Access
 from customers.models import Customer
 from customers.purchases import NewPurchase, NewReturn
 from customers.services import lock_customers, write_standings
 from loyalty.ledger import Account
-from loyalty.rules import Sale, SalePoints, TakeBack, to_cents
+from loyalty.rules import SalePoints, TakeBack, to_cents
 from loyalty.services import accrue, read_accounts
-from loyalty.services.postings import Posting
+from loyalty.services.postings import Posting, as_goods
 from loyalty.services.sales import take_back_latest
 
 
@@ -168,8 +168,7 @@ class Chunk:
     def _sell_one(
         self, customer: Customer, account: Account | None, purchase: NewPurchase
     ) -> SalePoints | None:
-        cents = to_cents(purchase.amount)
-        sale = Sale(purchase.id, cents, purchase.occurred_at, (purchase.transaction_id, purchase.store_id))
+        sale = as_loyalty_sale(purchase, account)
         posting: Posting | None = None
         if account is not None:
             posting = accrue(
@@ -217,6 +216,9 @@ class Chunk:
                 to_cents(back.amount),
                 max(back.occurred_at, purchase.occurred_at),
                 (back.transaction_id, back.store_id),
+                as_goods([(purchase.items[line - 1], quantity) for line, quantity in back.lines])
+                if account.book.needs_lines
+                else (),
             )
             posting = take_back_latest(
                 account=account, origin=origin, back=step, actor_id=self.access.user_id

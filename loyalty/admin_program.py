@@ -1,0 +1,320 @@
+"""The program's editor: how points are earned, how long they last, what they are worth, and the ladder of tiers."""
+
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
+
+from cloudpos.tenancy.backoffice.pages import (
+    TenantForm,
+    TenantModelAdmin,
+    TenantTabularInline,
+    form_merchant_id,
+)
+from cloudpos.tenancy.formats import money
+from cloudpos.tenancy.models import Store
+from cloudpos.tenancy.roles import Role
+from loyalty.models import (
+    EXPIRY_MONTHS_MAX,
+    GRACE_DAYS_MAX,
+    NAME_CHARS_MAX,
+    PENDING_DAYS_MAX,
+    POINTS_PER_ENTRY_MAX,
+    POLICY_LIST_MAX,
+    Program,
+    Tier,
+)
+from loyalty.rules import TierRule, to_cents
+from loyalty.services import DEFAULT_TIERS, active_program, create_program, update_program
+from loyalty.services.programs import InvalidTiers
+
+
+class FactorForm(TenantForm):
+    """Shows factors as people write them: 1.25, not 1.250."""
+
+    factors: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in self.factors:
+            if self.initial.get(name) is not None:
+                self.initial[name] = Decimal(f"{Decimal(self.initial[name]).normalize():f}")
+
+
+class TierForm(FactorForm):
+    factors = ("multiplier",)
+
+    def _post_clean(self) -> None:
+        """The service checks the ladder as a whole, and writes it."""
+
+
+class TierInline(TenantTabularInline):
+    model = Tier
+    form = TierForm
+    add_role = edit_role = delete_role = Role.MANAGER
+    fields = ["name", "code", "threshold", "multiplier"]
+    ordering = ["threshold"]
+    verbose_name_plural = "Tiers, from the first to the highest"
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and _is_open(obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_add_permission(request, obj) and _is_open(obj)
+
+
+class NamesField(forms.CharField):
+    """Categories or article numbers, one on each line."""
+
+    widget = UnfoldAdminTextareaWidget
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+        self.widget.attrs["rows"] = 3
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) or value is None else "\n".join(value)
+
+    def clean(self, value: Any) -> list[str]:
+        lines = (line.strip() for line in super().clean(value).splitlines())
+        names = list(dict.fromkeys(line for line in lines if line))
+        if len(names) > POLICY_LIST_MAX:
+            raise forms.ValidationError(f"At most {POLICY_LIST_MAX} lines.", code="max_length")
+        if any(len(name) > NAME_CHARS_MAX for name in names):
+            raise forms.ValidationError(f"At most {NAME_CHARS_MAX} characters on a line.", code="max_length")
+        return names
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.prepare_value(initial), data)
+
+
+class ProgramForm(FactorForm):
+    factors = ("points_per_unit", "redeem_value")
+    categories_in = NamesField(
+        label="Only these categories",
+        help_text="One on each line. Empty, also on the right: everything earns.",
+    )
+    skus_in = NamesField(label="Only these articles (SKU)", help_text="One on each line.")
+    categories_out = NamesField(
+        label="Not these categories", help_text="One on each line: gift cards, tobacco, delivery ..."
+    )
+    skus_out = NamesField(label="Not these articles (SKU)", help_text="One on each line.")
+    store_ids = forms.MultipleChoiceField(
+        label="Stores",
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="None chosen: all of them, also those that open later.",
+    )
+    bounds = {
+        "expiry_months": (1, EXPIRY_MONTHS_MAX),
+        "grace_days": (0, GRACE_DAYS_MAX),
+        "redeem_value": (Decimal("0.0001"), 1_000_000),
+        "redeem_points_min": (1, POINTS_PER_ENTRY_MAX),
+        "pending_days": (0, PENDING_DAYS_MAX),
+    }
+
+    class Meta:
+        model = Program
+        fields = [
+            "name",
+            "points_per_unit",
+            "rounding",
+            "expiry",
+            "expiry_months",
+            "expiry_month_end",
+            "grace_days",
+            "redeem_value",
+            "redeem_points_min",
+            "point_name",
+            "points_name",
+            "earns_on_tax",
+            "earns_on_discount",
+            "categories_in",
+            "skus_in",
+            "categories_out",
+            "skus_out",
+            "store_ids",
+            "pending_days",
+            "returns",
+            "shortfall",
+        ]
+        labels = {
+            "points_per_unit": "Points per unit of currency",
+            "expiry": "Points expire",
+            "expiry_months": "After so many months",
+            "expiry_month_end": "At the end of that month",
+            "grace_days": "Days of grace",
+            "redeem_value": "Money per point",
+            "redeem_points_min": "Fewest points at once",
+            "point_name": "One",
+            "points_name": "Several",
+            "earns_on_tax": "Tax earns points",
+            "earns_on_discount": "What a discount took off earns points",
+            "pending_days": "Days until points can be spent",
+            "returns": "When goods come back",
+            "shortfall": "When those points are spent already",
+        }
+        help_texts = {
+            "expiry_months": "A day counts to its end",
+            "pending_days": "For points of purchases: 14 is longer than most returns take. 0: at once.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, (least, most) in self.bounds.items():
+            if name in self.fields:
+                self.fields[name].validators += [MinValueValidator(least), MaxValueValidator(most)]
+        if "store_ids" in self.fields:
+            stores = Store.objects.for_merchant(self.instance.merchant_id).order_by("name")
+            self.fields["store_ids"].choices = [  # type: ignore[attr-defined]
+                (str(pk), name) for pk, name in stores.values_list("pk", "name")
+            ]
+
+    def clean_store_ids(self) -> list[uuid.UUID]:
+        return [uuid.UUID(store_id) for store_id in self.cleaned_data["store_ids"]]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        months = cleaned.get("expiry_months")
+        if cleaned.get("expiry") == Program.Expiry.NONE:
+            cleaned["expiry_months"] = None
+        elif months is None and "expiry_months" not in self.errors:
+            self.add_error("expiry_months", "Say after how many months.")
+        return cleaned
+
+    def _post_clean(self) -> None:
+        """The service writes: earlier purchases keep the rules of their time, so a change is a new version."""
+
+    def said(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in self.Meta.fields if name in self.cleaned_data}
+
+
+@admin.register(Program)
+class ProgramAdmin(TenantModelAdmin):
+    list_title = "Program and tiers"
+    add_role = edit_role = Role.MANAGER
+    form = ProgramForm
+    list_display = ["name", "rate", "rounding", "tier_count", "is_active"]
+    list_select_related = ["merchant"]
+    inlines = [TierInline]
+    opens_single_row = True
+    fieldsets = [
+        (None, {"fields": ["name"]}),
+        (
+            "What customers earn",
+            {
+                "fields": [("points_per_unit", "rounding")],
+                "description": "A change counts for purchases from now on. What was earned before stays as it is.",
+            },
+        ),
+        (
+            "What of a purchase earns",
+            {
+                "fields": [
+                    ("earns_on_tax", "earns_on_discount"),
+                    ("categories_in", "categories_out"),
+                    ("skus_in", "skus_out"),
+                ],
+                "description": "Purchases whose lines the till does not send earn on all of their amount.",
+            },
+        ),
+        (
+            "Where",
+            {
+                "fields": ["store_ids"],
+                "description": "At other stores purchases earn nothing, and no points are redeemed.",
+            },
+        ),
+        (
+            "How long points last",
+            {
+                "fields": [("expiry", "expiry_months"), ("expiry_month_end", "grace_days"), "pending_days"],
+                "description": "For points earned from now on: those that exist keep their time. A day counts to its end.",
+            },
+        ),
+        (
+            "Returns",
+            {
+                "fields": ["returns", "shortfall"],
+                "description": "For purchases from now on. A balance below zero buys nothing, and is never asked for in money.",
+            },
+        ),
+        (
+            "What points are worth",
+            {
+                "fields": [("redeem_value", "redeem_points_min")],
+                "description": "Leave the money empty when points buy no money off.",
+            },
+        ),
+        ("What points are called", {"fields": [("point_name", "points_name")]}),
+    ]
+    empty_icon = "loyalty"
+    empty_title = "No loyalty program yet"
+    empty_text = "Say how many points a purchase earns and which tiers there are; customers join with their next purchase."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).annotate(n_tiers=Count("tiers"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        if not super().has_add_permission(request):
+            return False
+        match = request.resolver_match
+        if match is None or not (match.url_name or "").startswith("loyalty_program_"):
+            # Asked by the navigation of every page, which offers no "add".
+            return True
+        merchant_id = form_merchant_id(request)
+        return merchant_id is not None and active_program(merchant_id) is None
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and _is_open(obj)
+
+    def save_model(self, request: HttpRequest, obj: Program, form: Any, change: bool) -> None:
+        """Saved together with its tiers, in save_related."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        program = form.instance
+        tiers = [rule for formset in formsets for rule in tier_rules(formset)]
+        for formset in formsets:
+            formset.new_objects = formset.changed_objects = formset.deleted_objects = []
+        said = {**form.said(), "actor_id": request.user.pk}
+        if change:
+            saved = update_program(merchant_id=program.merchant_id, tiers=tiers, **said)
+        else:
+            saved = create_program(merchant_id=program.merchant_id, tiers=tiers or DEFAULT_TIERS, **said)
+        program.__dict__.update(saved.__dict__)
+
+    @display(description="Earns")
+    def rate(self, program: Program) -> str:
+        points = f"{program.points_per_unit.normalize():f}"
+        name = program.point_name if program.points_per_unit == 1 else program.points_name
+        return f"{points} {name} per {money(1, program.merchant.currency)}"
+
+    @display(description="Tiers")
+    def tier_count(self, program: Any) -> int:
+        return program.n_tiers
+
+
+def tier_rules(formset: Any) -> list[TierRule]:
+    """The ladder as it is to be after saving. Raises InvalidTiers for an amount that is no whole number of cents."""
+    rules = []
+    for form in formset.forms:
+        data = getattr(form, "cleaned_data", {})
+        if not data or data.get("DELETE"):
+            continue
+        try:
+            threshold = to_cents(data["threshold"])
+        except ValueError as exc:
+            raise InvalidTiers(str(exc)) from None
+        rules.append(TierRule(data["code"], data["name"], threshold, data["multiplier"]))
+    return sorted(rules, key=lambda rule: rule.threshold_cents)
+
+
+def _is_open(program: Any) -> bool:
+    return not isinstance(program, Program) or program.is_active
