@@ -31,6 +31,11 @@ def _enclosing_block() -> Atomic | None:
     return blocks[-1]
 
 
+def in_request_transaction() -> bool:
+    """Whether everything up to here commits or rolls back with the request, stored answer included."""
+    return isinstance(_enclosing_block(), RequestTransaction)
+
+
 def use_case(function: Callable[P, R]) -> Callable[P, R]:
     """The outermost service function: all of its writes commit, or none.
 

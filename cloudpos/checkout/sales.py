@@ -19,8 +19,8 @@ from django.db import Error, connection, transaction
 from django.utils.timezone import now
 
 from cloudpos.api.context import current_request_id
-from cloudpos.api.errors import ApiError, BadRequest, Problem, describe
-from cloudpos.api.transactions import use_case
+from cloudpos.api.errors import ApiError, BadRequest, Problem, Unavailable, describe
+from cloudpos.api.transactions import in_request_transaction, use_case
 from cloudpos.checkout import receipts
 from cloudpos.ids import new_id
 from cloudpos.tenancy.access import Access
@@ -97,7 +97,12 @@ def take_purchases(
     """`take_purchase` for many: each in a transaction of its own, so that one that fails fails alone.
 
     An item that is a problem already stays it. Results are in the order of `sales`.
+
+    Raises the database's own error when it is away; in a request's transaction also when it was only busy: the stored
+    answer would say "try again" for as long as the key is kept.
     """
+    # Asked here: the innermost block below is the item's own.
+    answer_is_stored = in_request_transaction()
     results: dict[int, Taken | Problem] = {}
     # Customer by customer: with an Idempotency-Key every lock is held to the end, and two batches with the same people in
     # another order would wait for each other.
@@ -114,7 +119,10 @@ def take_purchases(
         except (ApiError, Error) as exc:
             if isinstance(exc, Error) and not connection.is_usable():
                 raise
-            results[index] = describe(exc)
+            problem = describe(exc)
+            if problem.status == Unavailable.status and answer_is_stored:
+                raise
+            results[index] = problem
     return [results[index] for index in range(len(sales))]
 
 

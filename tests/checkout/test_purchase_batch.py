@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from cloudpos.checkout import sales
 from customers.models import Customer, Purchase
@@ -87,6 +88,51 @@ def test_with_an_idempotency_key_one_that_fails_still_fails_alone(
     again = shop.cashier.post("/purchases/batch", batch, headers={"Idempotency-Key": "k"})
     assert again.content == first.content
     assert Purchase.objects.count() == 2
+
+
+class Deadlock(OperationalError):
+    """As psycopg's DeadlockDetected, which Django wraps."""
+
+    sqlstate = "40P01"
+
+
+@pytest.fixture
+def one_deadlock(monkeypatch: pytest.MonkeyPatch, bob: Customer) -> None:
+    """The first sale to bob meets one."""
+    take = sales.record_sale
+    met: list[Any] = []
+
+    def record(*, access: Any, sale: Any, at: Any) -> Any:
+        if sale["customer_id"] == bob.pk and not met:
+            met.append(sale)
+            raise OperationalError from Deadlock()
+        return take(access=access, sale=sale, at=at)
+
+    monkeypatch.setattr(sales, "record_sale", record)
+
+
+def test_with_a_key_a_deadlock_is_the_whole_request_s_and_nothing_is_stored(
+    shop: Shop, program: Program, alice: Customer, bob: Customer, one_deadlock: None
+) -> None:
+    """An item's "try again" in a stored answer would be repeated for seven days."""
+    batch = {"purchases": [sale(alice, 1), sale(bob, 2)]}
+    first = shop.cashier.post("/purchases/batch", batch, headers={"Idempotency-Key": "k"})
+    assert (first.status_code, first.json()["code"]) == (503, "unavailable")
+    assert first.headers["Retry-After"]
+    assert Purchase.objects.count() == 0
+    again = shop.cashier.post("/purchases/batch", batch, headers={"Idempotency-Key": "k"})
+    assert [result["status"] for result in again.json()["data"]["results"]] == [201, 201]
+    assert Purchase.objects.count() == 2
+
+
+def test_without_a_key_a_deadlock_is_one_item_s(
+    shop: Shop, program: Program, alice: Customer, bob: Customer, one_deadlock: None
+) -> None:
+    batch = {"purchases": [sale(bob, 1), sale(alice, 2)]}
+    first = shop.cashier.post("/purchases/batch", batch)
+    assert [result["status"] for result in first.json()["data"]["results"]] == [503, 201]
+    again = shop.cashier.post("/purchases/batch", batch)
+    assert [result["status"] for result in again.json()["data"]["results"]] == [201, 200]
 
 
 @pytest.mark.parametrize(
