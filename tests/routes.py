@@ -14,6 +14,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from cloudpos.tenancy.roles import Role
 
 PUBLIC = "public"
+# A token is enough: no store.
+SIGNED_IN = "signed_in"
 ADMIN = "admin/"
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -202,6 +204,7 @@ CASES: dict[str, Case] = {
     f"POST {V1}/auth/token": Case(PUBLIC, lambda world: {"email": "a@b.example", "password": "wrong"}),
     f"POST {V1}/auth/refresh": Case(PUBLIC, lambda world: {"refresh": "x"}),
     f"POST {V1}/auth/logout": Case(PUBLIC, lambda world: {"refresh": "x"}),
+    f"GET {V1}/me": Case(SIGNED_IN),
     # Customers
     f"GET {V1}/customers": Case(Role.CASHIER, queries=(lambda world: f"storeId={world.store}",)),
     f"POST {V1}/customers": Case(Role.CASHIER, _CUSTOMER, naming=_CUSTOMER_NAMING),

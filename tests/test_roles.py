@@ -5,7 +5,7 @@ from django.test import Client
 
 from cloudpos.tenancy.roles import Role, at_least
 from tests.fixtures import Shop
-from tests.routes import CASES, PUBLIC, absent_world, all_routes, send
+from tests.routes import CASES, PUBLIC, SIGNED_IN, absent_world, all_routes, send
 
 pytestmark = pytest.mark.django_db
 
@@ -35,8 +35,8 @@ def test_every_cell(shop: Shop, caller: str) -> None:
         response = send(client, key, absent_world())
         if case.least == PUBLIC:
             expected = True
-        elif caller == "anonymous":
-            expected = False
+        elif caller == "anonymous" or case.least == SIGNED_IN:
+            expected = caller != "anonymous"
         else:
             expected = at_least(caller, case.least)
         if case.least == PUBLIC and response.status_code == 401:

@@ -1,4 +1,6 @@
-"""The one role that the API layer knows; the others belong to cloudpos.tenancy."""
+"""What a route may say instead of a least role. The roles themselves belong to cloudpos.tenancy."""
 
 PUBLIC = "public"
-"""Instead of a role: the route needs no token."""
+"""The route needs no token."""
+SIGNED_IN = "signed_in"
+"""The route needs a token and no store: whose token it is, is all that it goes by."""

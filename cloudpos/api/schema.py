@@ -28,6 +28,7 @@ from rest_framework import serializers
 from cloudpos.api.naming import camel
 from cloudpos.api.parameters import Parameter
 from cloudpos.api.rendering import RowShape, Schema
+from cloudpos.api.roles import PUBLIC, SIGNED_IN
 from cloudpos.api.schema_components import COMPONENTS, ERRORS, INTRODUCTION, RATE_HEADERS, RETRY_HEADER
 from cloudpos.api.shape_schema import shape_schema
 
@@ -89,8 +90,11 @@ class EnvelopeSchema(AutoSchema):
     def _operation(self) -> str:
         return getattr(self.view, "action", None) or self.method.lower()
 
+    def _least_role(self) -> Any:
+        return getattr(self.view, "roles", {}).get(self._operation())
+
     def _public(self) -> bool:
-        return getattr(self.view, "roles", {}).get(self._operation()) == "public"
+        return bool(self._least_role() == PUBLIC)
 
     def is_excluded(self) -> bool:
         return not hasattr(self.view, "roles")
@@ -124,7 +128,11 @@ class EnvelopeSchema(AutoSchema):
         return summary
 
     def get_auth(self) -> list[Schema]:
-        return [] if self._public() else [{"bearerAuth": [], "storeId": []}]
+        if self._public():
+            return []
+        return (
+            [{"bearerAuth": []}] if self._least_role() == SIGNED_IN else [{"bearerAuth": [], "storeId": []}]
+        )
 
     def get_request_serializer(self) -> Any:
         return self._declared("inputs")
@@ -153,7 +161,7 @@ class EnvelopeSchema(AutoSchema):
                 {
                     "name": "Idempotency-Key",
                     "in": "header",
-                    "description": "Send it again with the same key: done once, answered twice.",
+                    "description": "Send it again with the same key, at the same store: done once, answered twice.",
                     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
                 }
             )
@@ -178,7 +186,7 @@ class EnvelopeSchema(AutoSchema):
     def _error_statuses(self) -> list[int]:
         # 401 also where no token is needed: logging in fails that way.
         statuses = [400, 401, 406, 429, 500, 503]
-        if not self._public():
+        if self._least_role() not in (PUBLIC, SIGNED_IN):
             statuses.append(403)
         if "{" in self.path or any(self._declared(what) is not None for what in ("inputs", "filters")):
             statuses.append(404)

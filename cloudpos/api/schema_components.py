@@ -5,11 +5,13 @@ from cloudpos.api.rendering import Schema
 INTRODUCTION = """\
 Customers, purchases, points and consent of a merchant, for tills and back offices.
 
-**First request.** Log in, then send the token and the store with every request:
+**First request.** Log in, then send the token and the store with every request. The answer to the log-in lists the stores;
+whoever was given a token asks `/api/v1/me`, which needs no store:
 
 ```sh
 curl -s $HOST/api/v1/auth/token -H 'Content-Type: application/json' \\
   -d '{"email": "owner@example.com", "password": "..."}'
+curl -s $HOST/api/v1/me -H "Authorization: Bearer $ACCESS"
 curl -s "$HOST/api/v1/customers?query=ann&limit=5" \\
   -H "Authorization: Bearer $ACCESS" -H "x-store-id: $STORE"
 ```
@@ -22,7 +24,9 @@ with the path of each field, such as `items.3.quantity`. Unknown fields and para
 an offset; a day is a day in the store's time zone.
 
 **Sending again.** Any write may carry an `Idempotency-Key`. The same key with the same body is done once and answered alike
-(`Idempotent-Replayed: true`), for seven days; with another body it is 422; while the first is running, 409.
+(`Idempotent-Replayed: true`), for seven days; with another body, or with another `x-store-id`, it is 422; while the first is
+running, 409. A key is one person's, at one path: what another sends under it is a request of its own. Errors are not kept: what
+failed may be sent again with its key.
 
 **Changing what others change.** `ETag` is a row's version: send it as `If-Match` and a stale write is 412.
 
@@ -41,7 +45,7 @@ ERRORS = {
     412: "`If-Match` names a version that is not the current one.",
     413: "The body is too large.",
     415: "The body is not JSON.",
-    422: "The Idempotency-Key was used before with another request.",
+    422: "The Idempotency-Key was used before with another request, or at another store.",
     429: "Too many requests; see `Retry-After`.",
     500: "A defect on our side; it has been logged under `requestId`.",
     503: "Busy or unavailable for a moment; see `Retry-After`.",

@@ -172,13 +172,15 @@ def client_address(meta: dict[str, Any]) -> str:
 def throttle(request: Any, *, scope: str | None = None) -> dict[str, str]:
     """Count this request; returns the RateLimit headers. Raises TooManyRequests.
 
-    Callers with access count per user (`service` has its own limit), all others per address; `scope` names another
-    limit of settings.RATE_LIMITS for the route, such as "login".
+    Callers with access, or signed in without a store, count per user (`service` has its own limit), all others per
+    address; `scope` names another limit of settings.RATE_LIMITS for the route, such as "login".
     """
     access = getattr(request, "access", None)
     if scope is None and access is not None:
         scope = "service" if access.role == "service" else "user"
         subject = f"{access.merchant_id}:{access.user_id}"
+    elif scope is None and (signed_in_id := getattr(request, "signed_in_id", None)) is not None:
+        scope, subject = "user", str(signed_in_id)
     else:
         scope = scope or "anonymous"
         subject = _opaque(client_address(request.META))

@@ -21,7 +21,7 @@ from cloudpos.api.headers import put
 from cloudpos.api.parsing import StrictJsonParser
 from cloudpos.api.query import StrictFilterSet
 from cloudpos.api.rendering import EnvelopeRenderer, RowShape
-from cloudpos.api.roles import PUBLIC
+from cloudpos.api.roles import PUBLIC, SIGNED_IN
 from cloudpos.api.serializers import CamelSerializer
 
 NO_TENANT = uuid.UUID(int=0)
@@ -75,8 +75,8 @@ class ApiRequest(Request):
 class ApiView(APIView):
     """A view of this API.
 
-    `roles` maps each action (of a viewset) or lower-case method (of a view) to its least role, or PUBLIC; what is
-    not listed is denied. `inputs`, `outputs`, `filters` and `summaries`, by the same keys, document the operation
+    `roles` maps each action (of a viewset) or lower-case method (of a view) to its least role, SIGNED_IN or PUBLIC; what
+    is not listed is denied. `inputs`, `outputs`, `filters` and `summaries`, by the same keys, document the operation
     in OpenAPI; see cloudpos.api.schema.
     """
 
@@ -217,4 +217,4 @@ def batch_body_bytes_max() -> int:
     return int(settings.BATCH_BODY_BYTES_MAX)
 
 
-__all__ = ["PUBLIC", "ApiRequest", "ApiView", "ApiViewSet", "RowShape", "batch_body_bytes_max"]
+__all__ = ["PUBLIC", "SIGNED_IN", "ApiRequest", "ApiView", "ApiViewSet", "RowShape", "batch_body_bytes_max"]

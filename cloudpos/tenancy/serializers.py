@@ -2,6 +2,7 @@
 
 from cloudpos.api.rendering import RowShape
 from cloudpos.api.serializers import CamelSerializer, CleanCharField
+from cloudpos.tenancy.services import STORES_LISTED_MAX
 
 PASSWORD_CHARS_MAX = 200
 REFRESH_CHARS_MAX = 4096
@@ -29,10 +30,25 @@ STORE_ACCESS = RowShape(
         "merchantId": _ID,
         "merchantName": _TEXT,
         "role": {"type": "string", "enum": ["cashier", "service", "manager", "owner"]},
+        "currency": {**_TEXT, "description": "The merchant's, of every amount"},
+        "timezone": {**_TEXT, "description": "The store's, else the merchant's: whose days are meant"},
     },
 )
 
 PERSON = RowShape("Person", [], extra={"id": _ID, "email": _TEXT, "name": _TEXT})
+
+ME = RowShape(
+    "Me",
+    [],
+    extra={
+        "user": PERSON,
+        "stores": {
+            "type": "array",
+            "items": STORE_ACCESS,
+            "description": f"By merchant and name; the first {STORES_LISTED_MAX}",
+        },
+    },
+)
 
 TOKENS = RowShape(
     "Tokens",
@@ -43,6 +59,6 @@ TOKENS = RowShape(
         "tokenType": {"type": "string", "enum": ["Bearer"]},
         "expiresIn": {"type": "integer", "description": "Seconds until the access token expires"},
         "user": PERSON,
-        "stores": {"type": "array", "items": STORE_ACCESS},
+        "stores": ME.extra["stores"],
     },
 )

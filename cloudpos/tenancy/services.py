@@ -106,6 +106,8 @@ def stores_of(user: User) -> list[dict[str, Any]]:
             "code": store.code,
             "merchantId": store.merchant_id,
             "merchantName": store.merchant.name,
+            "currency": store.merchant.currency,
+            "timezone": store.timezone or store.merchant.timezone,
             "role": max(filter(None, (roles.get(store.pk), merchant_roles.get(store.merchant_id))), key=rank),
         }
         for store in stores.order_by("merchant__name", "name")[:STORES_LISTED_MAX]

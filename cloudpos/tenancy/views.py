@@ -1,14 +1,20 @@
-"""POST /auth/token, /auth/refresh, /auth/logout. Public, never stored for replay: the answers are secrets."""
+"""Sessions (POST /auth/token, /auth/refresh, /auth/logout) and GET /me.
 
-from typing import Any
+Sessions are public, and never stored for replay: their answers are secrets.
+"""
+
+from typing import Any, cast
 
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from cloudpos.api.envelope import success
-from cloudpos.api.views import PUBLIC, ApiView
+from cloudpos.api.query import NoParameters
+from cloudpos.api.views import PUBLIC, SIGNED_IN, ApiView
 from cloudpos.tenancy import services
-from cloudpos.tenancy.serializers import TOKENS, LoginInput, RefreshInput
+from cloudpos.tenancy.authentication import TokenAuthentication
+from cloudpos.tenancy.models import User
+from cloudpos.tenancy.serializers import ME, TOKENS, LoginInput, RefreshInput
 
 
 class _SessionView(ApiView):
@@ -18,15 +24,20 @@ class _SessionView(ApiView):
 
     @staticmethod
     def rendered(session: services.Session) -> dict[str, Any]:
-        user = session.user
         return {
             "access": session.access,
             "refresh": session.refresh,
             "tokenType": "Bearer",
             "expiresIn": session.expires_in,
-            "user": {"id": user.pk, "email": user.email, "name": user.name},
-            "stores": services.stores_of(user),
+            **_person(session.user),
         }
+
+
+def _person(user: User) -> dict[str, Any]:
+    return {
+        "user": {"id": user.pk, "email": user.email, "name": user.name},
+        "stores": services.stores_of(user),
+    }
 
 
 class TokenView(_SessionView):
@@ -63,3 +74,20 @@ class LogoutView(_SessionView):
     def post(self, request: Request) -> HttpResponse:
         services.log_out(**self.input(RefreshInput))
         return success(None, "Logged out")
+
+
+class MeView(ApiView):
+    """Whose token this is, and the stores to choose `x-store-id` from, with the role at each.
+
+    The one request that needs a token and no store: for whoever was given a token and nothing else.
+    """
+
+    authentication_classes = (TokenAuthentication,)
+    roles = {"get": SIGNED_IN}
+    filters = {"get": NoParameters}
+    outputs = {"get": ME}
+    summaries = {"get": "Who I am and where I may work"}
+
+    def get(self, request: Request) -> HttpResponse:
+        NoParameters(request)
+        return success(_person(cast(User, request.user)))

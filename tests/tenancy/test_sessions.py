@@ -44,6 +44,8 @@ def test_logging_in_gives_tokens_and_the_stores(shop: Shop, alice: User) -> None
             "merchantId": str(shop.merchant.pk),
             "merchantName": "Corner Shop",
             "role": "manager",
+            "currency": "GBP",
+            "timezone": "Europe/London",
         }
     ]
 
