@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from cloudpos.api.context import current_request_id
 from cloudpos.api.encoding import encode
 from cloudpos.api.transactions import use_case
-from cloudpos.lifecycle.family import family_of
+from cloudpos.lifecycle.family import family_of, top_of
 from cloudpos.lifecycle.tables import BY_MODEL, OnErase, Table
 from cloudpos.tenancy.access import Access
 from customers.event_types import OUR_NOUNS
@@ -29,7 +29,7 @@ from customers.models import (
     Preferences,
     PurchaseReturn,
 )
-from customers.services import CustomerNotFound, hide_customer, lock_customers
+from customers.services import hide_customer, lock_customers
 from loyalty.models import LedgerEntry
 from marketing.models import WebhookDelivery
 
@@ -107,7 +107,7 @@ def _lock_family(access: Access, customer_id: uuid.UUID) -> tuple[Customer, list
     A deleted customer is found too: being hidden is not being forgotten.
     """
     merchant_id = access.merchant_id
-    top = _top_of(merchant_id, customer_id)
+    top, _ = top_of(merchant_id=merchant_id, customer_id=customer_id)
     family = family_of(merchant_id=merchant_id, customer_id=top)
     customer, *others = lock_customers(merchant_id=merchant_id, customer_ids=family)
     if customer.merged_into_id is not None:
@@ -117,25 +117,6 @@ def _lock_family(access: Access, customer_id: uuid.UUID) -> tuple[Customer, list
         # A merge, or the undoing of one, was committed while we waited: somebody came, or is a person apart again.
         return _lock_family(access, customer_id)
     return customer, others
-
-
-def _top_of(merchant_id: uuid.UUID, customer_id: uuid.UUID) -> uuid.UUID:
-    """The record at the end of the merges. Raises CustomerNotFound."""
-    seen: set[uuid.UUID] = set()
-    while customer_id not in seen:
-        seen.add(customer_id)
-        row = (
-            Customer.objects.for_merchant(merchant_id)
-            .filter(pk=customer_id)
-            .values_list("pk", "merged_into_id")
-            .first()
-        )
-        if row is None:
-            break
-        if row[1] is None:
-            return customer_id
-        customer_id = row[1]
-    raise CustomerNotFound()
 
 
 def _erase_rows(merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> dict[str, int]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from cloudpos.api.errors import Conflict
 from cloudpos.api.naming import camel
-from cloudpos.lifecycle.family import family_of
+from cloudpos.lifecycle.family import family_of, top_of
 from cloudpos.lifecycle.tables import TABLES, Table
-from customers.services import visible_customer_id
+from customers.services import CustomerNotFound
 
 # Of one table: a person at a till makes a few thousand in a lifetime.
 EXPORT_ROWS_MAX = 100_000
@@ -21,12 +21,15 @@ class TooMuchToExport(Conflict):
 def export_customer(*, merchant_id: uuid.UUID, customer_id: uuid.UUID) -> dict[str, Any]:
     """{"customerId", "customers": [...], "addresses": [...], ...}: the rows of every table that knows the customer.
 
-    One query per table, in a read of its own; records that were merged into this one are part of it. Raises
-    CustomerNotFound, TooMuchToExport.
+    One query per table, in a read of its own; records that were merged into this one are part of it. Also of a deleted
+    customer: hidden is still stored, and whoever asks what is stored must be told. Of an erased one nothing personal is
+    left. Raises CustomerNotFound, TooMuchToExport.
     """
-    visible = visible_customer_id(merchant_id=merchant_id, customer_id=customer_id)
-    family = family_of(merchant_id=merchant_id, customer_id=visible)
-    return {"customerId": visible, **{table.key: _rows(table, merchant_id, family) for table in TABLES}}
+    top, is_erased = top_of(merchant_id=merchant_id, customer_id=customer_id)
+    if is_erased:
+        raise CustomerNotFound()
+    family = family_of(merchant_id=merchant_id, customer_id=top)
+    return {"customerId": top, **{table.key: _rows(table, merchant_id, family) for table in TABLES}}
 
 
 def _rows(table: Table, merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> list[dict[str, Any]]:

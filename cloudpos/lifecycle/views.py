@@ -133,7 +133,7 @@ class EraseView(ApiView):
 
 
 class ExportView(ApiView):
-    """Everything that is stored about a customer, as one JSON."""
+    """Everything that is stored about a customer, as one JSON: also of a deleted one, until it is erased."""
 
     roles = {"get": Role.MANAGER}
     filters = {"get": NoParameters}

@@ -54,6 +54,32 @@ def test_the_old_id_exports_the_same(shop: Shop, person: Person) -> None:
     assert export(shop, double.pk) == export(shop, alice.pk)
 
 
+def test_a_deleted_customer_is_still_stored_and_told(
+    shop: Shop, foreign_shop: Shop, person: Person, sell: Sell
+) -> None:
+    """Hidden from lists; a person who asks what we have of them is answered all the same."""
+    alice, double = person("Alice"), person("Alice")
+    sell(alice, "10.00", "T-1")
+    merge(shop, alice, double)
+    assert shop.manager.delete(f"/customers/{alice.pk}").status_code == 200
+    assert shop.manager.get(f"/customers/{alice.pk}").status_code == 404
+    data = export(shop, alice.pk)
+    assert [row["transactionId"] for row in data["purchases"]] == ["T-1"]
+    assert {row["id"] for row in data["customers"]} == {str(alice.pk), str(double.pk)}
+    assert export(shop, double.pk) == data
+    assert foreign_shop.owner.get(f"/customers/{alice.pk}/export").status_code == 404
+    assert shop.cashier.get(f"/customers/{alice.pk}/export").status_code == 403
+
+
+def test_of_an_erased_customer_there_is_nothing_to_tell(shop: Shop, person: Person) -> None:
+    alice, double = person("Alice"), person("Alice")
+    merge(shop, alice, double)
+    assert shop.manager.post(f"/customers/{alice.pk}/erase").status_code == 200
+    for customer in (alice, double):
+        response = shop.manager.get(f"/customers/{customer.pk}/export")
+        assert (response.status_code, response.json()["code"]) == (404, "customer_not_found")
+
+
 def test_one_query_per_table(
     shop: Shop, program: Any, person: Person, sell: Sell, django_assert_max_num_queries: Any
 ) -> None:
