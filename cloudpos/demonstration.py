@@ -10,13 +10,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, transaction
+from django.db import transaction
 
 from analytics.refresh import refresh_merchant
-from cloudpos.checkout import bulk
+from cloudpos.checkout.bulk import load_history, tell_planner
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Membership, Merchant, Role, Store, User
 from customers.services.bulk import load_customers
@@ -71,25 +70,16 @@ def load(*, at: datetime, progress: Progress) -> Loaded:
         rows=_customer_rows(access, stores, until),
         progress=lambda n: progress("customers", n),
     )
-    bulk.load_history(
+    load_history(
         access=access,
         sales=_sale_rows(access, stores, until),
         progress=lambda n: progress("sales", n),
     )
-    _tell_planner()
+    tell_planner()
     # A bulk load is history and wakes nobody: without this everybody would be new until the day's pass.
     refresh_merchant(merchant_id=access.merchant_id, at=at)
     Merchant.objects.filter(pk=access.merchant_id).update(is_active=True)
     return loaded
-
-
-def _tell_planner() -> None:
-    """Statistics of what was loaded. Autovacuum takes them a minute later; until then the planner knows nothing of the
-    rows, and a page that joins them runs into the statement timeout."""
-    models = [*apps.get_app_config("customers").get_models(), *apps.get_app_config("loyalty").get_models()]
-    with connection.cursor() as cursor:
-        for model in models:
-            cursor.execute(f"ANALYZE {connection.ops.quote_name(model._meta.db_table)}")
 
 
 def owner_email(slug: str) -> str:
@@ -105,6 +95,7 @@ def open_without_sales(*, slug: str, at: datetime) -> Access:
     people = {owner_email(slug): ("Owner", Role.OWNER), f"till@{slug}.example": ("Till", Role.SERVICE)}
     access = _open(slug=slug, emails=people, is_active=True)
     load_customers(access=access, rows=_customer_rows(access, _stores(access), reader.last_day(at)))
+    tell_planner()
     return access
 
 
@@ -220,7 +211,7 @@ def _customer_rows(access: Access, stores: dict[str, uuid.UUID], until: date) ->
 
 
 def _sale_rows(access: Access, stores: dict[str, uuid.UUID], until: date) -> Iterator[dict[str, Any]]:
-    """Purchases with their returns, as `bulk.load_history` takes them: customer by customer."""
+    """Purchases with their returns, as `load_history` takes them: customer by customer."""
     returns: dict[str, list[dict[str, Any]]] = {}
     for row in reader.returns(until):
         returns.setdefault(row["purchase"], []).append(

@@ -50,7 +50,8 @@ def load_customers(
     Rows are what `create_customer` takes, and may also say `id`, `customer_number`, `created_at`, standing columns and
     `consents` (a list of {channel, purpose, state, source, occurred_at}). A row whose id, number, e-mail or phone is
     taken is skipped, so that a load with given ids may be killed and run again. No events are emitted: segments and
-    the like are refreshed by their own jobs. `progress` is called with the number of rows done since the last call.
+    the like are refreshed by their own jobs, and the planner's statistics by the caller when all is loaded. `progress`
+    is called with the number of rows done since the last call.
     """
     stores = frozenset(Store.objects.for_merchant(access.merchant_id).values_list("pk", flat=True))
     report = LoadReport()

@@ -14,11 +14,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from cloudpos.checkout.bulk.chunk import Chunk, LoadReport
+from cloudpos.checkout.bulk.copying import tell_planner
 from cloudpos.checkout.bulk.rows import Row
 from cloudpos.garbage import rare_collections
 from cloudpos.tenancy.access import Access
 
-__all__ = ["LoadReport", "load_history"]
+__all__ = ["LoadReport", "load_history", "tell_planner"]
 
 CHUNK_ROWS = 4_000
 WORKERS = 2
@@ -36,7 +37,7 @@ def load_history(
     `amount` and `occurred_at`. Rows of one customer stand together; their order is free. A row whose transaction is on
     record is left out, so a load may be killed at any moment and run again. Events are recorded as history: nobody is
     notified. `progress` is called with the number of purchases and returns done since the last call. Memory is bounded
-    by WORKERS chunks.
+    by WORKERS chunks. Whoever has loaded the last of it calls `tell_planner`.
 
     Raises CustomerNotFound for a customer who is not there.
     """

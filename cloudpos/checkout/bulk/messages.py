@@ -17,7 +17,7 @@ from django.utils.timezone import now
 from rest_framework.exceptions import ValidationError
 
 from cloudpos.api.errors import ApiError, BadRequest, Problem, describe
-from cloudpos.checkout.bulk import LoadReport, load_history
+from cloudpos.checkout.bulk import LoadReport, load_history, tell_planner
 from cloudpos.checkout.returns import record_return
 from cloudpos.checkout.serializers import PurchaseInput, ReturnInput
 from cloudpos.tenancy.access import Access
@@ -63,6 +63,7 @@ def load_messages(
         _load_step(access, stores, step, report)
         if progress is not None:
             progress(len(step))
+    tell_planner()
     return report
 
 

@@ -1,14 +1,13 @@
 """`manage.py load_demo`: the demonstration merchant with two years of real purchases, in under a minute."""
 
 import time
-from typing import IO, Any, cast
+from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.utils.timezone import now
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cloudpos import demonstration
+from cloudpos.progress import bars_on
 from demo import reader
 
 
@@ -21,14 +20,7 @@ class Command(BaseCommand):
             return
         counts = reader.manifest()["counts"]
         started = time.monotonic()
-        console = Console(file=cast(IO[str], self.stdout))
-        columns = (
-            TextColumn("{task.description:<22}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=console) as progress:
+        with bars_on(self.stdout) as progress:
             bars = {
                 "customers": progress.add_task("Customers", total=counts["customers"]),
                 "sales": progress.add_task(
@@ -37,7 +29,7 @@ class Command(BaseCommand):
             }
             loaded = demonstration.load(at=now(), progress=lambda what, n: progress.advance(bars[what], n))
         seconds = time.monotonic() - started
-        console.print(
+        progress.console.print(
             f"{loaded.customers:,} customers, {loaded.purchases:,} purchases and {loaded.returns:,} returns "
             f"in {seconds:.1f} s. {demonstration.attribution()}"
         )

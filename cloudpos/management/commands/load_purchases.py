@@ -2,13 +2,12 @@
 
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cloudpos.checkout.bulk.messages import load_messages
+from cloudpos.progress import bars_on
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Membership, Merchant, Role, Store
 from cloudpos.tills import read_history
@@ -27,10 +26,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         access = _access(options["merchant"])
-        console = Console(file=cast(IO[str], self.stdout))
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         try:
-            with Progress(*columns, console=console) as progress:
+            with bars_on(self.stdout) as progress:
                 bar = progress.add_task(
                     "Purchases and returns", total=sum(1 for _ in read_history(options["file"]))
                 )
@@ -42,7 +39,7 @@ class Command(BaseCommand):
         except (OSError, ValueError) as exc:
             raise CommandError(str(exc)) from None
         loaded = report.loaded
-        console.print(
+        progress.console.print(
             f"{loaded.purchases:,} purchases and {loaded.returns:,} returns are new, {loaded.repeated:,} were known, "
             f"{loaded.conflicting:,} are on record with other content, {report.refused:,} are refused."
         )

@@ -2,16 +2,16 @@
 
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import httpx
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.timezone import now
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TimeRemainingColumn
 from rich.table import Table
 
 from cloudpos import demonstration
+from cloudpos.progress import bars_on
 from cloudpos.tenancy.models import Membership, Merchant, Role, Store
 from cloudpos.tills import TIMEOUT_SECONDS, Summary, Tills, read_history
 from demo import reader
@@ -78,12 +78,10 @@ class Command(BaseCommand):
         tills = Tills(
             url=options["url"], user_id=machine.user_id, stores=stores, concurrency=options["concurrency"]
         )
-        console = Console(file=cast(IO[str], self.stdout))
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as progress:
+        with bars_on(self.stdout, time=TimeRemainingColumn) as progress:
             bar = progress.add_task(f"Selling at {merchant.name}", total=len(history))
             summary = tills.send(history, lambda: progress.advance(bar))
-        console.print(report(summary))
+        progress.console.print(report(summary))
         for failure in summary.failures:
             self.stderr.write(failure)
         if summary.refused:
