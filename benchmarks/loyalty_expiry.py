@@ -14,7 +14,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from benchmarks.run import UNLIMITED, maintenance_connection
+from benchmarks.database import UNLIMITED, maintenance_connection
 from cloudpos import embedded
 
 SEED = 3002

@@ -12,8 +12,6 @@ empty project (benchmarks.bare), runs under the same gunicorn configuration and 
 
 import argparse
 import contextlib
-import http.client
-import json
 import logging
 import os
 import platform
@@ -23,25 +21,19 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
-
-from benchmarks import load, report
+from benchmarks import database, load, report
+from benchmarks.counterparties import collect_cursors, counterparties, headers, refuse_wrong_answers
 from benchmarks.population import tidy
 from benchmarks.report import Measured
-from benchmarks.scenarios import SCENARIOS, Counterparty, Scenario, any_page
+from benchmarks.scenarios import SCENARIOS, Counterparty, Scenario
 from benchmarks.server import BASE_DIR, Server, database_cpu_seconds
 
 ROUNDS = 3
 # The yardstick is measured again after this many scenarios: on a shared machine its speed changes by the minute.
 SCENARIOS_PER_YARDSTICK = 3
 WARM_UP_SECONDS = 0.3
-SAMPLE_ROWS = 5_000
-CURSORS = 30
-UNLIMITED = "1000000000"
 TRANSACTION_CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
-STATEMENT_TIMEOUT_MS = "600000"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -75,161 +67,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     if chosen.purchases is None:
         chosen.purchases = min(2 * chosen.customers, 200_000)
     return chosen
-
-
-# --- The database -------------------------------------------------------------------------------------------
-
-
-def point_environment_at_own_database() -> str:
-    """Set DATABASE_URL (and the rest of the service's environment) for this process and its children; the database's name."""
-    from cloudpos import embedded
-
-    os.environ.setdefault("ENVIRONMENT", "development")
-    base = urlsplit(os.environ.get("DATABASE_URL") or embedded.database_url())
-    name = f"{base.path.strip('/')}_benchmark"
-    os.environ["DATABASE_URL"] = urlunsplit(base._replace(path=f"/{name}"))
-    os.environ["REDIS_URL"] = os.environ.get("REDIS_URL") or embedded.redis_url()
-    os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
-    for limit in ("RATE_LIMIT_ANONYMOUS", "RATE_LIMIT_LOGIN", "RATE_LIMIT_USER", "RATE_LIMIT_SERVICE"):
-        os.environ[limit] = UNLIMITED
-    return name
-
-
-def maintenance_connection() -> psycopg.Connection[Any]:
-    parts = urlsplit(os.environ["DATABASE_URL"])
-    return psycopg.connect(urlunsplit(parts._replace(path="/postgres")), autocommit=True)
-
-
-def description(chosen: argparse.Namespace) -> str:
-    """What a kept database holds, so that another one is not taken for it."""
-    return f"customers={chosen.customers} purchases={chosen.purchases}"
-
-
-def make_database(name: str, chosen: argparse.Namespace) -> bool:
-    """An empty database, unless --keep finds the one it wants. True when there is loading to do."""
-    with contextlib.closing(maintenance_connection()) as server:
-        found = server.execute(
-            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [name]
-        ).fetchone()
-        if chosen.keep and found and found[0] == description(chosen):
-            return False
-        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        server.execute(f'CREATE DATABASE "{name}"')
-    return True
-
-
-def mark_database(name: str, chosen: argparse.Namespace) -> None:
-    with contextlib.closing(maintenance_connection()) as server:
-        server.execute(f"COMMENT ON DATABASE \"{name}\" IS '{description(chosen)}'")
-
-
-def drop_database(name: str) -> None:
-    with contextlib.closing(maintenance_connection()) as server:
-        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
-
-def migrate(log: Path) -> None:
-    with open(log, "ab") as output:
-        subprocess.run(
-            [sys.executable, "manage.py", "migrate_locked"],
-            cwd=BASE_DIR,
-            check=True,
-            stdout=output,
-            stderr=output,
-        )
-
-
-def populate(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Load in a process of its own, whose peak of memory is then the loading's."""
-    command = [sys.executable, "-m", "benchmarks.population"]
-    command += ["--customers", str(chosen.customers), "--purchases", str(chosen.purchases)]
-    done = subprocess.run(
-        command,
-        cwd=BASE_DIR,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"STATEMENT_TIMEOUT_MS": STATEMENT_TIMEOUT_MS},
-    )
-    loaded: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return loaded
-
-
-# --- Who asks -----------------------------------------------------------------------------------------------
-
-
-def counterparties() -> list[Counterparty]:
-    """The largest and the smallest merchant of the population, with samples of their customers."""
-    from cloudpos.tenancy.models import Membership
-
-    ranked = []
-    for membership in Membership.objects.filter(merchant__slug__startswith="benchmark-").select_related(
-        "merchant"
-    ):
-        store_id = membership.store_id
-        ranked.append((membership.merchant.slug, membership.merchant_id, store_id, membership.user_id))
-    ranked.sort()
-    found = []
-    for label, (_, merchant_id, store_id, user_id) in (("largest", ranked[0]), ("smallest", ranked[-1])):
-        at = Counterparty(label, merchant_id, store_id, user_id, 0)
-        sample(at)
-        found.append(at)
-    return found
-
-
-def sample(at: Counterparty) -> None:
-    from customers.models import Customer
-
-    own = Customer.objects.for_merchant(at.merchant_id).visible()
-    at.customers = own.count()
-    rows = list(
-        own.values_list("id", "first_name", "last_name", "phone", "points", "tier")[: 20 * SAMPLE_ROWS]
-    )
-    rows = at.chance.sample(rows, min(SAMPLE_ROWS, len(rows)))
-    at.customer_ids = [str(row[0]) for row in rows]
-    at.names = [word for row in rows for word in row[1:3] if len(word) >= 3]
-    at.phones = [row[3] for row in rows if row[3]]
-    at.with_points = [str(row[0]) for row in rows if row[4] >= 100]
-    at.tiers = sorted({row[5] for row in rows if row[5]})
-
-
-def headers(at: Counterparty) -> bytes:
-    """Fresh: an access token lives for minutes, a run may last longer."""
-    from cloudpos.tenancy.tokens import mint_access_token
-
-    token = mint_access_token(user_id=at.user_id)
-    return f"Authorization: Bearer {token}\r\nX-Store-Id: {at.store_id}\r\n".encode()
-
-
-def ask(port: int, at: Counterparty, call: load.Call) -> tuple[int, bytes]:
-    lines = dict(line.split(": ", 1) for line in headers(at).decode().strip().split("\r\n"))
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
-        connection.request(
-            call.method, call.path, call.body or None, lines | {"Content-Type": "application/json"}
-        )
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-
-
-def collect_cursors(port: int, at: Counterparty) -> None:
-    """Positions of the list, as the list itself gives them. The last page has none after it."""
-    found = []
-    for _ in range(CURSORS):
-        status, body = ask(port, at, load.Call("GET", f"/api/v1/customers?page={any_page(at)}"))
-        if status != http.client.OK:
-            raise SystemExit(f"a page of the list answered {status}: {body[:300]!r}")
-        found.append(json.loads(body)["data"]["nextCursor"])
-    at.cursors = [cursor for cursor in found if cursor]
-
-
-def refuse_wrong_answers(port: int, scenario: Scenario, at: Counterparty) -> None:
-    """A benchmark of errors or of empty pages would measure nothing."""
-    call = scenario.calls(at)()
-    status, body = ask(port, at, call)
-    if status != scenario.expected:
-        raise SystemExit(f"{scenario.name}: {call.method} {call.path} answered {status}: {body[:500]!r}")
-    if scenario.rows and not json.loads(body)["data"][scenario.rows]:
-        raise SystemExit(f"{scenario.name}: {call.path} found nobody")
 
 
 def count_queries(at: Counterparty, scenario: Scenario) -> int:
@@ -273,7 +110,7 @@ class Yardstick:
 
 
 def measure_one(
-    server: Server, measured: Measured, at: Counterparty, database: str, seconds: float, n: int
+    server: Server, measured: Measured, at: Counterparty, name: str, seconds: float, n: int
 ) -> float:
     """One slice of one scenario. Returns its rate."""
     next_call = measured.scenario.calls(at)
@@ -283,10 +120,10 @@ def measure_one(
         return load.prepared(next_call(), lines)
 
     load.run(port=server.port, next_request=next_request, seconds=WARM_UP_SECONDS, connections=n)
-    web, db = server.cpu_seconds(), database_cpu_seconds(database)
+    web, db = server.cpu_seconds(), database_cpu_seconds(name)
     result = load.run(port=server.port, next_request=next_request, seconds=seconds, connections=n)
     measured.web_cpu_seconds += server.cpu_seconds() - web
-    db_after = database_cpu_seconds(database)
+    db_after = database_cpu_seconds(name)
     if db is not None and db_after is not None:
         measured.database_cpu_seconds = (measured.database_cpu_seconds or 0.0) + max(0.0, db_after - db)
     measured.total.add(result)
@@ -297,7 +134,7 @@ def measure(
     server: Server,
     yardstick: Yardstick,
     plan: list[tuple[Measured, Counterparty]],
-    database: str,
+    name: str,
     chosen: argparse.Namespace,
 ) -> None:
     """All rounds, the yardstick between every few slices."""
@@ -310,7 +147,7 @@ def measure(
         for start in range(0, len(plan), SCENARIOS_PER_YARDSTICK):
             some = plan[start : start + SCENARIOS_PER_YARDSTICK]
             rates = [
-                (measured, measure_one(server, measured, at, database, seconds, chosen.connections))
+                (measured, measure_one(server, measured, at, name, seconds, chosen.connections))
                 for measured, at in some
             ]
             after = yardstick.rate()
@@ -345,7 +182,7 @@ def celery_worker(log: Path) -> Iterator[None]:
 def machine() -> str:
     """In general terms: what a reader needs to compare with their own."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with contextlib.closing(maintenance_connection()) as server:
+    with contextlib.closing(database.maintenance_connection()) as server:
         (version,) = server.execute("SHOW server_version").fetchone() or ("?",)
         durable = server.execute(
             "SELECT current_setting('fsync') || '/' || current_setting('synchronous_commit')"
@@ -359,19 +196,19 @@ def machine() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run it all. 1 when a goal was missed or an answer was wrong."""
     chosen = parse_arguments(arguments)
-    database = point_environment_at_own_database()
+    name = database.point_environment_at_own_database()
     with tempfile.TemporaryDirectory(prefix="cloudpos-benchmark-") as folder:
         log = Path(folder) / "log"
         loaded: dict[str, Any] = {}
-        if make_database(database, chosen):
-            migrate(log)
-            loaded = populate(chosen)
-            mark_database(database, chosen)
+        if database.make(name, chosen):
+            database.migrate(log)
+            loaded = database.populate(chosen)
+            database.mark(name, chosen)
         try:
-            text, misses = measure_all(chosen, database, Path(folder), loaded)
+            text, misses = measure_all(chosen, name, Path(folder), loaded)
         finally:
             if not chosen.keep:
-                drop_database(database)
+                database.drop(name)
     print(text)
     if chosen.write:
         report.write(text)
@@ -381,7 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def measure_all(
-    chosen: argparse.Namespace, database: str, folder: Path, loaded: dict[str, Any]
+    chosen: argparse.Namespace, name: str, folder: Path, loaded: dict[str, Any]
 ) -> tuple[str, list[str]]:
     """The report, and what was promised and is not so."""
     import django
@@ -416,7 +253,7 @@ def measure_all(
         # Reading first: a merchant of 200 customers is one only until some are created.
         for writing in (False, True):
             part = [(measured, at) for measured, at in plan if measured.scenario.writes is writing]
-            measure(service, yardstick, part, database, chosen)
+            measure(service, yardstick, part, name, chosen)
     rows = [measured for measured, _ in plan]
     logging.disable()
     for measured, at in plan:

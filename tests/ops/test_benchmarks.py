@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from benchmarks import load, population, report, run
+from benchmarks import load, population, report
+from benchmarks.counterparties import counterparties, headers, sample
 from benchmarks.load import Call
 from benchmarks.report import Measured
 from benchmarks.scenarios import SCENARIOS, Counterparty, Scenario
@@ -32,12 +33,12 @@ def merchant(db: None) -> Counterparty:
     assert population.load_people([access], [30], random.Random(1)) == 30
     assert population.load_sales([access], [30], 60, random.Random(1)) == 60
     found = Counterparty("tests", access.merchant_id, access.store_id, access.user_id, 0)
-    run.sample(found)
+    sample(found)
     return found
 
 
 def ask(at: Counterparty, call: Call) -> tuple[int, dict]:
-    lines = dict(line.split(": ", 1) for line in run.headers(at).decode().strip().split("\r\n"))
+    lines = dict(line.split(": ", 1) for line in headers(at).decode().strip().split("\r\n"))
     answer = Client(headers=lines).generic(call.method, call.path, call.body, "application/json")
     return answer.status_code, answer.json()
 
@@ -59,7 +60,7 @@ def test_a_scenario_is_answered_as_it_expects(scenario: Scenario, merchant: Coun
 def test_the_largest_and_the_smallest_merchant_are_found(db: None) -> None:
     found = population.merchants(3)
     population.load_people(found, [30, 20, 10], random.Random(1))
-    assert [(at.label, at.customers) for at in run.counterparties()] == [("largest", 30), ("smallest", 10)]
+    assert [(at.label, at.customers) for at in counterparties()] == [("largest", 30), ("smallest", 10)]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
