@@ -3,57 +3,24 @@
 import sys
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlparse
 
 import environ
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
+from cloudpos.environment import choice, env, origins, port, whole_number
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 JWT_SECRET_BYTES_MIN = 32
 
-env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
 
-
-def _choice(name: str, allowed: tuple[str, ...], default: str) -> str:
-    value = env.str(name, default)
-    if value not in allowed:
-        raise ImproperlyConfigured(f"{name}={value!r} is not one of {', '.join(allowed)}")
-    return value
-
-
-def _int(name: str, default: int) -> int:
-    try:
-        return int(env.int(name, default))
-    except ValueError:
-        raise ImproperlyConfigured(f"{name}={env.str(name)!r} is not a whole number") from None
-
-
-def _port(name: str, default: int) -> int:
-    value = _int(name, default)
-    if not 1 <= value <= 65535:
-        raise ImproperlyConfigured(f"{name}={value} is not a TCP port")
-    return value
-
-
-def _origins(name: str, default: list[str]) -> list[str]:
-    origins = env.list(name, default=default)
-    for origin in origins:
-        parsed = urlparse(origin)
-        if parsed.scheme not in ("http", "https") or not parsed.netloc or parsed.path not in ("", "/"):
-            raise ImproperlyConfigured(
-                f"{name}: {origin!r} is not an origin such as https://till.example.com"
-            )
-    return [origin.rstrip("/") for origin in origins]
-
-
-ENVIRONMENT = _choice("ENVIRONMENT", ("development", "test", "production"), "development")
+ENVIRONMENT = choice("ENVIRONMENT", ("development", "test", "production"), "development")
 PRODUCTION = ENVIRONMENT == "production"
 DEBUG = env.bool("DEBUG", False)
-PORT = _port("PORT", 3002)
-LOG_LEVEL = _choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
-LOG_FORMAT = _choice("LOG_FORMAT", ("json", "console"), "json")
+PORT = port("PORT", 3002)
+LOG_LEVEL = choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
+LOG_FORMAT = choice("LOG_FORMAT", ("json", "console"), "json")
 PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 
 if PRODUCTION and DEBUG:
@@ -101,14 +68,14 @@ _options["application_name"] = "cloudpos"
 # A database host that vanishes sends no farewell: without these a statement would wait for it for a quarter of an hour.
 _options |= {"tcp_user_timeout": 5_000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2}
 # Bound everything: a statement that takes longer is a defect or an attack, and holds a till up.
-STATEMENT_TIMEOUT_MS = _int("STATEMENT_TIMEOUT_MS", 5_000)
+STATEMENT_TIMEOUT_MS = whole_number("STATEMENT_TIMEOUT_MS", 5_000)
 _options["options"] = (
     f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
 )
 # PostgreSQL takes longer to plan a look-up than to do it: a statement that a connection sends again and again is prepared
 # (from this many times on; 0 is never, for a pooler that knows no prepared statements). See docs/adr/0010-hot-path.md.
 _options["server_side_binding"] = True
-_options["prepare_threshold"] = _int("DATABASE_PREPARE_AFTER", 5) or None
+_options["prepare_threshold"] = whole_number("DATABASE_PREPARE_AFTER", 5) or None
 # A connection per thread, kept: threads are few, and a pool costs a tenth of a look-up.
 DATABASES["default"]["ENGINE"] = "cloudpos.postgres"
 DATABASES["default"]["CONN_MAX_AGE"] = None
@@ -223,7 +190,7 @@ WHITENOISE_AUTOREFRESH = False
 
 # --- HTTP ---------------------------------------------------------------------------------------------------
 
-ALLOWED_ORIGINS = _origins("ALLOWED_ORIGINS", [] if PRODUCTION else ["http://localhost:3000"])
+ALLOWED_ORIGINS = origins("ALLOWED_ORIGINS", [] if PRODUCTION else ["http://localhost:3000"])
 CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
 CORS_URLS_REGEX = r"^/api/.*$"
 CORS_ALLOW_HEADERS = (
@@ -262,7 +229,6 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 if PRODUCTION:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
-    SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics$"]
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
@@ -306,16 +272,16 @@ ACCESS_CACHE_SECONDS = 15
 
 # Requests per minute. A machine that replays a day's sales needs more than a person at a till.
 RATE_LIMITS = {
-    "anonymous": _int("RATE_LIMIT_ANONYMOUS", 300),
-    "login": _int("RATE_LIMIT_LOGIN", 10),
-    "user": _int("RATE_LIMIT_USER", 6_000),
-    "service": _int("RATE_LIMIT_SERVICE", 60_000),
+    "anonymous": whole_number("RATE_LIMIT_ANONYMOUS", 300),
+    "login": whole_number("RATE_LIMIT_LOGIN", 10),
+    "user": whole_number("RATE_LIMIT_USER", 6_000),
+    "service": whole_number("RATE_LIMIT_SERVICE", 60_000),
 }
 IDEMPOTENCY_KEPT_DAYS = 7
 # Points that anybody but an owner may adjust at once.
-ADJUSTMENT_POINTS_MAX = _int("ADJUSTMENT_POINTS_MAX", 10_000)
+ADJUSTMENT_POINTS_MAX = whole_number("ADJUSTMENT_POINTS_MAX", 10_000)
 # How many proxies in front of this service append to X-Forwarded-For; 0: callers connect to it directly.
-TRUSTED_PROXY_COUNT = _int("TRUSTED_PROXY_COUNT", 0)
+TRUSTED_PROXY_COUNT = whole_number("TRUSTED_PROXY_COUNT", 0)
 # Empty: /metrics is open to whoever can reach the port.
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
-from django.core.handlers.exception import convert_exception_to_response
+from django.core.exceptions import BadRequest as DjangoBadRequest
+from django.core.handlers.exception import convert_exception_to_response, response_for_exception
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -22,8 +23,9 @@ from cloudpos.api.errors import BadRequest, describe, exception_handler, problem
 from cloudpos.api.headers import put
 from cloudpos.api.routing import resolve
 
-API_PREFIXES = ("/api/", "/health", "/metrics")
-QUIET_PREFIXES = ("/health", "/metrics", "/static/")
+PROBE_PREFIXES = ("/health", "/metrics")
+API_PREFIXES = ("/api/", *PROBE_PREFIXES)
+QUIET_PREFIXES = (*PROBE_PREFIXES, "/static/")
 COMPRESS_BYTES_MIN = 1_400  # below one network packet there is nothing to gain
 COMPRESS_LEVEL = 4
 TEXT_TYPES = ("application/json", "application/vnd.oai.openapi", "text/")
@@ -115,7 +117,11 @@ class RequestMiddleware:
         try:
             unusable = refusal(meta, path)
             if unusable is not None:
-                response: HttpResponseBase = problem_response(describe(unusable), request_id)
+                response: HttpResponseBase = (
+                    problem_response(describe(unusable), request_id)
+                    if data
+                    else response_for_exception(request, DjangoBadRequest(unusable.detail))
+                )
             elif data and self._needs_no_layers(request):
                 response = self._view_alone(request)
             else:
@@ -133,6 +139,9 @@ class RequestMiddleware:
             context.end(begun)
 
     def _needs_no_layers(self, request: HttpRequest) -> bool:
+        if request.path_info.startswith(PROBE_PREFIXES):
+            # A probe comes from beside us: without TLS, and to an address that is not among ALLOWED_HOSTS.
+            return True
         if "HTTP_ORIGIN" in request.META:
             return False
         # SecurityMiddleware redirects what came without TLS.

@@ -6,6 +6,7 @@ import time
 import pytest
 from django.core.cache import cache
 from django.test import Client
+from pytest_django import Settings
 
 from cloudpos.api import health
 
@@ -94,3 +95,13 @@ def test_without_redis(anonymous: Client, settings) -> None:
     settings.CELERY_BROKER_URL = None
     data = anonymous.get("/health").json()["data"]
     assert (data["broker"], data["worker"]) == ("not_configured", "not_configured")
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/ready", "/metrics"])
+def test_a_probe_needs_neither_a_known_name_nor_tls(settings: Settings, path: str) -> None:
+    """A container is asked at its own address; refused there, it would be taken for dead."""
+    settings.ALLOWED_HOSTS = ["customers.example.com"]
+    settings.SECURE_SSL_REDIRECT = True
+    client = Client(headers={"host": "10.0.3.7:3002"})
+    assert client.get(path).status_code == 200
+    assert client.get("/").status_code in (301, 400)
