@@ -136,9 +136,15 @@ def test_an_answer_that_is_not_http(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def talk() -> None:
             peer, _ = server.accept()
-            peer.recv(65_536)
-            peer.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
-            peer.close()
+            with peer, peer.makefile("rb") as sent:
+                # All of it, head and body: closed with bytes unread, the answer could be lost to a reset.
+                length = 0
+                while (line := sent.readline()).strip():
+                    name, _, value = line.partition(b":")
+                    if name.lower() == b"content-length":
+                        length = int(value)
+                sent.read(length)
+                peer.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
 
         thread = threading.Thread(target=talk)
         thread.start()
