@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from psycopg.errors import QueryCanceled
 
+from cloudpos.admin.charts import chart_options
 from cloudpos.admin.figures import DAYS, Figures, figures, latest_purchases, merchant_rows
 from cloudpos.tenancy.backoffice.access import staff_access
 from cloudpos.tenancy.formats import change_percent, count, counted, money, short_money
@@ -119,37 +120,8 @@ def _plotted(amount: Decimal) -> float:
 
 
 def _chart_options(currency: str) -> dict[str, Any]:
-    # Readable on white and on black: a canvas does not follow the page's colours.
-    text = "#7c8798"
-    amount = {"style": "currency", "currency": currency, "maximumFractionDigits": 0}
-    return {
-        "animation": False,
-        "barPercentage": 1,
-        "interaction": {"mode": "index", "intersect": False},
-        "maintainAspectRatio": False,
-        "locale": "en-GB",
-        "plugins": {
-            "legend": {
-                "align": "end",
-                "display": True,
-                "position": "top",
-                "labels": {"boxHeight": 2, "boxWidth": 16, "color": text},
-            }
-        },
-        "scales": {
-            "x": {
-                "grid": {"display": False},
-                "ticks": {"color": text, "maxRotation": 0, "autoSkipPadding": 24},
-            },
-            "y": {
-                "beginAtZero": True,
-                "border": {"display": False},
-                # Faint in both modes.
-                "grid": {"color": "rgba(124, 135, 152, .2)"},
-                "ticks": {"color": text, "maxTicksLimit": 6, "format": amount},
-            },
-        },
-    }
+    amounts = {"style": "currency", "currency": currency, "maximumFractionDigits": 0}
+    return chart_options(mark=(16, 2), gap=24, amounts=amounts)
 
 
 @cache

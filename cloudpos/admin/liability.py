@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from psycopg.errors import QueryCanceled
 
+from cloudpos.admin.charts import chart_options
 from cloudpos.tenancy.backoffice.access import staff_access
 from cloudpos.tenancy.formats import change_percent, count, counted, money, short_money
 from cloudpos.tenancy.models import Merchant
@@ -24,8 +25,7 @@ from loyalty.analytics_shape import in_money
 from loyalty.services import active_program
 
 PERIODS_MONTHS = (12, 24, 60)
-# The canvas follows no theme: readable on white and on black.
-TEXT = "#7c8798"
+# Readable on white and on black.
 COLOURS = {"Earned": "#2f6fed", "Redeemed": "#1f9d63", "Expired": "#d97706"}
 
 
@@ -67,7 +67,7 @@ def _figures(request: HttpRequest, merchant: Merchant) -> dict[str, Any]:
         "periods": PERIODS_MONTHS,
         "kpis": _kpis(found, merchant),
         "chart": json.dumps(_chart(found)),
-        "chart_options": json.dumps(_CHART_OPTIONS),
+        "chart_options": json.dumps(chart_options(mark=(8, 8), gap=16)),
         "rows": [
             (span.first.strftime("%b %Y"), flow) for span, flow in zip(steps.steps, found.series, strict=True)
         ],
@@ -137,31 +137,6 @@ def _chart(found: ProgramFigures) -> dict[str, Any]:
             for name, data in values.items()
         ],
     }
-
-
-_CHART_OPTIONS = {
-    "animation": False,
-    "interaction": {"mode": "index", "intersect": False},
-    "maintainAspectRatio": False,
-    "locale": "en-GB",
-    "plugins": {
-        "legend": {
-            "align": "end",
-            "display": True,
-            "position": "top",
-            "labels": {"boxHeight": 8, "boxWidth": 8, "color": TEXT},
-        }
-    },
-    "scales": {
-        "x": {"grid": {"display": False}, "ticks": {"color": TEXT, "maxRotation": 0, "autoSkipPadding": 16}},
-        "y": {
-            "beginAtZero": True,
-            "border": {"display": False},
-            "grid": {"color": "rgba(124, 135, 152, .2)"},
-            "ticks": {"color": TEXT, "maxTicksLimit": 6},
-        },
-    },
-}
 
 
 def _tiers(found: ProgramFigures) -> list[dict[str, Any]]:

@@ -25,12 +25,14 @@ from cloudpos.tenancy.access import forget_access
 from cloudpos.tenancy.backoffice.access import BACKOFFICE_ROLES, StaffAccess, staff_access
 from cloudpos.tenancy.backoffice.pages import TenantForm, TenantModelAdmin
 from cloudpos.tenancy.formats import day
+from cloudpos.tenancy.languages import language_choices
 from cloudpos.tenancy.models import Membership, Merchant, Store, User, email_key
 from cloudpos.tenancy.roles import Role
 
 
 class MerchantForm(TenantForm):
     timezone = forms.ChoiceField(label="Time zone", choices=lambda: zones(""), widget=UnfoldAdminSelectWidget)
+    language = forms.ChoiceField(choices=language_choices, widget=UnfoldAdminSelectWidget)
 
     class Meta:
         model = Merchant
@@ -39,8 +41,13 @@ class MerchantForm(TenantForm):
             "slug": "Short name in lower case",
             "currency": "Three letters, such as GBP; it can't be changed later",
             "country": "Two letters, such as GB; how phone numbers without a country are read",
-            "language": "Two letters, such as en",
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "language" in self.fields:
+            language = self.fields["language"]
+            language.choices = language_choices(self.instance.language)  # type: ignore[attr-defined]
 
 
 class StoreForm(TenantForm):

@@ -1,5 +1,6 @@
 """One page about a customer; what it saves goes through the services."""
 
+import re
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from cloudpos.lifecycle.erasing import erase_customer
 from customers.models import Address, Customer, Event
-from customers.services import create_customer, delete_customer
+from customers.services import create_customer, delete_customer, update_customer
 from tests.admin.conftest import Regulars, sell
 from tests.fixtures import Shop
 
@@ -101,8 +103,6 @@ def test_a_long_history_costs_as_many_queries(manager: Client, shop: Shop, regul
 
 
 def test_ids_stand_nowhere_as_text(manager: Client, regulars: Regulars) -> None:
-    import re
-
     text = manager.get(url_of(regulars.alice)).content.decode()
     shown = re.sub(r"<script.*?</script>|<[^>]*>", " ", text, flags=re.S)
     assert not re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}", shown)
@@ -226,11 +226,34 @@ def test_a_superuser_adds_nothing_before_choosing_a_merchant(
     assert superuser.get(reverse("admin:customers_customer_add")).status_code == 200
 
 
+def offered(text: str) -> set[str]:
+    """What can be done to the customer, by the links of the page."""
+    return set(re.findall(r"/admin/customers/customer/[0-9a-f-]{36}/(points|merge|remove|erase)/", text))
+
+
+def test_what_can_be_done_is_offered(manager: Client, regulars: Regulars) -> None:
+    text = manager.get(url_of(regulars.alice)).content.decode()
+    assert offered(text) == {"points", "merge", "remove", "erase"}
+    assert "cp-badge--green" in text and ">Active<" in text
+
+
 def test_a_removed_customer_is_shown_but_not_changed(manager: Client, shop: Shop, regulars: Regulars) -> None:
     delete_customer(access=shop.access, customer_id=regulars.bob.pk)
-    answer = manager.get(url_of(regulars.bob))
-    assert "removed from all lists" in answer.content.decode()
+    text = manager.get(url_of(regulars.bob)).content.decode()
+    assert "removed from all lists" in text
+    assert ">Removed</span>" in text and ">Active</span>" not in text
+    # The one thing that works on it.
+    assert offered(text) == {"erase"}
     assert manager.post(url_of(regulars.bob), form_of(regulars.bob, first_name="X")).status_code == 403
+
+
+def test_of_an_erased_customer_the_receipt_is_left(manager: Client, shop: Shop, regulars: Regulars) -> None:
+    erase_customer(access=shop.access, customer_id=regulars.bob.pk)
+    text = manager.get(url_of(regulars.bob)).content.decode()
+    assert ">Erased</span>" in text and ">Active</span>" not in text
+    assert offered(text) == {"erase"}
+    assert text.count("/erase/") == 1
+    assert "Show the receipt" in text
 
 
 @pytest.mark.parametrize("tail", ["", "history/", "points/", "merge/", "erase/", "remove/"])
@@ -243,3 +266,21 @@ def test_ids_that_are_none(manager: Client, shop: Shop, tail: str) -> None:
 def test_a_business_stands_under_its_company(manager: Client, shop: Shop) -> None:
     made = create_customer(access=shop.access, data={"type": "business", "company_name": "Brown & Sons"})
     assert "Brown &amp; Sons" in manager.get(url_of(made)).content.decode()
+
+
+def test_a_language_is_chosen_by_its_name(manager: Client, shop: Shop, regulars: Regulars) -> None:
+    alice = regulars.alice
+    text = manager.get(url_of(alice)).content.decode()
+    assert re.search(r'<option value="pt-BR">\s*Brazilian Portuguese', text)
+    assert manager.post(url_of(alice), form_of(alice, language="de")).status_code == 302
+    alice.refresh_from_db()
+    assert alice.language == "de"
+    # A tag that a till sent and that has no name of its own stays what it is.
+    update_customer(access=shop.access, customer_id=alice.pk, data={"language": "de-CH"})
+    alice.refresh_from_db()
+    assert re.search(
+        r'<option value="de-CH" selected>\s*German \(de-CH\)', manager.get(url_of(alice)).content.decode()
+    )
+    assert manager.post(url_of(alice), form_of(alice)).status_code == 302
+    alice.refresh_from_db()
+    assert alice.language == "de-CH"

@@ -9,7 +9,8 @@ from django.test import Client
 from django.urls import reverse
 
 from customers.models import Consent, Customer, Event, Merge, Preferences, Purchase
-from loyalty.models import LedgerEntry
+from customers.services import update_customer
+from loyalty.models import LedgerEntry, Tier
 from tests.admin.conftest import Regulars
 from tests.fixtures import Shop
 
@@ -117,6 +118,17 @@ def test_merge_shows_what_wins_then_does_it(manager: Client, regulars: Regulars)
     assert "The merge was undone" in text
     alice.refresh_from_db()
     assert (str(alice.total_spent), alice.email) == ("630.00", "alice@corner-shop.test")
+
+
+def test_the_merge_speaks_in_names_not_in_codes(manager: Client, shop: Shop, regulars: Regulars) -> None:
+    alice, bob = regulars.alice, regulars.bob
+    for customer, language in ((alice, "en"), (bob, "pt-BR")):
+        update_customer(access=shop.access, customer_id=customer.pk, data={"language": language})
+    Tier.objects.for_merchant(shop.merchant).filter(code="silver").update(name="Silver Circle")
+    preview = manager.get(f"{page(alice, 'merge')}?source={bob.pk}").content.decode()
+    assert "<td >English</td>" in preview and "Brazilian Portuguese" in preview
+    assert "Marketing by E-mail: allowed" in preview
+    assert "<td>Silver Circle</td>" in preview
 
 
 def test_merge_with_nobody(manager: Client, regulars: Regulars) -> None:

@@ -294,3 +294,31 @@ def test_an_account_that_is_switched_off_is_out(shop: Shop) -> None:
     assert client.get(reverse("admin:index")).status_code == 200
     User.objects.filter(pk=shop.owner.user_id).update(is_active=False)
     assert client.get(reverse("admin:index")).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "query", ["e=1&foo=bar", "foo=bar", "e=1", "status__exact=1&e=1", "o=x&store__foo=1"]
+)
+@pytest.mark.parametrize("page", ["customers_customer", "customers_purchase", "loyalty_enrollment"])
+def test_a_query_that_makes_no_sense_leads_to_the_list(
+    owner: Client, regulars: Regulars, page: str, query: str
+) -> None:
+    url = reverse(f"admin:{page}_changelist")
+    answer = owner.get(f"{url}?{query}", follow=True)
+    assert answer.status_code == 200
+    assert answer.redirect_chain[-1] == (url, 302)
+    text = answer.content.decode()
+    assert "This is the whole list" in text
+    assert "Database error" not in text
+
+
+@pytest.mark.parametrize(
+    "path", ["/admin/customers/customer/?q=%00", "/admin/?%00=1", "/admin/login/?next=%ff", "/%00"]
+)
+def test_text_that_is_none_is_answered_with_a_page(owner: Client, path: str) -> None:
+    answer = owner.get(path)
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert "This request makes no sense" in answer.content.decode()
+    assert f'href="{reverse("admin:index")}"' in answer.content.decode()
+    assert "Content-Security-Policy" in answer.headers

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from cloudpos.admin.customers import operations
+from cloudpos.admin.customers import erasure, merge, operations
 from cloudpos.admin.customers.forms import AddressForm, ConsentForm, CustomerForm, address_rows
 from cloudpos.admin.customers.listing import (
     CustomerChangeList,
@@ -24,6 +24,7 @@ from cloudpos.admin.customers.listing import (
     StatusFilter,
     TierFilter,
     TypeFilter,
+    closed_badge,
     segment_badge,
     status_badge,
     tag_badges,
@@ -207,11 +208,16 @@ class CustomerAdmin(TenantModelAdmin):
             return HttpResponseRedirect(
                 reverse("admin:customers_customer_change", args=[customer.merged_into_id])
             )
+        request._shown_customer = customer  # type: ignore[attr-defined]
         merchant = Merchant.objects.get(pk=customer.merchant_id)
         context = {
             **customer_page(customer, merchant),
             "merchant": merchant,
-            "badges": [status_badge(customer), tier_badge(customer), segment_badge(customer)],
+            "badges": [
+                closed_badge(customer) or status_badge(customer),
+                tier_badge(customer),
+                segment_badge(customer),
+            ],
             "tags": tag_badges(customer),
             "rows_slice": f":{ROWS_SHOWN}",
             "consent_form": ConsentForm(initial={"state": "granted"}),
@@ -222,6 +228,15 @@ class CustomerAdmin(TenantModelAdmin):
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Of a removed customer only the erasure works, of an erased one nothing: the page shows its receipt."""
+        offered = super().get_actions_detail(request, object_id)
+        customer = getattr(request, "_shown_customer", None)
+        if customer is None or not _is_closed(customer):
+            return offered
+        erases = "" if customer.erased_at else "customers_customer_erase"
+        return [action for action in offered if action.action_name == erases]
 
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
         """Saved together with the addresses, in save_related, by one call of the service."""
@@ -255,7 +270,7 @@ class CustomerAdmin(TenantModelAdmin):
 
     @action(description="Merge", url_path="merge", icon="merge", permissions=["change"])
     def merge(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._operation(request, object_id, operations.merge)
+        return self._operation(request, object_id, merge.merge)
 
     @action(description="Remove from lists", url_path="remove", icon="visibility_off", permissions=["change"])
     def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -269,7 +284,7 @@ class CustomerAdmin(TenantModelAdmin):
         permissions=["change"],
     )
     def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._operation(request, object_id, operations.erase)
+        return self._operation(request, object_id, erasure.erase)
 
     def get_urls(self) -> Any:
         consent = path(
@@ -287,7 +302,7 @@ class CustomerAdmin(TenantModelAdmin):
     def undo_merge(self, request: HttpRequest, object_id: str) -> HttpResponse:
         if not self.has_change_permission(request):
             raise PermissionDenied
-        return self._operation(request, object_id, operations.undo)
+        return self._operation(request, object_id, merge.undo)
 
     def record_consent(self, request: HttpRequest, object_id: str) -> HttpResponse:
         if not self.has_change_permission(request):

@@ -12,6 +12,7 @@ from unfold.widgets import (
 )
 
 from cloudpos.tenancy.backoffice.pages import TenantForm
+from cloudpos.tenancy.languages import language_choices
 from customers.models import Address, Channel, ConsentState, Customer, Purpose
 
 PROFILE_FIELDS = (
@@ -71,6 +72,9 @@ class CustomerForm(TenantForm):
     notes = forms.CharField(
         required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), max_length=5000
     )
+    language = forms.ChoiceField(
+        required=False, choices=lambda: language_choices(empty="Not known"), widget=UnfoldAdminSelectWidget
+    )
     # The state that the person saw: a change in between is refused instead of overwritten.
     seen_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
@@ -89,6 +93,8 @@ class CustomerForm(TenantForm):
         super().__init__(*args, **kwargs)
         if "phone" not in self.fields:
             return  # shown only, not changed
+        language = self.fields["language"]
+        language.choices = language_choices(self.instance.language, empty="Not known")  # type: ignore[attr-defined]
         phone = self.fields["phone"]
         phone.max_length = PHONE_TYPED_CHARS_MAX  # type: ignore[attr-defined]
         phone.validators = []

@@ -40,6 +40,13 @@ def status_badge(customer: Customer) -> SafeString:
     return badge(customer.get_status_display(), STATUS_SHADES[customer.status])
 
 
+def closed_badge(customer: Customer) -> SafeString | str:
+    """What became of a record that is in no list any more, else nothing. A merged one leads to the other."""
+    if customer.erased_at is not None:
+        return badge("Erased", "red")
+    return badge("Removed", "grey") if customer.deleted_at is not None else ""
+
+
 def tag_badges(customer: Customer) -> SafeString:
     return format_html_join(" ", "{}", ((badge(tag, "grey"),) for tag in customer.tags))
 

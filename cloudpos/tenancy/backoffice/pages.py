@@ -7,8 +7,10 @@ import re
 import uuid
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 from django.contrib.admin import ShowFacets, SimpleListFilter
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.admin.views.main import ChangeList as DjangoChangeList
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.paginator import Paginator
@@ -235,6 +237,12 @@ class TenantAdmin(TenantScope):
         return TenantChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        if ERROR_FLAG in request.GET:
+            # Where Django sends a query that it cannot read; with a second fault in it, it would show a bare page.
+            messages.warning(
+                request, "The address asked for something that is not there. This is the whole list."
+            )
+            return HttpResponseRedirect(request.path)
         if self.opens_single_row and request.method == "GET" and not request.GET:
             opts = self.opts  # type: ignore[attr-defined]
             rows = list(self.get_queryset(request)[:2])
