@@ -29,7 +29,15 @@ STORES = 10
 NEW_SALES = 50
 ACCOUNTS_PER_STATEMENT = 25_000
 # Sequential, so that the indexes are filled at their end as by a service that makes its ids by time.
-IDS = {"customer": "a", "account": "b", "purchase": "c", "entry": "d", "lot": "e", "allocation": "f"}
+IDS = {
+    "event": "9",
+    "customer": "a",
+    "account": "b",
+    "purchase": "c",
+    "entry": "d",
+    "lot": "e",
+    "allocation": "f",
+}
 
 
 def identity(kind: str, number: str) -> str:
@@ -101,19 +109,14 @@ def measure(options: argparse.Namespace) -> None:
         explain(merchant.pk)
     if options.verify:
         started = time.perf_counter()
-        checks: Iterator[Any] = verify()
-        while True:
-            before = time.perf_counter()
-            checked = next(checks, None)
-            if checked is None:
-                break
-            check, finding = checked
-            print(
-                f"    {time.perf_counter() - before:7.2f} s  {check.number:>2} {check.says}{' FAILS' if finding else ''}"
-            )
+        for check, finding in verify(timed=_tell):
             if finding:
-                print(finding)
+                print(f"FAILS {check.says}: {finding}")
         print(f"{time.perf_counter() - started:9.2f} s  verify_ledger")
+
+
+def _tell(says: str, seconds: float) -> None:
+    print(f"    {seconds:7.2f} s  {says}", flush=True)
 
 
 def fill(accounts: int) -> None:
@@ -131,6 +134,7 @@ def fill(accounts: int) -> None:
         for first in range(0, accounts, ACCOUNTS_PER_STATEMENT):
             _fill(cursor, merchant, start, first, min(first + ACCOUNTS_PER_STATEMENT, accounts))
         for table in (
+            "customer_events",
             "loyalty_allocations",
             "loyalty_lots",
             "loyalty_transactions",
@@ -232,6 +236,12 @@ def _fill(cursor: Any, merchant: Any, start: datetime, first: int, end: int) -> 
             "purchase_id": purchase, "transaction_id": "''" if points == "100" else "'X' || number",
             "store_id": stores.format(v="v" if points == "100" else "v * v"), "occurred_at": at, "recorded_at": at,
         }, "AND type = 'earned'" if points == "100" else "AND type = 'redeemed'")  # fmt: skip
+        copy("customer_events", f"{each} WHERE v %% 4 {what}", {
+            "id": identity("event", "number"), "customer_id": identity("customer", "n"),
+            "data": f"jsonb_build_object('entryId', {identity('entry', 'number')}, 'points', {points},"
+            f" 'balance', {balance} + {points})",
+            "occurred_at": at, "recorded_at": at, "dispatched_at": at,
+        }, "AND type = 'points.earned'" if points == "100" else "AND type = 'points.redeemed'")  # fmt: skip
     copy("loyalty_lots", f"{each} WHERE v %% 4 < 3", {
         "id": identity("lot", "number"), "enrollment_id": identity("account", "n"), "entry_id": identity("entry", "number"),
         "purchase_id": identity("purchase", "number"), "points": "100", "remaining": f"100 - {spent}", "earned_at": at,

@@ -280,6 +280,8 @@ RATE_LIMITS = {
 IDEMPOTENCY_KEPT_DAYS = 7
 # Points that anybody but an owner may adjust at once.
 ADJUSTMENT_POINTS_MAX = whole_number("ADJUSTMENT_POINTS_MAX", 10_000)
+# How many days before points are over an event says so; 0: never.
+POINTS_EXPIRING_SOON_DAYS = whole_number("POINTS_EXPIRING_SOON_DAYS", 14)
 # How many proxies in front of this service append to X-Forwarded-For; 0: callers connect to it directly.
 TRUSTED_PROXY_COUNT = whole_number("TRUSTED_PROXY_COUNT", 0)
 # Empty: /metrics is open to whoever can reach the port.
@@ -335,6 +337,11 @@ CELERY_BEAT_SCHEDULE = {
     "lapse-holds": {"task": "loyalty.tasks.lapse_holds", "schedule": 15.0, "options": {"expires": 15.0}},
     # Points end at a midnight of their merchant's, which is at some full quarter of an hour of ours.
     "expire-points": {"task": "loyalty.tasks.expire_points", "schedule": crontab(minute="0,15,30,45")},
+    # Each merchant after a midnight of its own, which every clock shows at some full hour or less than one before.
+    "announce-expiring-points": {
+        "task": "loyalty.tasks.announce_expiring_points",
+        "schedule": crontab(minute="5"),
+    },
     # A request sums up what came since; after a large import this is what does it.
     "refresh-program-analytics": {
         "task": "loyalty.tasks.refresh_program_analytics",

@@ -24,6 +24,7 @@ OUR_EVENTS = frozenset(
         "points.reversed",
         "points.transferred",
         "points.expired",
+        "points.expiring_soon",
         "points.held",
         "hold.captured",
         "hold.released",

@@ -91,14 +91,22 @@ def add_events(statement: Statement, events: Sequence[Event], *, of: str = "") -
 
 
 def add_events_from(
-    statement: Statement, source: str, *, merchant_id: uuid.UUID, type: str, at: datetime
+    statement: Statement, source: str, *, merchant_id: uuid.UUID, type: str, at: datetime, once: bool = False
 ) -> None:
-    """Events of one type out of a part of the statement, which has `id`, `customer_id`, `data` and `occurred_at`."""
+    """Events of one type out of a part of the statement, which has `id`, `customer_id`, `data` and `occurred_at`.
+
+    With `once` it has an `external_id` too, and events whose id is taken are left out. The new part is `<source>_events`.
+    """
+    external_id, unless_taken = "''", ""
+    if once:
+        external_id = "external_id"
+        unless_taken = " ON CONFLICT (merchant_id, external_id) WHERE external_id <> '' DO NOTHING"
     statement.add(
         f"{source}_events",
         "INSERT INTO customer_events (id, merchant_id, customer_id, type, data, external_id, request_id,"  # noqa: S608
         " occurred_at, recorded_at)"
-        f" SELECT id, %s, customer_id, %s, data, '', '', occurred_at, %s FROM {source}",
+        f" SELECT id, %s, customer_id, %s, data, {external_id}, '', occurred_at, %s FROM {source}{unless_taken}"
+        " RETURNING id",
         [merchant_id, type, at],
     )
     _ring_after_commit()

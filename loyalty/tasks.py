@@ -5,6 +5,7 @@ from django.utils.timezone import now
 
 from loyalty import analytics_rollups
 from loyalty.services import (
+    announcing,
     expire_lots,
     lapsing,
     merchants_with_due_lots,
@@ -31,6 +32,16 @@ def expire_points() -> int:
     at = now()
     return sum(
         expire_lots(merchant_id=merchant_id, at=at).lots for merchant_id in merchants_with_due_lots(at=at)
+    )
+
+
+@shared_task(name="loyalty.tasks.announce_expiring_points")
+def announce_expiring_points() -> int:
+    """Tell of points that will soon be over, at each merchant's own midnight. Returns the number of events."""
+    at = now()
+    return sum(
+        announcing.announce_expiring(merchant_id=merchant_id, at=at)
+        for merchant_id in announcing.merchants_at_midnight(at=at)
     )
 
 

@@ -179,7 +179,7 @@ def _expire(merchant_id: uuid.UUID, accounts: Sequence[uuid.UUID], at: datetime)
 def _expire_together(merchant_id: uuid.UUID, accounts: list[uuid.UUID], at: datetime) -> Expired:
     """Entries, allocations, lots, accounts, standings and events in one statement, under the customers' locks."""
     recorded_at = now()
-    key = _key_prefix(recorded_at)
+    key = key_prefix(recorded_at)
     statement = Statement()
     statement.add("over", _OVER, [key, accounts, merchant_id, at])
     statement.add("lots", _EMPTY_LOTS, [merchant_id])
@@ -209,7 +209,7 @@ def _expire_alone(merchant_id: uuid.UUID, customer_id: uuid.UUID) -> Expired:
     return Expired(-sum(entry.points for entry in account.entries), len(account.allocations), 1)
 
 
-def _key_prefix(at: datetime) -> str:
+def key_prefix(at: datetime) -> str:
     """The first 15 characters of a UUID of version 7: its milliseconds."""
     milliseconds = f"{int(at.timestamp() * 1000):012x}"
     return f"{milliseconds[:8]}-{milliseconds[8:]}-7"

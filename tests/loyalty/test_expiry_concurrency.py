@@ -13,6 +13,7 @@ from customers.services import lock_customers
 from loyalty.models import Allocation, LedgerEntry, Lot
 from loyalty.services import Expired, InsufficientPoints, create_program, expire_lots
 from loyalty.services import expiry as expiry_service
+from loyalty.services.announcing import announce_expiring
 from tests.fixtures import Shop, meanwhile
 from tests.loyalty.test_concurrency import at_once
 from tests.tills import books, findings, move, register
@@ -36,7 +37,6 @@ def members(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[Customer]:
                 move(shop.access, member, "earned", points)
     monkeypatch.setattr(expiry_service, "CHUNK_LOTS", 4)
     monkeypatch.setattr(expiry_service, "_WALK", expiry_service._WALK.replace("LIMIT 5000", "LIMIT 4"))
-    Event.objects.all().delete()
     return found
 
 
@@ -144,3 +144,9 @@ def test_a_sweep_that_dies_inside_a_chunk_leaves_none_of_it(
         assert findings(shop) == []
         expire_lots(merchant_id=shop.merchant.pk)
     check(shop, members, 30 * MEMBERS)
+
+
+def test_three_at_once_tell_of_each_once(shop: Shop, members: list[Customer]) -> None:
+    at = AFTER - timedelta(days=3)
+    told = at_once(lambda number: announce_expiring(merchant_id=shop.merchant.pk, at=at), threads=3)
+    assert sum(told) == Event.objects.filter(type="points.expiring_soon").count() == MEMBERS

@@ -1,0 +1,99 @@
+"""Passes over the whole ledger that take seconds where the checks themselves take minutes.
+
+A screen compares sums in which every row has a weight of its own: the hash of its id under a number that is drawn for each run.
+When rows that ought to match do not, the sums are equal once in two thousand million runs.
+"""
+
+from loyalty.verification.checks import Screen
+
+# The remainder keeps damaged numbers from overflowing; an entry's points are smaller.
+_MARK = "(({points}) % 4294967291) * (uuid_hash_extended({id}, {{seed}}) & 2147483647)"
+_PAIR = "(({points}) % 4294967291) * (uuid_hash_extended({id}, uuid_hash_extended({owner}, {{seed}})) & 2147483647)"
+
+
+def mark(points: str, id: str) -> str:
+    """Points times the weight of an id."""
+    return _MARK.format(points=points, id=id)
+
+
+def pair(points: str, id: str, owner: str) -> str:
+    """Points times the weight of an id together with the account that it belongs to."""
+    return _PAIR.format(points=points, id=id, owner=owner)
+
+
+# The chain: what each entry ends with is what the next begins with, so each (version, balance) is there twice, the account's
+# own and (0, 0) included, and cancels itself out.
+ACCOUNTS = Screen(
+    "each account against its entries and lots",
+    """
+    SELECT DISTINCT a.merchant_id
+    FROM loyalty_enrollments a
+    LEFT JOIN (
+        SELECT e.enrollment_id, count(*) AS entries, sum(e.points) AS points, min(e.version) AS first,
+            max(e.version) AS last, bit_xor(hashint8extended(e.balance_after, e.version)
+                # hashint8extended(e.balance_before, e.version - 1)) AS chain,
+            bool_or(e.balance_after <> e.balance_before + e.points OR abs(e.points) NOT BETWEEN 1 AND 1000000000) AS odd
+        FROM loyalty_transactions e WHERE {only:e} GROUP BY 1
+    ) e ON e.enrollment_id = a.id
+    LEFT JOIN (
+        SELECT l.enrollment_id, sum(l.remaining) AS points, bool_or(l.remaining < 0 OR l.remaining > l.points) AS odd
+        FROM loyalty_lots l WHERE {only:l} GROUP BY 1
+    ) l ON l.enrollment_id = a.id
+    WHERE {only:a} AND (a.balance <> coalesce(e.points, 0) OR a.balance <> coalesce(l.points, 0)
+        OR a.version <> coalesce(e.entries, 0) OR e.odd OR l.odd OR e.first <> 1 OR e.last <> e.entries
+        OR e.chain # hashint8extended(0, 0) # hashint8extended(a.balance, a.version) <> 0)
+    """,
+)
+
+# What a lot went through, and along each account's lots in the order of their use: until when was one before this still open,
+# and when was this one first redeemed from?
+MOVES = Screen(
+    "each lot against what was taken from it and put back, in the order of use",
+    """
+    SELECT DISTINCT merchant_id FROM (
+        SELECT l.merchant_id, used.redeemed,
+            max(CASE WHEN l.remaining > 0 THEN 2147483647 ELSE used.touched END) OVER (
+                PARTITION BY l.enrollment_id ORDER BY coalesce(l.expires_at, 'infinity'), l.earned_at, l.id
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS open_until,
+            l.remaining <> l.points + coalesce(used.moved, 0) OR used.enrollment_id <> l.enrollment_id OR used.odd
+                OR used.burnt_at >= l.expires_at OR used.expiries > 1 OR (used.expiries > 0 AND (l.remaining > 0
+                    OR l.expires_at IS NULL OR l.expires_at > used.expired_at OR l.expires_at <> used.over_at)) AS wrong
+        FROM loyalty_lots l LEFT JOIN (
+            SELECT a.lot_id, e.enrollment_id, sum(CASE WHEN e.points > 0 THEN a.points ELSE -a.points END) AS moved,
+                max(e.version) AS touched, min(e.version) FILTER (WHERE e.type = 'redeemed') AS redeemed,
+                max(e.recorded_at) FILTER (WHERE e.type <> 'expired') AS burnt_at,
+                count(*) FILTER (WHERE a.expired) AS expiries, bool_or(a.expired <> (e.type = 'expired')) AS odd,
+                min(e.recorded_at) FILTER (WHERE a.expired) AS expired_at,
+                max(e.occurred_at) FILTER (WHERE a.expired) AS over_at
+            FROM loyalty_allocations a JOIN loyalty_transactions e ON e.id = a.entry_id
+            WHERE {only:a} GROUP BY 1, 2
+        ) used ON used.lot_id = l.id
+        WHERE {only:l}
+    ) placed WHERE wrong OR open_until > redeemed
+    """,
+)
+
+# Entries against the allocations and lots that make them up, and lots against the accounts of their entries. Refills are the
+# only credits with allocations.
+SUMS = Screen(
+    "the sums of entries, allocations and lots",
+    f"""
+    SELECT merchant_id FROM (
+        SELECT e.merchant_id, sum({mark("abs(e.points)", "e.id")}) AS parts,
+            sum({pair("e.points", "e.id", "e.enrollment_id")}) FILTER (WHERE e.points > 0) AS owners
+        FROM loyalty_transactions e WHERE {{only:e}} GROUP BY 1
+        UNION ALL
+        SELECT a.merchant_id, -sum({mark("a.points", "a.entry_id")}), 0
+        FROM loyalty_allocations a WHERE {{only:a}} GROUP BY 1
+        UNION ALL
+        SELECT l.merchant_id, -sum({mark("l.points", "l.entry_id")}),
+            -sum({pair("l.points", "l.entry_id", "l.enrollment_id")})
+        FROM loyalty_lots l WHERE {{only:l}} GROUP BY 1
+        UNION ALL
+        SELECT e.merchant_id, 0, -sum({pair("a.points", "e.id", "e.enrollment_id")})
+        FROM loyalty_transactions e JOIN loyalty_allocations a ON a.merchant_id = e.merchant_id AND a.entry_id = e.id
+        WHERE e.type = 'reversed' AND e.points > 0 AND {{only:e}} GROUP BY 1
+    ) sums GROUP BY merchant_id HAVING sum(parts) <> 0 OR sum(owners) <> 0
+    """,  # noqa: S608
+)
