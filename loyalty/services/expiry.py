@@ -20,6 +20,7 @@ from customers.services import add_points_from, lock_customers, write_standing
 from loyalty.ledger.account import EXPIRED, EXPIRED_DESCRIPTION
 from loyalty.rules import POINTS_PER_ENTRY_MAX
 from loyalty.services.accounts import open_account
+from loyalty.services.inactivity import expire_inactive, merchants_with_inactive_members
 
 # So many lots are looked at for a transaction, which locks the customers they belong to: tills wait for it.
 CHUNK_LOTS = 5_000
@@ -110,7 +111,8 @@ def merchants_with_due_lots(*, at: datetime) -> list[uuid.UUID]:
             " WHERE l.merchant_id = m.id AND l.remaining > 0 AND l.expires_at <= %s) ORDER BY m.id",
             [at],
         )
-        return [merchant_id for (merchant_id,) in cursor.fetchall()]
+        found = {merchant_id for (merchant_id,) in cursor.fetchall()}
+    return sorted(found.union(merchants_with_inactive_members(at=at)))
 
 
 def count_due_lots(*, merchant_id: uuid.UUID, at: datetime) -> Expired:
@@ -118,8 +120,11 @@ def count_due_lots(*, merchant_id: uuid.UUID, at: datetime) -> Expired:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(sum(remaining), 0), count(*), count(DISTINCT enrollment_id)"  # noqa: S608
-            f" FROM loyalty_lots WHERE {_DUE}",
-            [merchant_id, at],
+            f" FROM (SELECT remaining, enrollment_id FROM loyalty_lots WHERE {_DUE} UNION ALL"
+            " SELECT l.remaining, l.enrollment_id FROM loyalty_enrollments e JOIN loyalty_lots l"
+            " ON l.merchant_id = e.merchant_id AND l.enrollment_id = e.id AND l.remaining > 0 AND l.while_active"
+            " WHERE e.merchant_id = %s AND e.inactive_at <= %s) due",
+            [merchant_id, at, merchant_id, at],
         )
         points, lots, accounts = cursor.fetchone()
     return Expired(int(points), lots, accounts)
@@ -141,7 +146,7 @@ def expire_lots(
         found += part
         if progress is not None:
             progress(part.lots)
-    return found
+    return found + Expired(*expire_inactive(merchant_id=merchant_id, at=at, progress=progress))
 
 
 def _walk(merchant_id: uuid.UUID, at: datetime) -> Iterator[list[uuid.UUID]]:
