@@ -18,13 +18,13 @@ CHECKS = (
     ),
     Check(
         1,
-        "a balance is the sum of its lots' remainders",
+        "a balance is the sum of its lots' remainders; below zero there are none",
         """
         SELECT a.merchant_id, a.id, format('balance %s, lots %s', a.balance, coalesce(l.points, 0))
         FROM loyalty_enrollments a LEFT JOIN (
             SELECT merchant_id, enrollment_id, sum(remaining) AS points FROM loyalty_lots GROUP BY 1, 2
         ) l ON l.merchant_id = a.merchant_id AND l.enrollment_id = a.id
-        WHERE a.balance <> coalesce(l.points, 0) AND {only:a}
+        WHERE greatest(a.balance, 0) <> coalesce(l.points, 0) AND {only:a}
         """,
         screens=(ACCOUNTS, MOVES, SUMS),
     ),
@@ -44,9 +44,14 @@ CHECKS = (
     ),
     Check(
         2,
-        "no balance is below zero",
-        "SELECT a.merchant_id, a.id, format('balance %s', a.balance) FROM loyalty_enrollments a"
-        " WHERE a.balance < 0 AND {only:a}",
+        "no balance is below zero, nor may be, unless the program has ever let points be owed",
+        """
+        SELECT a.merchant_id, a.id, format('balance %s', a.balance) FROM loyalty_enrollments a
+        WHERE (a.balance < 0 OR a.debt_allowed) AND {only:a} AND NOT EXISTS (
+            SELECT 1 FROM loyalty_program_versions v WHERE v.merchant_id = a.merchant_id
+                AND v.program_id = a.program_id AND v.rules->>'shortfall' = 'unlimited'
+        )
+        """,
     ),
     Check(
         11,

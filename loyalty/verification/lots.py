@@ -28,7 +28,7 @@ CHECKS = (
     ),
     Check(
         4,
-        "a debit's allocations add up to it; a credit opens lots, or refills them, for all of its points",
+        "a debit's allocations add up to it; a credit opens lots, or refills them, for all of its points; the rest is owed",
         """
         SELECT e.merchant_id, e.enrollment_id,
             format('entry %s (%s): %s points, allocations %s, lots %s', e.version, e.type, e.points,
@@ -40,7 +40,8 @@ CHECKS = (
         LEFT JOIN (
             SELECT merchant_id, entry_id, sum(points) AS points FROM loyalty_lots GROUP BY 1, 2
         ) l ON l.merchant_id = e.merchant_id AND l.entry_id = e.id
-        WHERE (abs(e.points) <> coalesce(a.points, 0) + coalesce(l.points, 0) OR (e.points < 0 AND l.points > 0))
+        WHERE (abs(e.points) - abs(greatest(-e.balance_after, 0) - greatest(-e.balance_before, 0))
+                <> coalesce(a.points, 0) + coalesce(l.points, 0) OR (e.points < 0 AND l.points > 0))
             AND {only:e}
         """,
         screens=(ACCOUNTS, MOVES, SUMS),
@@ -79,6 +80,7 @@ CHECKS = (
             AND (coalesce(earlier.expires_at, 'infinity'), earlier.earned_at, earlier.id)
                 < (coalesce(used.expires_at, 'infinity'), used.earned_at, used.id)
             AND (earlier.expires_at IS NULL OR earlier.expires_at > e.recorded_at)
+            AND (earlier.available_at IS NULL OR earlier.available_at <= e.recorded_at)
         JOIN loyalty_transactions opened ON opened.merchant_id = earlier.merchant_id
             AND opened.id = earlier.entry_id AND opened.version < e.version
         WHERE e.type = 'redeemed' AND {only:e} AND earlier.points + coalesce((
@@ -91,13 +93,14 @@ CHECKS = (
     ),
     Check(
         6,
-        "nothing burns from a lot whose time is over, or goes back into it",
+        "nothing burns from a lot whose time is over, or goes back into it, or is redeemed before it can be spent",
         """
         SELECT e.merchant_id, e.enrollment_id, format('entry %s (%s) took from lot %s', e.version, e.type, l.id)
         FROM loyalty_allocations a
         JOIN loyalty_transactions e ON e.merchant_id = a.merchant_id AND e.id = a.entry_id
         JOIN loyalty_lots l ON l.merchant_id = a.merchant_id AND l.id = a.lot_id
-        WHERE e.type <> 'expired' AND l.expires_at <= e.recorded_at AND {only:e}
+        WHERE {only:e} AND (e.type <> 'expired' AND l.expires_at <= e.recorded_at
+            OR e.type = 'redeemed' AND l.available_at > e.recorded_at)
         """,
         screens=(ACCOUNTS, MOVES, SUMS),
     ),
@@ -110,7 +113,9 @@ CHECKS = (
         JOIN loyalty_transactions e ON e.merchant_id = a.merchant_id AND e.id = a.entry_id
         JOIN loyalty_lots l ON l.merchant_id = a.merchant_id AND l.id = a.lot_id
         WHERE (a.expired <> (e.type = 'expired') OR (a.expired
-            AND (l.remaining > 0 OR l.expires_at IS NULL OR l.expires_at > e.recorded_at OR l.expires_at <> e.occurred_at)))
+            AND (l.remaining > 0 OR CASE WHEN l.while_active
+                THEN l.expires_at IS NOT NULL OR e.occurred_at > e.recorded_at OR e.occurred_at <= l.earned_at
+                ELSE l.expires_at IS NULL OR l.expires_at > e.recorded_at OR l.expires_at <> e.occurred_at END)))
             AND {only:a}
         UNION ALL
         SELECT a.merchant_id, a.lot_id, format('lot %s expired %s times', a.lot_id, count(*))

@@ -39,7 +39,7 @@ ACCOUNTS = Screen(
         SELECT l.enrollment_id, sum(l.remaining) AS points, bool_or(l.remaining < 0 OR l.remaining > l.points) AS odd
         FROM loyalty_lots l WHERE {only:l} GROUP BY 1
     ) l ON l.enrollment_id = a.id
-    WHERE {only:a} AND (a.balance <> coalesce(e.points, 0) OR a.balance <> coalesce(l.points, 0)
+    WHERE {only:a} AND (a.balance <> coalesce(e.points, 0) OR greatest(a.balance, 0) <> coalesce(l.points, 0)
         OR a.version <> coalesce(e.entries, 0) OR e.odd OR l.odd OR e.first <> 1 OR e.last <> e.entries
         OR e.chain # hashint8extended(0, 0) # hashint8extended(a.balance, a.version) <> 0)
     """,
@@ -57,12 +57,15 @@ MOVES = Screen(
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
             ) AS open_until,
             l.remaining <> l.points + coalesce(used.moved, 0) OR used.enrollment_id <> l.enrollment_id OR used.odd
-                OR used.burnt_at >= l.expires_at OR used.expiries > 1 OR (used.expiries > 0 AND (l.remaining > 0
-                    OR l.expires_at IS NULL OR l.expires_at > used.expired_at OR l.expires_at <> used.over_at)) AS wrong
+                OR used.burnt_at >= l.expires_at OR used.redeemed_at < l.available_at
+                OR used.expiries > 1 OR (used.expiries > 0 AND (l.remaining > 0 OR CASE WHEN l.while_active
+                    THEN l.expires_at IS NOT NULL OR used.over_at > used.expired_at OR used.over_at <= l.earned_at
+                    ELSE l.expires_at IS NULL OR l.expires_at > used.expired_at OR l.expires_at <> used.over_at END)) AS wrong
         FROM loyalty_lots l LEFT JOIN (
             SELECT a.lot_id, e.enrollment_id, sum(CASE WHEN e.points > 0 THEN a.points ELSE -a.points END) AS moved,
                 max(e.version) AS touched, min(e.version) FILTER (WHERE e.type = 'redeemed') AS redeemed,
                 max(e.recorded_at) FILTER (WHERE e.type <> 'expired') AS burnt_at,
+                min(e.recorded_at) FILTER (WHERE e.type = 'redeemed') AS redeemed_at,
                 count(*) FILTER (WHERE a.expired) AS expiries, bool_or(a.expired <> (e.type = 'expired')) AS odd,
                 min(e.recorded_at) FILTER (WHERE a.expired) AS expired_at,
                 max(e.occurred_at) FILTER (WHERE a.expired) AS over_at
@@ -74,14 +77,17 @@ MOVES = Screen(
     """,
 )
 
+# By how much an entry changed what is owed: that part of it is in no lot.
+_OWED = "(greatest(-e.balance_after, 0) - greatest(-e.balance_before, 0))"
+
 # Entries against the allocations and lots that make them up, and lots against the accounts of their entries. Refills are the
 # only credits with allocations.
 SUMS = Screen(
     "the sums of entries, allocations and lots",
     f"""
     SELECT merchant_id FROM (
-        SELECT e.merchant_id, sum({mark("abs(e.points)", "e.id")}) AS parts,
-            sum({pair("e.points", "e.id", "e.enrollment_id")}) FILTER (WHERE e.points > 0) AS owners
+        SELECT e.merchant_id, sum({mark(f"abs(e.points) - abs({_OWED})", "e.id")}) AS parts,
+            sum({pair(f"e.points + {_OWED}", "e.id", "e.enrollment_id")}) FILTER (WHERE e.points > 0) AS owners
         FROM loyalty_transactions e WHERE {{only:e}} GROUP BY 1
         UNION ALL
         SELECT a.merchant_id, -sum({mark("a.points", "a.entry_id")}), 0
