@@ -9,11 +9,11 @@ from django.utils.timezone import now
 from customers.models import Customer, Purchase, PurchaseReturn
 from customers.purchases import standing_on_record
 from customers.services import lock_customers, write_standing
-from loyalty.models import LedgerEntry, Lot, Program
-from loyalty.services import settle, transfer_for_merge, undo_transfer
+from loyalty.models import Enrollment, LedgerEntry, Lot, Program
+from loyalty.services import settle, transfer_for_merge, undo_transfer, update_program
 from loyalty.services.transfers import Transfer
 from tests.fixtures import Shop
-from tests.tills import books, findings, minutes, move, sell
+from tests.tills import books, bring_back, findings, minutes, move, sell
 
 pytestmark = pytest.mark.django_db
 
@@ -144,3 +144,68 @@ def test_a_redemption_of_before_the_merge_can_be_reversed(
 
 def test_without_a_program_nothing_moves(shop: Shop, alice: Customer, bob: Customer) -> None:
     assert merge(alice, bob) is None
+
+
+class TestDebtAndPolicies:
+    """What is owed comes along, and goes back; lots keep from when on they can be spent and how they end."""
+
+    @pytest.fixture
+    def owing(self, shop: Shop, program: Program, alice: Customer, bob: Customer) -> None:
+        """Alice owes 70, by a policy of before."""
+        update_program(merchant_id=shop.merchant.pk, shortfall="unlimited")
+        sell(shop.access, alice, "A-1", "100")
+        move(shop.access, alice, "redeemed", 70)
+        bring_back(shop.access, "A-1", "R-1")
+        update_program(merchant_id=shop.merchant.pk, shortfall="within_balance")
+        assert books(alice)["balance"] == -70
+
+    def test_a_debt_is_paid_by_the_other_account(
+        self, shop: Shop, owing: None, alice: Customer, bob: Customer
+    ) -> None:
+        sell(shop.access, bob, "B-1", "100")
+        transfer = merge(alice, bob)
+        assert transfer is not None and transfer.points == -70
+        assert (books(alice)["balance"], books(bob)["balance"]) == (0, 30)
+        assert findings(shop) == []
+        # Paid is paid.
+        assert unmerge(alice, bob, transfer, ["A-1"]) is None
+        assert (books(alice)["balance"], books(bob)["balance"]) == (0, 30)
+        assert findings(shop) == []
+
+    def test_what_the_other_cannot_pay_is_owed_by_them_and_goes_back(
+        self, shop: Shop, owing: None, alice: Customer, bob: Customer
+    ) -> None:
+        sell(shop.access, bob, "B-1", "30")
+        transfer = merge(alice, bob)
+        assert transfer is not None
+        assert (books(alice)["balance"], books(bob)["balance"]) == (0, -40)
+        assert findings(shop) == []
+        undone = unmerge(alice, bob, transfer, ["A-1"])
+        assert undone is not None and undone.points == -40
+        assert (books(alice)["balance"], books(bob)["balance"]) == (-40, 0)
+        assert findings(shop) == []
+
+    def test_points_that_come_along_fill_a_debt_first(
+        self, shop: Shop, owing: None, alice: Customer, bob: Customer
+    ) -> None:
+        sell(shop.access, bob, "B-1", "100")
+        merge(bob, alice)
+        assert (books(alice)["balance"], books(bob)["balance"]) == (30, 0)
+        assert sum(Lot.objects.values_list("remaining", flat=True)) == 30
+        assert findings(shop) == []
+
+    def test_lots_keep_when_they_can_be_spent_and_how_they_end(
+        self, shop: Shop, program: Program, alice: Customer, bob: Customer
+    ) -> None:
+        update_program(
+            merchant_id=shop.merchant.pk, pending_days=14, expiry="after_inactivity", expiry_months=6
+        )
+        sell(shop.access, alice, "A-1", "100")
+        ends = Enrollment.objects.get(customer_id=alice.pk).inactive_at
+        before = Lot.objects.values_list("available_at", "while_active", "earned_at").get()
+        merge(alice, bob)
+        lots = Lot.objects.filter(enrollment__customer_id=bob.pk)
+        assert lots.values_list("available_at", "while_active", "earned_at").get() == before
+        assert before[0] is not None and before[1] is True
+        assert Enrollment.objects.get(customer_id=bob.pk).inactive_at == ends
+        assert findings(shop) == []
