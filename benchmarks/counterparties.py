@@ -35,15 +35,12 @@ def sample(at: Counterparty) -> None:
 
     own = Customer.objects.for_merchant(at.merchant_id).visible()
     at.customers = own.count()
-    rows = list(
-        own.values_list("id", "first_name", "last_name", "phone", "points", "tier")[: 20 * SAMPLE_ROWS]
-    )
+    rows = list(own.values_list("id", "first_name", "last_name", "phone", "tier")[: 20 * SAMPLE_ROWS])
     rows = at.chance.sample(rows, min(SAMPLE_ROWS, len(rows)))
     at.customer_ids = [str(row[0]) for row in rows]
     at.names = [word for row in rows for word in row[1:3] if len(word) >= 3]
     at.phones = [row[3] for row in rows if row[3]]
-    at.with_points = [str(row[0]) for row in rows if row[4] >= 100]
-    at.tiers = sorted({row[5] for row in rows if row[5]})
+    at.tiers = sorted({row[4] for row in rows if row[4]})
 
 
 def headers(at: Counterparty) -> bytes:

@@ -26,6 +26,8 @@ class Measured:
     web_cpu_seconds: float = 0.0
     database_cpu_seconds: float | None = None
     queries: int | None = None
+    # What the scenario's check found missing in the books.
+    wrong: str = ""
 
     @property
     def share(self) -> float:
@@ -38,7 +40,7 @@ class Measured:
     @property
     def misses(self) -> list[str]:
         """What was promised and is not so."""
-        found = []
+        found = [self.wrong] if self.wrong else []
         if self.errors:
             found.append(f"{self.errors} errors {dict(self.total.statuses)}")
         if self.scenario.goal is not None:

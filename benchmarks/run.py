@@ -27,8 +27,10 @@ from benchmarks.counterparties import collect_cursors, counterparties, headers, 
 from benchmarks.population import tidy
 from benchmarks.report import Measured
 from benchmarks.scenarios import SCENARIOS, Counterparty, Scenario
+from benchmarks.scenarios_points import POINTS_SCENARIOS
 from benchmarks.server import BASE_DIR, Server, database_cpu_seconds
 
+ALL_SCENARIOS = [*SCENARIOS, *POINTS_SCENARIOS]
 ROUNDS = 3
 # The yardstick is measured again after this many scenarios: on a shared machine its speed changes by the minute.
 SCENARIOS_PER_YARDSTICK = 3
@@ -47,7 +49,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--connections", type=int, default=8)
-    parser.add_argument("--scenarios", help=f"of {', '.join(s.name for s in SCENARIOS)}; default: all")
+    parser.add_argument("--scenarios", help=f"of {', '.join(s.name for s in ALL_SCENARIOS)}; default: all")
     parser.add_argument(
         "--keep",
         action="store_true",
@@ -59,7 +61,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     parser.add_argument("--quiet-exit", action="store_true", help="exit 0 even if a goal is missed")
     chosen = parser.parse_args(arguments)
-    known = {scenario.name for scenario in SCENARIOS}
+    known = {scenario.name for scenario in ALL_SCENARIOS}
     chosen.scenarios = chosen.scenarios.split(",") if chosen.scenarios else sorted(known)
     unknown = set(chosen.scenarios) - known
     if unknown:
@@ -241,7 +243,7 @@ def measure_all(
         if chosen.worker:
             running.enter_context(celery_worker(folder / "worker.log"))
         plan: list[tuple[Measured, Counterparty]] = []
-        for scenario in SCENARIOS:
+        for scenario in ALL_SCENARIOS:
             if scenario.name not in chosen.scenarios:
                 continue
             for at in (largest, smallest) if scenario.both else (largest,):
@@ -257,6 +259,9 @@ def measure_all(
     rows = [measured for measured, _ in plan]
     logging.disable()
     for measured, at in plan:
+        if measured.scenario.check is not None:
+            answered = measured.total.statuses[measured.scenario.expected]
+            measured.wrong = measured.scenario.check(at, answered)
         measured.queries = count_queries(at, measured.scenario)
     return compose(chosen, yardstick, rows, loaded), [
         f"{row.scenario.title}, {row.label}: {miss}" for row in rows for miss in row.misses

@@ -33,7 +33,6 @@ class Counterparty:
     names: Sequence[str] = ()
     phones: Sequence[str] = ()
     tiers: Sequence[str] = ()
-    with_points: Sequence[str] = ()
     cursors: Sequence[str] = ()
     chance: random.Random = field(default_factory=lambda: random.Random(3002))
     serial: Iterator[int] = field(default_factory=itertools.count)
@@ -56,6 +55,8 @@ class Scenario:
     rows: str = ""
     # Also asked of the small merchant, to compare.
     both: bool = True
+    # Asked at the end with how many requests were answered as expected: what of it is not in the books, "" when all is.
+    check: Callable[[Counterparty, int], str] | None = None
 
     @property
     def writes(self) -> bool:
@@ -180,22 +181,6 @@ def _quote(at: Counterparty) -> Callable[[], Call]:
     return call
 
 
-def _redeem(at: Counterparty) -> Callable[[], Call]:
-    run = datetime.now(UTC).strftime("%H%M%S%f")
-
-    def call() -> Call:
-        body = {
-            "customerId": at.chance.choice(at.with_points),
-            "type": "redeemed",
-            "points": 1,
-            "description": "Coffee",
-            "transactionId": f"R{run}-{next(at.serial)}",
-        }
-        return Call("POST", "/api/v1/customers/loyalty/points", orjson.dumps(body))
-
-    return call
-
-
 SCENARIOS = [
     Scenario("stack", "Empty view behind the whole stack", _stack, both=False),
     Scenario("list", "List 20", _list, goal=0.30, rows="customers"),
@@ -209,6 +194,5 @@ SCENARIOS = [
     Scenario("create", "Create with an address", _create, expected=CREATED, goal=0.20),
     Scenario("purchase", "Purchase with points", _purchase, expected=CREATED, goal=0.12),
     Scenario("hot", "Purchases of one customer", _purchase_hot, expected=CREATED, both=False),
-    Scenario("quote", "Quote", _quote),
-    Scenario("redeem", "Redeem points", _redeem, expected=CREATED),
+    Scenario("quote", "Quote", _quote, goal=0.30),
 ]

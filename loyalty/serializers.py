@@ -31,8 +31,8 @@ from loyalty.models import (
     Program,
 )
 from loyalty.rules import POINTS_PER_ENTRY_MAX, TierRule, to_cents
-from loyalty.services.points import REVERSIBLE
 from loyalty.services.programs import TIERS_MAX
+from loyalty.services.reversals import REVERSIBLE
 
 POSTABLE = ("earned", "redeemed", "adjusted", "reversed")
 TRANSACTION_ID_CHARS_MAX = 100

@@ -39,10 +39,12 @@ class PointsView(ApiView):
 
     def post(self, request: Request) -> HttpResponse:
         answer = post_points(access=self.request.access, **self.input(PointsInput))
-        if not answer.is_new:
-            return envelope.success(answer.transaction, "This was recorded before")
         customer_id = answer.transaction["customerId"]
-        return envelope.created(answer.transaction, f"/api/v1/customers/{customer_id}/loyalty/transactions")
+        return envelope.once(
+            answer.transaction,
+            f"/api/v1/customers/{customer_id}/loyalty/transactions",
+            is_new=answer.is_new,
+        )
 
 
 class StandingView(ApiView):

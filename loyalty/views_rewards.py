@@ -31,8 +31,6 @@ from loyalty.services.redemptions import cancel_redemption, redeem_reward
 from loyalty.services.rewards import archive_reward, create_reward, update_reward
 from loyalty.services.stock import find_reward
 
-REPEATED = "This was recorded before"
-
 
 class HoldsView(ApiView):
     """Points reserved while a sale is closed: for redemptions, other holds and offers they are spent already."""
@@ -60,9 +58,8 @@ class HoldsView(ApiView):
     def post(self, request: Request, customer_id: uuid.UUID) -> HttpResponse:
         answer = hold_points(access=self.request.access, customer_id=customer_id, **self.input(HoldInput))
         described = reading.describe_hold(answer.hold)
-        if not answer.is_new:
-            return envelope.success(described, REPEATED)
-        return envelope.created(described, f"/api/v1/loyalty/holds/{answer.hold.pk}")
+        location = f"/api/v1/loyalty/holds/{answer.hold.pk}"
+        return envelope.once(described, location, is_new=answer.is_new)
 
 
 class HoldView(ApiView):
@@ -184,9 +181,8 @@ class RewardRedeemView(ApiView):
             **self.input(RewardRedeemInput),
         )
         described = reading.describe_redemption(answer)
-        if not answer.is_new:
-            return envelope.success(described, REPEATED)
-        return envelope.created(described, f"/api/v1/customers/{customer_id}/loyalty/transactions")
+        location = f"/api/v1/customers/{customer_id}/loyalty/transactions"
+        return envelope.once(described, location, is_new=answer.is_new)
 
 
 class RedemptionCancelView(ApiView):

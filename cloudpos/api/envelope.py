@@ -40,6 +40,11 @@ def created(
     return response
 
 
+def once(data: Any, location: str, *, is_new: bool) -> EnvelopeResponse:
+    """201 with the path of what was made; 200 when the same request made it before."""
+    return created(data, location) if is_new else success(data, "This was recorded before")
+
+
 def accepted(data: Any, location: str, message: str = "") -> EnvelopeResponse:
     """202: a job has begun; `location` is where its progress is read."""
     response = success(data, message, 202)

@@ -28,12 +28,6 @@ from cloudpos.checkout.serializers import (
 from cloudpos.tenancy.roles import Role
 
 
-def _answer(taken: Taken, location: str) -> HttpResponse:
-    if taken.is_new:
-        return envelope.created(taken.receipt, location)
-    return envelope.success(taken.receipt, "This was recorded before")
-
-
 class PurchasesView(ApiView):
     roles = {"post": Role.CASHIER}
     inputs = {"post": PurchaseInput}
@@ -48,7 +42,7 @@ class PurchasesView(ApiView):
     def post(self, request: Request) -> HttpResponse:
         taken = take_purchase(access=self.request.access, sale=self.input(PurchaseInput))
         customer_id = taken.receipt["purchase"]["customerId"]
-        return _answer(taken, f"/api/v1/customers/{customer_id}/purchases")
+        return envelope.once(taken.receipt, f"/api/v1/customers/{customer_id}/purchases", is_new=taken.is_new)
 
 
 class QuoteView(ApiView):
@@ -118,7 +112,8 @@ class ReturnsView(ApiView):
             purchase_transaction_id=transaction_id,
             back=self.input(ReturnInput),
         )
-        return _answer(taken, f"/api/v1/customers/{taken.receipt['return']['customerId']}/purchases")
+        customer_id = taken.receipt["return"]["customerId"]
+        return envelope.once(taken.receipt, f"/api/v1/customers/{customer_id}/purchases", is_new=taken.is_new)
 
 
 class CustomerPurchasesView(ApiView):

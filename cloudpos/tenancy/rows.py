@@ -30,18 +30,29 @@ class Rows(Generic[M]):
         ]
 
     @cached_property
+    def columns(self) -> str:
+        """The columns that are read, named with their table."""
+        return ", ".join(f'"{self.table}"."{field.column}"' for field in self._read)
+
+    @property
+    def width(self) -> int:
+        """How many they are."""
+        return len(self._read)
+
+    @cached_property
     def select(self) -> str:
         """SELECT ... FROM the table, to be followed by WHERE."""
-        columns = ", ".join(f'"{self.table}"."{field.column}"' for field in self._read)
-        return f'SELECT {columns} FROM "{self.table}"'  # noqa: S608
+        return f'SELECT {self.columns} FROM "{self.table}"'  # noqa: S608
 
     def fetch(self, condition: str, parameters: Sequence[Any]) -> M | None:
         """The first row under `condition` (all that follows WHERE), None when there is none. One query."""
         with connection.cursor() as cursor:
             cursor.execute(f"{self.select} WHERE {condition}", parameters)
             row = cursor.fetchone()
-        if row is None:
-            return None
+        return None if row is None else self.instance(row)
+
+    def instance(self, row: Sequence[Any]) -> M:
+        """An instance of a row of the columns that are read, in their order."""
         values = list(row)
         for place, convert in self._converted:
             values[place] = convert(values[place], None, connection)

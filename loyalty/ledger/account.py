@@ -20,7 +20,7 @@ from customers.events import event
 from customers.models import Event
 from loyalty.ledger.lots import Lots
 from loyalty.ledger.records import Cause, Entry, LotState, ShortfallRow
-from loyalty.ledger.tables import COLUMNS, TABLES, UPDATE_ENROLLMENT, USE_LOTS
+from loyalty.ledger.tables import COLUMNS, NEW_EFFECT, TABLES, UPDATE_ENROLLMENT, UPDATE_POINTS, USE_LOTS
 from loyalty.models import LedgerEntry
 from loyalty.rules import POINTS_PER_ENTRY_MAX, RuleBook, Rules, TierRule, from_cents
 
@@ -39,9 +39,9 @@ class Account:
     """A customer's enrollment in the merchant's active program, with what this posting adds to it."""
 
     __slots__ = (
-        "_first_version", "_told", "_told_tier", "allocations", "at", "balance", "book", "customer_id", "entries", "held",
-        "id", "inactive_at", "is_new", "last_activity_at", "lots", "merchant_id", "new_lots", "program_id", "redeem_points_min",
-        "redeem_value", "shortfalls", "spend_cents", "tier", "version",
+        "_first", "_first_version", "_told", "_told_tier", "allocations", "at", "balance", "book", "customer_id",
+        "entries", "held", "id", "inactive_at", "is_new", "last_activity_at", "lots", "merchant_id", "new_lots",
+        "program_id", "redeem_points_min", "redeem_value", "shortfalls", "spend_cents", "tier", "version",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +75,7 @@ class Account:
         self._told = 0
         self.spend_cents = spend_cents
         self.last_activity_at = last_activity_at
+        self._first = self._of_sales()
         # When the points that last while their owner is active are over, unless there is activity before.
         self.inactive_at = inactive_at
         # Reserved by tills at this moment: part of the balance that only their captures may spend.
@@ -361,10 +362,21 @@ class Account:
         self.check(written)
 
     def add_to(self, statement: Statement) -> None:
-        """Add everything to a statement that the caller sends, asking for WRITTEN, and then calls `check` with the answer."""
-        for table, rows in self.new_rows().items():
+        """Add everything to a statement that the caller sends, asking for WRITTEN.
+
+        What a client moved under its own transaction id goes first: where that is on record, nothing is written.
+        """
+        for table, values in self.new_rows().items():
             columns = COLUMNS[table]
-            statement.insert(TABLES[table], [dict(zip(columns, row, strict=True)) for row in rows])
+            rows = [dict(zip(columns, row, strict=True)) for row in values]
+            if table == "loyalty_transactions":
+                effects = [row for row in rows if row["transaction_id"]]
+                assert len(effects) <= 1, "a posting is what one request did"
+                statement.insert(TABLES[table], effects, name="effect", ending=NEW_EFFECT)
+                if effects:
+                    statement.only_if = "effect"
+                    rows.remove(effects[0])
+            statement.insert(TABLES[table], rows)
         changed = self.lots.changed()
         if changed:
             statement.add(
@@ -376,6 +388,17 @@ class Account:
             row = dict(zip(COLUMNS["loyalty_enrollments"], self.enrollment_values(), strict=True))
             statement.insert(TABLES["loyalty_enrollments"], [row], name="account", ending="RETURNING id")
             return
+        if self._first == self._of_sales():
+            # Only what changed: whoever writes without the customer's lock must not set the rest back.
+            statement.add(
+                "account",
+                UPDATE_POINTS.format(condition=statement.condition),
+                [
+                    self.balance, self.version, self._debt_allowed(), self.inactive_at, self.merchant_id, self.id,
+                    self._first_version,
+                ],
+            )  # fmt: skip
+            return
         statement.add(
             "account",
             UPDATE_ENROLLMENT.format(condition=statement.condition),
@@ -384,6 +407,10 @@ class Account:
                 self._debt_allowed(), self.inactive_at, self.merchant_id, self.id, self._first_version,
             ],
         )  # fmt: skip
+
+    def _of_sales(self) -> tuple[Any, ...]:
+        """What sales and returns change of the row, and points moved by hand do not."""
+        return (self.tier, self.spend_cents, self.last_activity_at)
 
     def check(self, written: int) -> None:
         """Raises StaleAccount unless the row was written."""

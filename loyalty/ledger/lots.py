@@ -13,6 +13,9 @@ from loyalty.ledger.records import LotState
 
 LOTS_FIRST_PAGE = 32
 LOTS_NEXT_PAGE = 1_000
+# What LotState is made of, and which lots a debit takes, in order.
+LOT_COLUMNS = "id, points, remaining, earned_at, expires_at, purchase_id, available_at, while_active"
+FIFO = "remaining > 0 ORDER BY expires_at, earned_at, id"
 
 
 class Lots:
@@ -66,6 +69,10 @@ class Lots:
                 ready.sort(key=lambda lot: lot.order)
                 return ready
             self._read_page()
+
+    def begin_with(self, rows: Sequence[Sequence[Any]], *, limit: int) -> None:
+        """Know the first lots in FIFO order: at most `limit` rows of LOT_COLUMNS, fewer when these are all."""
+        self._turn_page(self._know_all(rows), limit)
 
     def all_open(self) -> list[LotState]:
         """Every lot with points left, in FIFO order."""
@@ -144,24 +151,25 @@ class Lots:
 
     def _read_page(self) -> None:
         limit = LOTS_NEXT_PAGE if self._loaded else LOTS_FIRST_PAGE
-        rows = self._read(
-            "AND remaining > 0 ORDER BY expires_at, earned_at, id LIMIT %s OFFSET %s", [limit, self._loaded]
-        )
-        self._loaded += len(rows)
-        if len(rows) < limit:
+        self._turn_page(self._read(f"AND {FIFO} LIMIT %s OFFSET %s", [limit, self._loaded]), limit)
+
+    def _turn_page(self, page: list[LotState], limit: int) -> None:
+        self._loaded += len(page)
+        if len(page) < limit:
             self._complete = True
         else:
-            self._horizon = rows[-1].order
+            self._horizon = page[-1].order
 
     def _read(self, condition: str, parameters: list[Any]) -> list[LotState]:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT id, points, remaining, earned_at, expires_at, purchase_id, available_at, while_active"  # noqa: S608
-                " FROM loyalty_lots"
+                f"SELECT {LOT_COLUMNS} FROM loyalty_lots"  # noqa: S608
                 f" WHERE merchant_id = %s AND enrollment_id = %s {condition}{self._lock}",
                 [self._merchant_id, self._enrollment_id, *parameters],
             )
-            rows = cursor.fetchall()
+            return self._know_all(cursor.fetchall())
+
+    def _know_all(self, rows: Sequence[Sequence[Any]]) -> list[LotState]:
         found = [
             LotState(
                 id_,

@@ -32,6 +32,10 @@ TABLES = {
     "loyalty_enrollments": Table(Enrollment),
 }
 
+# Nothing when this transaction id is on record: then nothing else of the statement is written either.
+NEW_EFFECT = """
+ON CONFLICT (merchant_id, store_id, type, transaction_id) WHERE transaction_id <> '' DO NOTHING RETURNING id
+"""
 USE_LOTS = """
 UPDATE loyalty_lots SET remaining = v.remaining FROM unnest(%s::uuid[], %s::bigint[]) v (id, remaining)
 WHERE loyalty_lots.merchant_id = %s AND loyalty_lots.id = v.id AND {condition}
@@ -39,5 +43,9 @@ WHERE loyalty_lots.merchant_id = %s AND loyalty_lots.id = v.id AND {condition}
 UPDATE_ENROLLMENT = """
 UPDATE loyalty_enrollments SET balance = %s, version = %s, tier = %s, qualifying_spend = %s, last_activity_at = %s,
     debt_allowed = %s, inactive_at = %s
+WHERE merchant_id = %s AND id = %s AND version = %s AND {condition} RETURNING id
+"""
+UPDATE_POINTS = """
+UPDATE loyalty_enrollments SET balance = %s, version = %s, debt_allowed = %s, inactive_at = %s
 WHERE merchant_id = %s AND id = %s AND version = %s AND {condition} RETURNING id
 """

@@ -4,17 +4,9 @@ Use cases own their transaction; the other functions run inside their caller's, 
 """
 
 from loyalty.services.accounts import open_account, read_account, read_accounts
+from loyalty.services.effects import NoProgram, PointsConflict
 from loyalty.services.expiry import Expired, count_due_lots, expire_lots, merchants_with_due_lots
-from loyalty.services.points import (
-    InsufficientPoints,
-    NoProgram,
-    PointsConflict,
-    adjust,
-    earn,
-    post_points,
-    redeem,
-    reverse,
-)
+from loyalty.services.points import post_points
 from loyalty.services.programs import (
     DEFAULT_TIERS,
     ProgramExists,
@@ -25,6 +17,7 @@ from loyalty.services.programs import (
     update_program,
 )
 from loyalty.services.sales import accrue, enroll, settle, take_back
+from loyalty.services.spending import InsufficientPoints
 from loyalty.services.tiers import programs_with_stale_tiers, refresh_tiers
 from loyalty.services.transfers import transfer_for_merge, undo_transfer
 
@@ -37,10 +30,8 @@ __all__ = [
     "ProgramExists",
     "accrue",
     "active_program",
-    "adjust",
     "count_due_lots",
     "create_program",
-    "earn",
     "enroll",
     "expire_lots",
     "merchants_with_due_lots",
@@ -50,9 +41,7 @@ __all__ = [
     "put_program",
     "read_account",
     "read_accounts",
-    "redeem",
     "refresh_tiers",
-    "reverse",
     "rule_book",
     "settle",
     "take_back",

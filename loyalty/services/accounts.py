@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from django.db import connection
 from django.utils.timezone import now
 
+from cloudpos.tenancy.rows import Rows
 from customers.models import Customer
 from loyalty.ledger import Account
+from loyalty.ledger.lots import FIFO, LOT_COLUMNS
 from loyalty.models import Enrollment, Program
 from loyalty.rules import to_cents
 from loyalty.services.programs import rule_book
+
+_MEMBER_FIELDS = {"id", "merchant", "version", "visit_count", "total_spent"}
 
 # The enrollment is locked after its customer; the program is only read. One statement, because a till waits for it.
 # The lots' index begins with what expires first.
@@ -27,12 +32,26 @@ SELECT p.id, p.revision, p.redeem_points_min, p.redeem_value,
     (SELECT coalesce(sum(h.points), 0)::bigint FROM loyalty_holds h
      WHERE h.merchant_id = %s AND h.customer_id = %s AND h.state = 'held' AND h.expires_at > %s),
     (SELECT l.expires_at FROM loyalty_lots l
-     WHERE l.merchant_id = %s AND l.enrollment_id = e.id AND l.remaining > 0 ORDER BY l.expires_at LIMIT 1)
-FROM loyalty_programs p LEFT JOIN e ON e.program_id = p.id
+     WHERE l.merchant_id = %s AND l.enrollment_id = e.id AND l.remaining > 0 ORDER BY l.expires_at LIMIT 1){more}
+FROM loyalty_programs p {customer} LEFT JOIN e ON e.program_id = p.id {lots}
 WHERE p.merchant_id = %s AND p.is_active
 """
-_OPEN_LOCKED = _OPEN.format(lock="FOR NO KEY UPDATE")
-_OPEN_UNLOCKED = _OPEN.format(lock="")
+_OPEN_LOCKED = _OPEN.format(lock="FOR NO KEY UPDATE", more="", customer="", lots="")
+_OPEN_UNLOCKED = _OPEN.format(lock="", more="", customer="", lots="")
+
+# The customer with what decides whether the account has seen all of their purchases, and the version it is all of.
+_MEMBERS = Rows(Customer, but={field.name for field in Customer._meta.concrete_fields} - _MEMBER_FIELDS)
+_CUSTOMER = "JOIN customers ON customers.merchant_id = p.merchant_id AND customers.id = %s AND customers.deleted_at IS NULL"
+# As many as a redemption rarely needs more of.
+_FIRST_LOTS = 4
+_LOTS = (
+    f"LEFT JOIN LATERAL (SELECT {LOT_COLUMNS} FROM loyalty_lots"  # noqa: S608
+    f" WHERE merchant_id = %s AND enrollment_id = e.id AND {FIFO} LIMIT {_FIRST_LOTS}) lot ON true"
+)
+_OPEN_MEMBER = _OPEN.format(lock="", more=f", {_MEMBERS.columns}", customer=_CUSTOMER, lots="")
+_OPEN_MEMBER_WITH_LOTS = _OPEN.format(
+    lock="", more=f", {_MEMBERS.columns}, lot.*", customer=_CUSTOMER, lots=_LOTS
+)
 
 
 def open_account(*, customer: Customer, lock: bool = True) -> Account | None:
@@ -52,8 +71,44 @@ def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool =
             [merchant_id, customer_id, merchant_id, customer_id, now(), merchant_id, merchant_id],
         )
         row = cursor.fetchone()
-    if row is None:
+    return None if row is None else _account(merchant_id, customer_id, row, lock=lock)
+
+
+def read_member(
+    *, merchant_id: uuid.UUID, customer_id: uuid.UUID, with_lots: bool
+) -> tuple[Customer, Account] | None:
+    """A visible customer with their account as they are now, in one query; None without a customer or a program.
+
+    Nothing is locked. All but the customer's `version` and what is counted of their purchases is deferred. With
+    `with_lots` the first lots that a debit takes come along.
+    """
+    parameters: list[Any] = [
+        merchant_id, customer_id, merchant_id, customer_id, now(), merchant_id, customer_id,
+    ]  # fmt: skip
+    with connection.cursor() as cursor:
+        if with_lots:
+            cursor.execute(_OPEN_MEMBER_WITH_LOTS, [*parameters, merchant_id, merchant_id])
+        else:
+            cursor.execute(_OPEN_MEMBER, [*parameters, merchant_id])
+        rows = cursor.fetchall()
+    if not rows:
         return None
+    columns = len(rows[0])
+    end = columns - LOT_COLUMNS.count(",") - 1 if with_lots else columns
+    begin = end - _MEMBERS.width
+    first_lots = [row[end:] for row in rows if row[end] is not None] if with_lots else None
+    account = _account(merchant_id, customer_id, rows[0][:begin], lock=False, first_lots=first_lots)
+    return _MEMBERS.instance(rows[0][begin:end]), account
+
+
+def _account(
+    merchant_id: uuid.UUID,
+    customer_id: uuid.UUID,
+    row: Sequence[Any],
+    *,
+    lock: bool,
+    first_lots: Sequence[Sequence[Any]] | None = None,
+) -> Account:
     program_id, revision, redeem_points_min, redeem_value, enrollment_id, *rest = row
     balance, version, tier, spend, last_activity_at, inactive_at, held, expires_at = rest
     book = rule_book(merchant_id=merchant_id, program_id=program_id, revision=revision)
@@ -84,6 +139,8 @@ def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool =
         redeem_value=redeem_value,
         lock=lock,
     )
+    if first_lots is not None:
+        account.lots.begin_with(first_lots, limit=_FIRST_LOTS)
     if account.has_due(expires_at):
         account.expire_due()
     return account

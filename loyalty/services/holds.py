@@ -21,21 +21,13 @@ from cloudpos.tenancy.drafting import draft
 from cloudpos.tenancy.statements import Statement, Table
 from customers.events import add_events, emit, event
 from customers.models import Customer
-from customers.services import CustomerNotFound, add_standing, lock_customer
-from loyalty.ledger import WRITTEN, Account, Cause
+from customers.services import add_standing, lock_customer
+from loyalty.ledger import Account, Cause
 from loyalty.models import Hold, LedgerEntry, Redemption
+from loyalty.services.effects import PointsConflict, hash_content, once, open_for
 from loyalty.services.lapsing import put_back
-from loyalty.services.points import (
-    NoProgram,
-    PointsConflict,
-    check_minimum,
-    check_spendable,
-    check_store,
-    hash_content,
-    spend,
-)
-from loyalty.services.redemptions import draft_redemption, redemption_event
-from loyalty.services.sales import open_settled_account
+from loyalty.services.redemptions import draft_redemption, redeem
+from loyalty.services.spending import check_minimum, check_spendable, check_store, spend
 from loyalty.services.stock import take_for
 
 HOLD_SECONDS_DEFAULT = 900
@@ -43,7 +35,6 @@ HOLD_SECONDS_MAX = 86_400
 
 State = Hold.State
 _HOLDS = Table(Hold)
-_REDEMPTIONS = Table(Redemption)
 
 
 class HoldNotFound(NotFound):
@@ -104,47 +95,46 @@ def hold_points(
             "ttlSeconds": ttl_seconds,
         }
     )
-    try:
-        customer = lock_customer(merchant_id=access.merchant_id, customer_id=customer_id)
-    except CustomerNotFound:
-        if (repeated := _repeated(access, transaction_id, content_hash)) is not None:
-            return repeated
-        raise
-    # Under the lock: a till that sends twice at once waited for its first request.
-    if (repeated := _repeated(access, transaction_id, content_hash)) is not None:
-        return repeated
-    if is_redeemed(merchant_id=access.merchant_id, store_id=access.store_id, transaction_id=transaction_id):
-        raise PointsConflict(field="transactionId")
-    account = open_settled_account(customer=customer, actor_id=access.user_id)
-    if account is None:
-        raise NoProgram()
-    check_store(account, access.store_id)
-    if reward_id is not None:
-        points = take_for(account=account, reward_id=reward_id).points
-    assert points is not None
-    if reward_id is None:
-        check_minimum(account, points)
-    check_spendable(account=account, points=points, reserved=account.held)
-    hold = draft(
-        Hold,
-        merchant_id=access.merchant_id,
-        customer_id=customer.pk,
-        reward_id=reward_id,
-        points=points,
-        store_id=access.store_id,
-        actor_id=access.user_id,
-        transaction_id=transaction_id,
-        content_hash=content_hash,
-        created_at=account.at,
-        expires_at=account.at + timedelta(seconds=ttl_seconds),
-    )
-    statement = Statement()
-    statement.insert(_HOLDS, [_HOLDS.row(hold)])
-    add_events(
-        statement, [_event("points.held", hold, access, account.at, expiresAt=hold.expires_at.isoformat())]
-    )
-    statement.execute("SELECT 1")
-    return HoldAnswer(hold, is_new=True)
+
+    def repeated() -> HoldAnswer | None:
+        return _repeated(access, transaction_id, content_hash)
+
+    def work(customer: Customer, account: Account) -> HoldAnswer:
+        check_store(account, access.store_id)
+        if is_redeemed(
+            merchant_id=access.merchant_id, store_id=access.store_id, transaction_id=transaction_id
+        ):
+            raise PointsConflict(field="transactionId")
+        wanted = points
+        if reward_id is not None:
+            wanted = take_for(account=account, reward_id=reward_id).points
+        assert wanted is not None
+        if reward_id is None:
+            check_minimum(account, wanted)
+        check_spendable(account=account, points=wanted, reserved=account.held)
+        hold = draft(
+            Hold,
+            merchant_id=access.merchant_id,
+            customer_id=customer.pk,
+            reward_id=reward_id,
+            points=wanted,
+            store_id=access.store_id,
+            actor_id=access.user_id,
+            transaction_id=transaction_id,
+            content_hash=content_hash,
+            created_at=account.at,
+            expires_at=account.at + timedelta(seconds=ttl_seconds),
+        )
+        statement = Statement()
+        statement.insert(_HOLDS, [_HOLDS.row(hold)])
+        # A new version of the customer: whoever read without the lock what there is to spend must look again.
+        add_standing(statement, customer)
+        held = _event("points.held", hold, access, account.at, expiresAt=hold.expires_at.isoformat())
+        add_events(statement, [held])
+        statement.execute("SELECT 1")
+        return HoldAnswer(hold, is_new=True)
+
+    return once(access=access, customer_id=customer_id, repeated=repeated, work=work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +155,7 @@ def capture_hold(*, access: Access, hold_id: uuid.UUID, points: int | None = Non
     """
     customer, hold = _lock_hold(access, hold_id)
     _check_open(hold)
-    account = open_settled_account(customer=customer, actor_id=access.user_id)
-    if account is None:
-        raise NoProgram()
+    account = open_for(customer, access)
     # What the account has held was summed a moment before `account.at`: a hold that is open then is in the sum.
     if hold.expires_at <= account.at:
         raise HoldLapsed()
@@ -191,22 +179,19 @@ def capture_hold(*, access: Access, hold_id: uuid.UUID, points: int | None = Non
     account.add_to(statement)
     statement.add(
         "hold",
-        "UPDATE loyalty_holds SET state = %s, captured_points = %s, closed_at = %s, entry_id = %s"
-        " WHERE merchant_id = %s AND id = %s",
+        "UPDATE loyalty_holds SET state = %s, captured_points = %s, closed_at = %s, entry_id = %s"  # noqa: S608
+        f" WHERE merchant_id = %s AND id = %s AND {statement.condition}",
         [str(State.CAPTURED), taken, account.at, entry.id, hold.merchant_id, hold.pk],
     )
-    statement.insert(_REDEMPTIONS, [_REDEMPTIONS.row(redemption)])
-    add_standing(statement, customer, points=account.balance, tier=account.tier)
-    add_events(
+    captured = _event("hold.captured", hold, access, account.at, captured=taken, entryId=str(entry.id))
+    redeem(
         statement,
-        [
-            *account.events(store_id=hold.store_id, actor_id=access.user_id, request_id=current_request_id()),
-            _event("hold.captured", hold, access, account.at, captured=taken, entryId=str(entry.id)),
-            redemption_event("redemption.made", redemption, actor_id=access.user_id, at=account.at),
-        ],
+        access=access,
+        customer=customer,
+        account=account,
+        redemption=redemption,
+        events=[captured],
     )
-    (written,) = statement.execute(f"SELECT {WRITTEN}")
-    account.check(written)
     return Capture(hold, redemption, entry.balance_after)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
@@ -13,22 +14,15 @@ from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.drafting import draft
 from cloudpos.tenancy.statements import Statement, Table
-from customers.events import add_events, event
-from customers.models import Event
-from customers.services import CustomerNotFound, add_standing, lock_customer
-from loyalty.ledger import WRITTEN, Account, Cause, Entry
+from customers.events import event
+from customers.models import Customer, Event
+from customers.services import lock_customer
+from loyalty.ledger import Account, Cause, Entry, StaleAccount
 from loyalty.models import Hold, LedgerEntry, Redemption, Reward
+from loyalty.services.effects import PointsConflict, hash_content, once, open_for, write
 from loyalty.services.lapsing import put_back
-from loyalty.services.points import (
-    NoProgram,
-    PointsConflict,
-    check_store,
-    give_back,
-    hash_content,
-    reversed_points,
-    spend,
-)
-from loyalty.services.sales import open_settled_account
+from loyalty.services.reversals import Reversal, give_back, reversed_points
+from loyalty.services.spending import check_store, spend
 from loyalty.services.stock import take_for
 
 CENT = Decimal("0.01")
@@ -43,6 +37,11 @@ class RedemptionNotFound(NotFound):
 class RedemptionCancelled(Conflict):
     code = "redemption_cancelled"
     message = "This redemption was cancelled before"
+
+
+class RewardIsWhole(Conflict):
+    code = "reward_is_whole"
+    message = "A reward is given back as a whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,46 +111,56 @@ def redeem_reward(
     another request under this transaction id.
     """
     content_hash = hash_content({"customerId": str(customer_id), "rewardId": str(reward_id)})
-    try:
-        customer = lock_customer(merchant_id=access.merchant_id, customer_id=customer_id)
-    except CustomerNotFound:
-        if (repeated := _repeated(access, transaction_id, content_hash)) is not None:
-            return repeated
-        raise
-    # Under the lock: a till that sends twice at once waited for its first request.
-    if (repeated := _repeated(access, transaction_id, content_hash)) is not None:
-        return repeated
-    account = open_settled_account(customer=customer, actor_id=access.user_id)
-    if account is None:
-        raise NoProgram()
-    check_store(account, access.store_id)
-    reward = take_for(account=account, reward_id=reward_id)
-    cause = Cause(
-        at=account.at,
-        description=f"Reward: {reward.name}",
-        transaction_id=transaction_id,
-        content_hash=content_hash,
-        actor_id=access.user_id,
-        store_id=access.store_id,
-    )
-    entry = spend(account=account, points=reward.points, cause=cause, reserved=account.held)
-    redemption = draft_redemption(account=account, entry=entry, reward=reward)
-    statement = Statement()
-    account.add_to(statement)
+
+    def repeated() -> RedemptionAnswer | None:
+        return _repeated(access, transaction_id, content_hash)
+
+    def work(customer: Customer, account: Account) -> RedemptionAnswer:
+        check_store(account, access.store_id)
+        reward = take_for(account=account, reward_id=reward_id)
+        cause = Cause(
+            at=account.at,
+            description=f"Reward: {reward.name}",
+            transaction_id=transaction_id,
+            content_hash=content_hash,
+            actor_id=access.user_id,
+            store_id=access.store_id,
+        )
+        entry = spend(account=account, points=reward.points, cause=cause, reserved=account.held)
+        redemption = draft_redemption(account=account, entry=entry, reward=reward)
+        statement = Statement()
+        account.add_to(statement)
+        redeem(statement, access=access, customer=customer, account=account, redemption=redemption)
+        return RedemptionAnswer(redemption, entry.balance_after)
+
+    return once(access=access, customer_id=customer_id, repeated=repeated, work=work)
+
+
+def redeem(
+    statement: Statement,
+    *,
+    access: Access,
+    customer: Customer,
+    account: Account,
+    redemption: Redemption,
+    events: Sequence[Event] = (),
+) -> None:
+    """Add a redemption to the statement with the debit that it is, and send it. Raises PointsConflict.
+
+    Runs in the caller's transaction.
+    """
     statement.insert(_REDEMPTIONS, [_REDEMPTIONS.row(redemption)])
-    add_standing(statement, customer, points=account.balance, tier=account.tier)
-    add_events(
+    made = redemption_event("redemption.made", redemption, actor_id=access.user_id, at=account.at)
+    if not write(
         statement,
-        [
-            *account.events(
-                store_id=access.store_id, actor_id=access.user_id, request_id=current_request_id()
-            ),
-            redemption_event("redemption.made", redemption, actor_id=access.user_id, at=account.at),
-        ],
-    )
-    (written,) = statement.execute(f"SELECT {WRITTEN}")
-    account.check(written)
-    return RedemptionAnswer(redemption, entry.balance_after)
+        access=access,
+        customer=customer,
+        account=account,
+        store_id=redemption.store_id,
+        events=[*events, made],
+    ):
+        # While this one waited, another request redeemed under its transaction id.
+        raise PointsConflict(field="transactionId")
 
 
 @use_case
@@ -170,9 +179,7 @@ def cancel_redemption(*, access: Access, redemption_id: uuid.UUID) -> Redemption
     )
     if redemption.state != Redemption.State.REDEEMED:
         raise RedemptionCancelled()
-    account = open_settled_account(customer=customer, actor_id=access.user_id)
-    if account is None:
-        raise NoProgram()
+    account = open_for(customer, access)
     left = redemption.points - reversed_points(redemption.entry)
     if left:
         cause = Cause(
@@ -183,26 +190,40 @@ def cancel_redemption(*, access: Access, redemption_id: uuid.UUID) -> Redemption
             store_id=access.store_id,
         )
         give_back(account=account, original=redemption.entry, points=left, cause=cause)
-    redemption.state, redemption.cancelled_at = Redemption.State.CANCELLED, account.at
+    cancelled = _cancel(access, redemption, account.at)
+    statement = Statement()
+    account.add_to(statement)
+    if not write(statement, access=access, customer=customer, account=account, events=[cancelled]):
+        raise StaleAccount(account.id)
+    return RedemptionAnswer(redemption, account.balance)
+
+
+def take_back_redemption(*, access: Access, reversal: Reversal, at: datetime) -> list[Event]:
+    """Cancel the redemption, if it was one, whose points are about to be all given back. What there is to tell.
+
+    Runs in the caller's transaction, which holds the customer's lock. Raises RewardIsWhole for a part of a reward.
+    """
+    redemption: Redemption | None = (
+        Redemption.objects.for_merchant(reversal.original.merchant_id)
+        .filter(entry_id=reversal.original.pk)
+        .select_for_update(no_key=True)
+        .first()
+    )
+    if redemption is None or redemption.state != Redemption.State.REDEEMED:
+        return []
+    if redemption.reward_id is not None and reversal.left:
+        raise RewardIsWhole(field="points", extra={"reversible": reversal.entry.points + reversal.left})
+    return [] if reversal.left else [_cancel(access, redemption, at)]
+
+
+def _cancel(access: Access, redemption: Redemption, at: datetime) -> Event:
+    """A locked redemption's row and its reward's stock; the points are the caller's. The event to be told."""
+    redemption.state, redemption.cancelled_at = Redemption.State.CANCELLED, at
     redemption.cancelled_by = access.user_id
     redemption.save(update_fields=["state", "cancelled_at", "cancelled_by"])
     if redemption.reward_id is not None:
         put_back(merchant_id=redemption.merchant_id, reward_id=redemption.reward_id)
-    statement = Statement()
-    account.add_to(statement)
-    add_standing(statement, customer, points=account.balance, tier=account.tier)
-    add_events(
-        statement,
-        [
-            *account.events(
-                store_id=access.store_id, actor_id=access.user_id, request_id=current_request_id()
-            ),
-            redemption_event("redemption.cancelled", redemption, actor_id=access.user_id, at=account.at),
-        ],
-    )
-    (written,) = statement.execute(f"SELECT {WRITTEN}")
-    account.check(written)
-    return RedemptionAnswer(redemption, account.balance)
+    return redemption_event("redemption.cancelled", redemption, actor_id=access.user_id, at=at)
 
 
 def _repeated(access: Access, transaction_id: str, content_hash: bytes) -> RedemptionAnswer | None:

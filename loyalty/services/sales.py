@@ -47,7 +47,7 @@ def accrue(
     """
     if latest:
         return _accrue_latest(account, sale, actor_id)
-    if not _in_step(account, customer):
+    if not in_step(account, customer):
         return _settle(account, since=None, sale=sale, actor_id=actor_id, cause=_late(sale))
     if account.last_activity_at is not None and sale.at <= account.last_activity_at:
         return _settle(
@@ -77,7 +77,7 @@ def take_back(
     `customer` is as it was before the return. Runs under the customer's lock; nothing is written before
     `account.write()`.
     """
-    since = sale.at if _in_step(account, customer) else None
+    since = sale.at if in_step(account, customer) else None
     cause = f"Return {back.reference[0]} of an earlier purchase"
     return _settle(account, since=since, customer=customer, back=back, actor_id=actor_id, cause=cause)
 
@@ -132,13 +132,13 @@ def enroll(*, customer: Customer, actor_id: uuid.UUID | None = None) -> Account 
 def open_settled_account(*, customer: Customer, actor_id: uuid.UUID | None = None) -> Account | None:
     """A locked customer's account after all of their purchases on record; it may be new and not yet written."""
     account = open_account(customer=customer)
-    if account is None or _in_step(account, customer):
+    if account is None or in_step(account, customer):
         return account
     settle(customer=customer, cause="Purchases while the program did not see them", actor_id=actor_id)
     return open_account(customer=customer)
 
 
-def _in_step(account: Account, customer: Customer) -> bool:
+def in_step(account: Account, customer: Customer) -> bool:
     """Whether the account has seen all of the customer's purchases: not when the program was off, or began later."""
     if account.is_new:
         return customer.visit_count == 0

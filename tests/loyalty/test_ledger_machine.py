@@ -31,8 +31,8 @@ from loyalty.reading import standing
 from loyalty.rules import TierRule
 from loyalty.services import Expired, InsufficientPoints, create_program, expire_lots, lapsing
 from loyalty.services.holds import HoldClosed, HoldLapsed, capture_hold, release_hold
-from loyalty.services.points import ReversalExceeds
 from loyalty.services.redemptions import RedemptionCancelled, cancel_redemption, redeem_reward
+from loyalty.services.reversals import ReversalExceeds
 from loyalty.services.stock import RewardUnavailable
 from tests.fixtures import make_shop
 from tests.loyalty.ledger_model import Model, ModelHold, ModelSale, Moved, World

@@ -319,12 +319,52 @@ def test_points_come_back_into_a_lot_that_is_over_and_are_over(shop: Shop, alice
     assert findings(shop) == []
 
 
+def test_reversing_a_reward_is_cancelling_it(shop: Shop, alice: Customer) -> None:
+    coffee = offer(shop, stock=1)
+    redeem(shop, alice, coffee)
+    body = {"customerId": str(alice.pk), "type": "reversed", "points": 50, "transactionId": "G-1"}
+    answer = shop.cashier.post("/customers/loyalty/points", body)
+    assert (answer.status_code, answer.json()["data"]["balance"], taken(coffee)) == (201, 120, 0)
+    redemption = Redemption.objects.get()
+    assert (redemption.state, redemption.cancelled_by) == ("cancelled", shop.cashier.user_id)
+    assert Event.objects.filter(type="redemption.cancelled").count() == 1
+    again = shop.cashier.post("/customers/loyalty/points", body)
+    assert (again.status_code, again.json()["data"]) == (200, answer.json()["data"])
+    refused = shop.cashier.post(f"/loyalty/redemptions/{redemption.pk}/cancel")
+    assert (refused.status_code, refused.json()["code"]) == (409, "redemption_cancelled")
+    assert (taken(coffee), Customer.objects.get(pk=alice.pk).points) == (0, 120)
+    assert findings(shop) == []
+
+
+def test_a_reward_is_given_back_as_a_whole(shop: Shop, alice: Customer) -> None:
+    coffee = offer(shop, stock=1)
+    redeem(shop, alice, coffee)
+    body = {"customerId": str(alice.pk), "type": "reversed", "points": 49, "transactionId": "G-1"}
+    answer = shop.cashier.post("/customers/loyalty/points", body)
+    assert (answer.status_code, answer.json()["code"], answer.json()["reversible"]) == (
+        409,
+        "reward_is_whole",
+        50,
+    )
+    assert (taken(coffee), Redemption.objects.get().state) == (1, "redeemed")
+    assert LedgerEntry.objects.filter(type="reversed").count() == 0
+
+
 def test_what_was_reversed_at_the_till_is_not_given_back_twice(shop: Shop, alice: Customer) -> None:
-    made = redeem(shop, alice, offer(shop)).json()["data"]
-    move(shop.cashier.access, alice, "reversed", 20, reverses_transaction_id="G-1")
-    found = shop.cashier.post(f"/loyalty/redemptions/{made['id']}/cancel").json()["data"]
-    assert found["balance"] == 120
-    assert sorted(LedgerEntry.objects.filter(type="reversed").values_list("points", flat=True)) == [20, 30]
+    """Money off that a hold became may be given back in parts; the last of them cancels it."""
+    captured = [hold(shop.access, alice, f"H-{number}", 50) for number in (1, 2)]
+    first, second = (
+        shop.cashier.post(f"/loyalty/holds/{held.pk}/capture").json()["data"]["redemption"]["id"]
+        for held in captured
+    )
+    move(shop.cashier.access, alice, "reversed", 20, reverses_transaction_id="H-1")
+    assert shop.cashier.post(f"/loyalty/redemptions/{first}/cancel").json()["data"]["balance"] == 70
+    for points, state in ((20, "redeemed"), (30, "cancelled")):
+        move(shop.cashier.access, alice, "reversed", points, reverses_transaction_id="H-2")
+        assert Redemption.objects.get(pk=second).state == state
+    given = LedgerEntry.objects.filter(type="reversed").order_by("version").values_list("points", flat=True)
+    assert list(given) == [20, 30, 20, 30]
+    assert findings(shop) == []
 
 
 def test_cancelling_after_a_merge(shop: Shop, alice: Customer) -> None:
