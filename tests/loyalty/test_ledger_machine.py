@@ -31,7 +31,7 @@ from loyalty.reading import standing
 from loyalty.rules import TierRule
 from loyalty.services import Expired, InsufficientPoints, create_program, expire_lots, lapsing
 from loyalty.services.holds import HoldClosed, HoldLapsed, capture_hold, release_hold
-from loyalty.services.redemptions import RedemptionCancelled, cancel_redemption, redeem_reward
+from loyalty.services.redemptions import RedemptionCancelled, RewardIsWhole, cancel_redemption, redeem_reward
 from loyalty.services.reversals import ReversalExceeds
 from loyalty.services.stock import RewardUnavailable
 from tests.fixtures import make_shop
@@ -190,13 +190,17 @@ class LedgerMachine(RuleBasedStateMachine):
             self.model.moves[name] = Moved(name, points, self.model.take(-points))
 
     @precondition(lambda self: self.model.moves)
-    @rule(data=st.data(), points=st.integers(1, 50))
-    def reverse(self, data: st.DataObject, points: int) -> None:
+    @rule(data=st.data(), some=st.integers(1, 50), wholly=st.booleans())
+    def reverse(self, data: st.DataObject, some: int, wholly: bool) -> None:
         moved = self.model.moves[data.draw(st.sampled_from(sorted(self.model.moves)))]
+        left = abs(moved.points) - moved.reversed
+        points = left if wholly and left else some
         name = self.name("V")
         wanted: type[Exception] | None = None
-        if points > abs(moved.points) - moved.reversed:
+        if points > left:
             wanted = ReversalExceeds
+        elif points < left and self.model.redemptions.get(moved.name):
+            wanted = RewardIsWhole
         elif moved.points > 0 and points > self.model.available:
             wanted = InsufficientPoints
         if wanted is not None:
@@ -205,6 +209,9 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         move(self.access, self.customer, "reversed", points, name, reverses_transaction_id=moved.name)
         self.model.undo(moved, points, name)
+        if points == left:
+            # All of a redemption given back is its cancelling.
+            self.model.redemptions.pop(moved.name, None)
 
     # --- Holds and rewards ------------------------------------------------------------------------------------
 

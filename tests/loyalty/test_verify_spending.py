@@ -18,7 +18,7 @@ from loyalty.services.redemptions import cancel_redemption, redeem_reward
 from loyalty.verification import verify
 from tests.fixtures import Shop
 from tests.loyalty.spending import hold, offer
-from tests.tills import bring_back, findings, minutes, move, register, sell
+from tests.tills import bring_back, findings, minutes, register, sell
 
 pytestmark = pytest.mark.django_db
 
@@ -220,6 +220,6 @@ def test_a_change_that_is_rolled_back_tells_nobody(
     before = Event.objects.count()
     monkeypatch.setattr(Account, "check", fail)
     with pytest.raises(StaleAccount):
-        move(shop.access, spent, "earned", 5)
+        sell(shop.access, spent, "T-9", "5")
     assert Event.objects.count() == before
     assert findings(shop) == []
