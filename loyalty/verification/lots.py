@@ -117,10 +117,17 @@ CHECKS = (
                 THEN l.expires_at IS NOT NULL OR e.occurred_at > e.recorded_at OR e.occurred_at <= l.earned_at
                 ELSE l.expires_at IS NULL OR l.expires_at > e.recorded_at OR l.expires_at <> e.occurred_at END)))
             AND {only:a}
-        UNION ALL
-        SELECT a.merchant_id, a.lot_id, format('lot %s expired %s times', a.lot_id, count(*))
-        FROM loyalty_allocations a WHERE a.expired AND {only:a} GROUP BY a.merchant_id, a.lot_id HAVING count(*) > 1
         """,
         screens=(ACCOUNTS, MOVES, SUMS),
+    ),
+    Check(
+        7,
+        "a lot does not expire again",
+        """
+        SELECT l.merchant_id, l.enrollment_id, format('lot %s expired %s times', l.id, count(*))
+        FROM loyalty_allocations a JOIN loyalty_lots l ON l.merchant_id = a.merchant_id AND l.id = a.lot_id
+        WHERE a.expired AND {only:l} GROUP BY l.merchant_id, l.enrollment_id, l.id HAVING count(*) > 1
+        """,
+        guards=("loyalty_allocations_expires_once",),
     ),
 )

@@ -18,9 +18,8 @@ from loyalty.verification.guards import GUARDS
 # Whole tables are joined and grouped, which the few MB of a till's statements would do on disk.
 SETTINGS = {
     "work_mem": "256MB",
-    # Compiling takes longer than it saves, and processes beside this one are only worth it for whole tables.
+    # Compiling takes longer than it saves.
     "jit": "off",
-    "max_parallel_workers_per_gather": "4",
 }
 
 CHECKS: tuple[Check, ...] = (

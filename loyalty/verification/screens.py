@@ -45,61 +45,63 @@ ACCOUNTS = Screen(
     """,
 )
 
-# What a lot went through, and along each account's lots in the order of their use: until when was one before this still open,
-# and when was this one first redeemed from?
+# Each allocation with its entry and lot, and along each account's lots in the order of their use: was one before this still open,
+# or touched later, when this one was redeemed from? Of open lots only an account's first can have been passed over. Credits have
+# allocations only when they refill lots; if another one had, the sums would not be right.
 MOVES = Screen(
-    "each lot against what was taken from it and put back, in the order of use",
+    "each allocation with its entry and lot, in the order of use",
     """
     SELECT DISTINCT merchant_id FROM (
-        SELECT l.merchant_id, used.redeemed,
-            max(CASE WHEN l.remaining > 0 THEN 2147483647 ELSE used.touched END) OVER (
-                PARTITION BY l.enrollment_id ORDER BY coalesce(l.expires_at, 'infinity'), l.earned_at, l.id
-                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ) AS open_until,
-            l.remaining <> l.points + coalesce(used.moved, 0) OR used.enrollment_id <> l.enrollment_id OR used.odd
-                OR used.burnt_at >= l.expires_at OR used.redeemed_at < l.available_at
-                OR used.expiries > 1 OR (used.expiries > 0 AND (l.remaining > 0 OR CASE WHEN l.while_active
-                    THEN l.expires_at IS NOT NULL OR used.over_at > used.expired_at OR used.over_at <= l.earned_at
-                    ELSE l.expires_at IS NULL OR l.expires_at > used.expired_at OR l.expires_at <> used.over_at END)) AS wrong
-        FROM loyalty_lots l LEFT JOIN (
-            SELECT a.lot_id, e.enrollment_id, sum(CASE WHEN e.points > 0 THEN a.points ELSE -a.points END) AS moved,
-                max(e.version) AS touched, min(e.version) FILTER (WHERE e.type = 'redeemed') AS redeemed,
-                max(e.recorded_at) FILTER (WHERE e.type <> 'expired') AS burnt_at,
-                min(e.recorded_at) FILTER (WHERE e.type = 'redeemed') AS redeemed_at,
-                count(*) FILTER (WHERE a.expired) AS expiries, bool_or(a.expired <> (e.type = 'expired')) AS odd,
-                min(e.recorded_at) FILTER (WHERE a.expired) AS expired_at,
-                max(e.occurred_at) FILTER (WHERE a.expired) AS over_at
-            FROM loyalty_allocations a JOIN loyalty_transactions e ON e.id = a.entry_id
-            WHERE {only:a} GROUP BY 1, 2
-        ) used ON used.lot_id = l.id
-        WHERE {only:l}
-    ) placed WHERE wrong OR open_until > redeemed
+        SELECT merchant_id, wrong, redeemed, max(open) OVER (
+            PARTITION BY enrollment_id ORDER BY over_at, earned_at, lot_id GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS open_until
+        FROM (
+            SELECT l.merchant_id, l.enrollment_id, coalesce(l.expires_at, 'infinity') AS over_at, l.earned_at, l.id AS lot_id,
+                e.version AS open, CASE WHEN e.type = 'redeemed' THEN e.version END AS redeemed,
+                e.enrollment_id <> l.enrollment_id OR a.expired <> (e.type = 'expired') OR CASE
+                    WHEN NOT a.expired THEN coalesce(l.expires_at <= e.recorded_at, false)
+                        OR (e.type = 'redeemed' AND coalesce(l.available_at > e.recorded_at, false))
+                    WHEN l.while_active THEN l.remaining > 0 OR l.expires_at IS NOT NULL OR e.occurred_at > e.recorded_at
+                        OR e.occurred_at <= l.earned_at
+                    ELSE l.remaining > 0 OR l.expires_at IS NULL OR l.expires_at > e.recorded_at
+                        OR l.expires_at <> e.occurred_at END AS wrong
+            FROM loyalty_allocations a
+            JOIN loyalty_transactions e ON e.id = a.entry_id AND (e.points < 0 OR e.type = 'reversed')
+            JOIN loyalty_lots l ON l.id = a.lot_id
+            WHERE {only:a}
+            UNION ALL
+            (SELECT DISTINCT ON (l.merchant_id, l.enrollment_id) l.merchant_id, l.enrollment_id,
+                coalesce(l.expires_at, 'infinity'), l.earned_at, l.id, 2147483647, NULL, false
+            FROM loyalty_lots l WHERE l.remaining > 0 AND {only:l}
+            ORDER BY l.merchant_id, l.enrollment_id, l.expires_at, l.earned_at, l.id)
+        ) moved
+    ) placed WHERE wrong OR redeemed < open_until
     """,
 )
 
 # By how much an entry changed what is owed: that part of it is in no lot.
 _OWED = "(greatest(-e.balance_after, 0) - greatest(-e.balance_before, 0))"
 
-# Entries against the allocations and lots that make them up, and lots against the accounts of their entries. Refills are the
-# only credits with allocations.
+# Entries against the allocations and lots that make them up, lots against what allocations took from them, and lots against the
+# accounts of their entries.
 SUMS = Screen(
     "the sums of entries, allocations and lots",
     f"""
     SELECT merchant_id FROM (
-        SELECT e.merchant_id, sum({mark(f"abs(e.points) - abs({_OWED})", "e.id")}) AS parts,
+        SELECT e.merchant_id, sum({mark(f"abs(e.points) - abs({_OWED})", "e.id")}) AS parts, 0 AS taken,
             sum({pair(f"e.points + {_OWED}", "e.id", "e.enrollment_id")}) FILTER (WHERE e.points > 0) AS owners
         FROM loyalty_transactions e WHERE {{only:e}} GROUP BY 1
         UNION ALL
-        SELECT a.merchant_id, -sum({mark("a.points", "a.entry_id")}), 0
+        SELECT a.merchant_id, -sum({mark("a.points", "a.entry_id")}), sum({mark("a.points", "a.lot_id")}), 0
         FROM loyalty_allocations a WHERE {{only:a}} GROUP BY 1
         UNION ALL
-        SELECT l.merchant_id, -sum({mark("l.points", "l.entry_id")}),
+        SELECT l.merchant_id, -sum({mark("l.points", "l.entry_id")}), -sum({mark("l.points - l.remaining", "l.id")}),
             -sum({pair("l.points", "l.entry_id", "l.enrollment_id")})
         FROM loyalty_lots l WHERE {{only:l}} GROUP BY 1
         UNION ALL
-        SELECT e.merchant_id, 0, -sum({pair("a.points", "e.id", "e.enrollment_id")})
+        SELECT e.merchant_id, 0, -2 * sum({mark("a.points", "a.lot_id")}), -sum({pair("a.points", "e.id", "e.enrollment_id")})
         FROM loyalty_transactions e JOIN loyalty_allocations a ON a.merchant_id = e.merchant_id AND a.entry_id = e.id
         WHERE e.type = 'reversed' AND e.points > 0 AND {{only:e}} GROUP BY 1
-    ) sums GROUP BY merchant_id HAVING sum(parts) <> 0 OR sum(owners) <> 0
+    ) sums GROUP BY merchant_id HAVING sum(parts) <> 0 OR sum(taken) <> 0 OR sum(owners) <> 0
     """,  # noqa: S608
 )
