@@ -220,7 +220,7 @@ def _fill(cursor: Any, merchant: Any, start: datetime, first: int, end: int) -> 
     })  # fmt: skip
     copy("loyalty_enrollments", people, {
         "id": identity("account", "n"), "customer_id": identity("customer", "n"), "balance": "750", "version": "20",
-        "qualifying_spend": "1500", "last_activity_at": over, "enrolled_at": begin,
+        "net_spend": "1500", "last_activity_at": over, "enrolled_at": begin,
     })  # fmt: skip
     copy("purchases", f"{each} WHERE v %% 4 < 3", {
         "id": identity("purchase", "number"), "customer_id": identity("customer", "n"), "store_id": stores.format(v="v"),

@@ -27,7 +27,7 @@ CREATE TEMP TABLE member AS
 CREATE TEMP TABLE credit AS
     SELECT m.id AS enrollment_id, n, gen_random_uuid() AS id, now() - interval '400 days' + n * interval '1 day' AS at
     FROM member m CROSS JOIN generate_series(1, %(lots)s) n;
-INSERT INTO loyalty_enrollments (id, merchant_id, customer_id, program_id, balance, version, tier, qualifying_spend,
+INSERT INTO loyalty_enrollments (id, merchant_id, customer_id, program_id, balance, version, tier, net_spend,
         enrolled_at)
     SELECT id, %(merchant)s, customer_id, %(program)s, %(lots)s * %(points)s, %(lots)s, '', 0, now() FROM member;
 INSERT INTO loyalty_transactions (id, merchant_id, enrollment_id, version, type, points, balance_before, balance_after,

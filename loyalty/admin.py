@@ -69,9 +69,9 @@ class EnrollmentAdmin(SearchesByCustomer, TenantModelAdmin):
     def points(self, account: Enrollment) -> str:
         return numbers(count(account.balance))
 
-    @display(description="Spend towards tiers", ordering="qualifying_spend")
+    @display(description="Net spend", ordering="net_spend")
     def qualifying(self, account: Enrollment) -> str:
-        return numbers(money(account.qualifying_spend, account.merchant.currency))
+        return numbers(money(account.net_spend, account.merchant.currency))
 
 
 class EntryCustomerFilter(CustomerFilter):

@@ -31,6 +31,7 @@ from loyalty.models import (
     Program,
     Tier,
 )
+from loyalty.models_tiers import BENEFIT_CHARS_MAX, BENEFITS_MAX, TIER_GRACE_DAYS_MAX, TIER_MONTHS_MAX
 from loyalty.rules import TierRule, to_cents
 from loyalty.services import DEFAULT_TIERS, active_program, create_program, update_program
 from loyalty.services.programs import InvalidTiers
@@ -48,8 +49,29 @@ class FactorForm(TenantForm):
                 self.initial[name] = Decimal(f"{Decimal(self.initial[name]).normalize():f}")
 
 
+class BenefitsField(forms.CharField):
+    """Short texts, one on a line."""
+
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 2, "placeholder": "One on a line"})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, (list, tuple)) else value
+
+    def clean(self, value: Any) -> list[str]:
+        lines = [line.strip() for line in str(super().clean(value)).splitlines() if line.strip()]
+        if len(lines) > BENEFITS_MAX or any(len(line) > BENEFIT_CHARS_MAX for line in lines):
+            raise forms.ValidationError(
+                f"At most {BENEFITS_MAX} lines of at most {BENEFIT_CHARS_MAX} characters.", code="max_length"
+            )
+        return lines
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.prepare_value(initial), data)
+
+
 class TierForm(FactorForm):
     factors = ("multiplier",)
+    benefits = BenefitsField(required=False)
 
     def _post_clean(self) -> None:
         """The service checks the ladder as a whole, and writes it."""
@@ -59,7 +81,7 @@ class TierInline(TenantTabularInline):
     model = Tier
     form = TierForm
     add_role = edit_role = delete_role = Role.MANAGER
-    fields = ["name", "code", "threshold", "multiplier"]
+    fields = ["name", "code", "threshold", "multiplier", "benefits"]
     ordering = ["threshold"]
     verbose_name_plural = "Tiers, from the first to the highest"
 
@@ -118,6 +140,8 @@ class ProgramForm(FactorForm):
         "redeem_value": (Decimal("0.0001"), 1_000_000),
         "redeem_points_min": (1, POINTS_PER_ENTRY_MAX),
         "pending_days": (0, PENDING_DAYS_MAX),
+        "tier_months": (1, TIER_MONTHS_MAX),
+        "tier_grace_days": (0, TIER_GRACE_DAYS_MAX),
     }
 
     class Meta:
@@ -144,6 +168,11 @@ class ProgramForm(FactorForm):
             "pending_days",
             "returns",
             "shortfall",
+            "tier_metric",
+            "tier_window",
+            "tier_months",
+            "tier_downgrade",
+            "tier_grace_days",
         ]
         labels = {
             "points_per_unit": "Points per unit of currency",
@@ -160,6 +189,11 @@ class ProgramForm(FactorForm):
             "pending_days": "Days until points can be spent",
             "returns": "When goods come back",
             "shortfall": "When those points are spent already",
+            "tier_metric": "What counts towards tiers",
+            "tier_window": "Of which purchases",
+            "tier_months": "Of so many months",
+            "tier_downgrade": "A tier is lost",
+            "tier_grace_days": "Days of grace",
         }
         help_texts = {
             "expiry_months": "A day counts to its end",
@@ -187,7 +221,20 @@ class ProgramForm(FactorForm):
             cleaned["expiry_months"] = None
         elif months is None and "expiry_months" not in self.errors:
             self.add_error("expiry_months", "Say after how many months.")
+        self._clean_qualification(cleaned)
         return cleaned
+
+    def _clean_qualification(self, cleaned: dict[str, Any]) -> None:
+        """Fields that another choice makes meaningless are left out, as people expect of a form."""
+        window = cleaned.get("tier_window")
+        if window != Program.Window.ROLLING:
+            cleaned["tier_months"] = None
+        elif cleaned.get("tier_months") is None and "tier_months" not in self.errors:
+            self.add_error("tier_months", "Say for how many months a purchase counts.")
+        if window == Program.Window.LIFETIME:
+            cleaned["tier_downgrade"] = Program.Downgrade.IMMEDIATE
+        if window == Program.Window.LIFETIME or cleaned.get("tier_downgrade") == Program.Downgrade.NEVER:
+            cleaned["tier_grace_days"] = 0
 
     def _post_clean(self) -> None:
         """The service writes: earlier purchases keep the rules of their time, so a change is a new version."""
@@ -253,6 +300,18 @@ class ProgramAdmin(TenantModelAdmin):
                 "description": "Leave the money empty when points buy no money off.",
             },
         ),
+        (
+            "How tiers are reached and kept",
+            {
+                "fields": [
+                    ("tier_metric", "tier_window"),
+                    ("tier_months", "tier_downgrade"),
+                    "tier_grace_days",
+                ],
+                "description": "A customer goes up at once. A tier that is no longer reached is lost as said here; the days"
+                " of grace come on top.",
+            },
+        ),
         ("What points are called", {"fields": [("point_name", "points_name")]}),
     ]
     empty_icon = "loyalty"
@@ -312,7 +371,8 @@ def tier_rules(formset: Any) -> list[TierRule]:
             threshold = to_cents(data["threshold"])
         except ValueError as exc:
             raise InvalidTiers(str(exc)) from None
-        rules.append(TierRule(data["code"], data["name"], threshold, data["multiplier"]))
+        benefits = tuple(data.get("benefits") or ())
+        rules.append(TierRule(data["code"], data["name"], threshold, data["multiplier"], benefits))
     return sorted(rules, key=lambda rule: rule.threshold_cents)
 
 

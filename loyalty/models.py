@@ -10,6 +10,8 @@ from django.utils.timezone import now
 from cloudpos.tenancy.constraints import tenant_references, unique_in_merchant
 from cloudpos.tenancy.models import Store, TenantForeignKey, TenantModel, TenantPart
 from customers.models import Customer, Purchase, PurchaseReturn
+from loyalty.models_tiers import QUALIFYING_CONSTRAINTS, Qualifying
+from loyalty.models_tiers import TierOverride as TierOverride
 
 POINTS_PER_ENTRY_MAX = 1_000_000_000
 EXPIRY_MONTHS_MAX = 120
@@ -26,7 +28,7 @@ def _names(help_text: str) -> ArrayField:
     )
 
 
-class Program(TenantModel):
+class Program(Qualifying, TenantModel):
     """A merchant's loyalty program. One is active at a time."""
 
     class Rounding(models.TextChoices):
@@ -134,6 +136,7 @@ class Program(TenantModel):
                 condition=Q(redeem_points_min__gte=1, redeem_points_min__lte=POINTS_PER_ENTRY_MAX),
                 name="loyalty_programs_redeem_points_min_bounds",
             ),
+            *QUALIFYING_CONSTRAINTS,
         ]
 
     def __str__(self) -> str:
@@ -141,13 +144,16 @@ class Program(TenantModel):
 
 
 class Tier(TenantModel):
-    """A step of the ladder: reached when net spend reaches `threshold`; multiplies what purchases earn."""
+    """A step of the ladder: reached when what counts (money or points) reaches `threshold`; multiplies what sales earn."""
 
     program = TenantForeignKey(Program, on_delete=models.CASCADE, related_name="tiers", db_index=False)
     code = models.SlugField(max_length=20)
     name = models.CharField(max_length=50)
     threshold = models.DecimalField(max_digits=14, decimal_places=2)
     multiplier = models.DecimalField(max_digits=6, decimal_places=3, default=Decimal(1))
+    benefits = models.JSONField(
+        default=list, blank=True, help_text="What else members have of it: short texts"
+    )
 
     class Meta:
         db_table = "loyalty_tiers"
@@ -200,8 +206,28 @@ class Enrollment(TenantPart):
     )
     version = models.IntegerField(default=0, help_text="Number of the last ledger entry")
     tier = models.CharField(max_length=20, blank=True)
-    qualifying_spend = models.DecimalField(
-        max_digits=14, decimal_places=2, default=Decimal(0), help_text="Net spend that counts towards tiers"
+    net_spend = models.DecimalField(
+        max_digits=14, decimal_places=2, default=Decimal(0), help_text="Of all purchases, less returns"
+    )
+    # The tier and what counts towards it are those of `tier_at`, and stay so until the instants below.
+    qualifying_amount = models.DecimalField(
+        max_digits=16,
+        decimal_places=2,
+        default=Decimal(0),
+        db_default=Decimal(0),
+        help_text="What counts towards tiers: money or points",
+    )
+    amount_until = models.DateTimeField(
+        null=True, blank=True, help_text="The first instant at which the amount falls by itself; empty: never"
+    )
+    tier_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Before this the tier does not change by itself; empty: it never does",
+    )
+    tier_at = models.DateTimeField(null=True, blank=True)
+    tier_revision = models.IntegerField(
+        default=0, db_default=0, help_text="The program's revision by which they were worked out"
     )
     last_activity_at = models.DateTimeField(
         null=True,
@@ -238,6 +264,12 @@ class Enrollment(TenantPart):
                 fields=["merchant", "inactive_at"],
                 name="loyalty_enrollments_idle_idx",
                 condition=Q(inactive_at__isnull=False),
+            ),
+            # Whose tier is to be reviewed.
+            models.Index(
+                fields=["merchant", "tier_until"],
+                name="loyalty_enrollments_review_idx",
+                condition=Q(tier_until__isnull=False),
             ),
         ]
 

@@ -9,12 +9,12 @@ from typing import Any
 from django.db.models import Case, F, Sum, When
 
 from cloudpos.tenancy.access import Access
-from customers.models import Customer
 from customers.services import find_customer
 from loyalty.ledger import Account
 from loyalty.models import Enrollment, LedgerEntry, Lot, Program
 from loyalty.rules import TierRule, from_cents, plain, to_cents
 from loyalty.services import active_program, read_account
+from loyalty.services.courses import load_courses
 from loyalty.services.programs import tiers_of
 from loyalty.services.redemptions import money_for
 
@@ -40,8 +40,13 @@ def standing(*, access: Access, customer_id: uuid.UUID) -> dict[str, Any]:
             "expiring": [],
             "inactiveAt": None,
         }
-    spend_cents = _spend(account, customer)
-    tier = account.rules.tier_for(spend_cents)
+    if account.is_new and customer.visit_count:
+        # Enrolled with the next purchase; what is on record counts then.
+        if not account.tiers.follows_spend:
+            load_courses(account)
+        account.spend_cents = to_cents(customer.total_spent)
+        account.settle_tier()
+    tier = account.tiers.rule
     # A return may have taken back what is on hold.
     pending = account.pending
     available = max(0, account.balance - account.held - pending)
@@ -55,16 +60,12 @@ def standing(*, access: Access, customer_id: uuid.UUID) -> dict[str, Any]:
         "redeemableAmount": _redeemable(account, available),
         "tier": tier.code if tier is not None else None,
         "multiplier": plain(tier.multiplier) if tier is not None else "1",
-        "qualifyingSpend": str(from_cents(spend_cents)),
+        "qualifyingSpend": str(from_cents(account.spend_cents)),
         "currency": access.currency,
-        "nextTier": _next_tier(account, spend_cents),
+        "nextTier": _next_tier(account),
         "expiring": [] if account.is_new else _expiring(access, account),
         "inactiveAt": account.inactive_at,
     }
-
-
-def _spend(account: Account, customer: Customer) -> int:
-    return to_cents(customer.total_spent) if account.is_new else account.spend_cents
 
 
 def _redeemable(account: Account, available: int) -> str | None:
@@ -73,17 +74,19 @@ def _redeemable(account: Account, available: int) -> str | None:
     return None if worth is None else str(worth)
 
 
-def _next_tier(account: Account, spend_cents: int) -> dict[str, Any] | None:
-    following = account.rules.next_tier(spend_cents)
+def _next_tier(account: Account) -> dict[str, Any] | None:
+    following = account.next_tier()
     if following is None:
         return None
-    missing = following.threshold_cents - spend_cents
+    points = following.points
+    if points is None:
+        points = account.rules.points_for(following.spend_cents or 0, account.tiers.rule)
     return {
-        "tier": following.code,
-        "name": following.name,
-        "threshold": str(from_cents(following.threshold_cents)),
-        "spendToReach": str(from_cents(missing)),
-        "pointsToReach": account.rules.points_for(missing, account.rules.tier_for(spend_cents)),
+        "tier": following.tier.code,
+        "name": following.tier.name,
+        "threshold": str(from_cents(following.tier.threshold_cents)),
+        "spendToReach": None if following.spend_cents is None else str(from_cents(following.spend_cents)),
+        "pointsToReach": points,
     }
 
 
@@ -156,6 +159,11 @@ def describe_program(program: Program) -> dict[str, Any]:
         "pendingDays": program.pending_days,
         "returns": str(program.returns),
         "shortfall": str(program.shortfall),
+        "tierMetric": str(program.tier_metric),
+        "tierWindow": str(program.tier_window),
+        "tierMonths": program.tier_months,
+        "tierDowngrade": str(program.tier_downgrade),
+        "tierGraceDays": program.tier_grace_days,
         "tiers": [_tier(tier) for tier in tiers_of(program)],
         "isActive": program.is_active,
         "revision": program.revision,
@@ -169,4 +177,5 @@ def _tier(tier: TierRule) -> dict[str, Any]:
         "name": tier.name,
         "threshold": str(from_cents(tier.threshold_cents)),
         "multiplier": plain(tier.multiplier),
+        "benefits": list(tier.benefits),
     }

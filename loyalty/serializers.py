@@ -30,6 +30,7 @@ from loyalty.models import (
     LedgerEntry,
     Program,
 )
+from loyalty.models_tiers import BENEFIT_CHARS_MAX, BENEFITS_MAX, TIER_GRACE_DAYS_MAX, TIER_MONTHS_MAX
 from loyalty.rules import POINTS_PER_ENTRY_MAX, TierRule, to_cents
 from loyalty.services.programs import TIERS_MAX
 from loyalty.services.reversals import REVERSIBLE
@@ -75,6 +76,12 @@ class TierInput(CamelSerializer):
     name = CleanCharField(max_length=50)
     threshold = MoneyField(max_digits=14)
     multiplier = MoneyField(places=3, max_digits=6, min_value=Decimal("0.001"), max_value=100, required=False)
+    benefits = StrictListField(
+        child=CleanCharField(max_length=BENEFIT_CHARS_MAX),
+        max_length=BENEFITS_MAX,
+        required=False,
+        help_text="What else members have of it, in a few words each",
+    )
 
     def validate_code(self, code: str) -> str:
         validate_slug(code)
@@ -130,12 +137,35 @@ class ProgramInput(CamelSerializer):
     )
     returns = StrictChoiceField(choices=Program.Returns.values, required=False)
     shortfall = StrictChoiceField(choices=Program.Shortfall.values, required=False)
+    tier_metric = StrictChoiceField(
+        choices=Program.Metric.values,
+        required=False,
+        help_text="What the thresholds of the tiers are: money spent, or points that purchases earned",
+    )
+    tier_window = StrictChoiceField(choices=Program.Window.values, required=False)
+    tier_months = StrictIntegerField(
+        min_value=1,
+        max_value=TIER_MONTHS_MAX,
+        required=False,
+        allow_null=True,
+        help_text="rolling: a purchase counts for so long, to the end of the day",
+    )
+    tier_downgrade = StrictChoiceField(
+        choices=Program.Downgrade.values,
+        required=False,
+        help_text="immediate: a tier is lost when what counts is too little; period_end: after another period",
+    )
+    tier_grace_days = StrictIntegerField(min_value=0, max_value=TIER_GRACE_DAYS_MAX, required=False)
     tiers = TierInput(many=True, max_length=TIERS_MAX)  # type: ignore[call-arg]  # many= takes a list's
 
     def validate_tiers(self, tiers: list[dict[str, Any]]) -> list[TierRule]:
         return [
             TierRule(
-                tier["code"], tier["name"], to_cents(tier["threshold"]), tier.get("multiplier", Decimal(1))
+                tier["code"],
+                tier["name"],
+                to_cents(tier["threshold"]),
+                tier.get("multiplier", Decimal(1)),
+                tuple(tier.get("benefits", ())),
             )
             for tier in tiers
         ]
@@ -147,7 +177,18 @@ _TEXTS = {"type": "array", "items": _TEXT}
 _ID = {"type": "string", "format": "uuid"}
 _TIME = {"type": "string", "format": "date-time"}
 
-TIER = Fields("LoyaltyTier", {"code": _TEXT, "name": _TEXT, "threshold": MONEY, "multiplier": MONEY})
+_TEXTS = {"type": "array", "items": _TEXT}
+
+TIER = Fields(
+    "LoyaltyTier",
+    {
+        "code": _TEXT,
+        "name": _TEXT,
+        "threshold": {**MONEY, "description": "Money or points, as tierMetric says."},
+        "multiplier": MONEY,
+        "benefits": _TEXTS,
+    },
+)
 PROGRAM = Fields(
     "LoyaltyProgram",
     {
@@ -173,6 +214,11 @@ PROGRAM = Fields(
         "pendingDays": _WHOLE,
         "returns": {"type": "string", "enum": list(Program.Returns.values)},
         "shortfall": {"type": "string", "enum": list(Program.Shortfall.values)},
+        "tierMetric": {"type": "string", "enum": list(Program.Metric.values)},
+        "tierWindow": {"type": "string", "enum": list(Program.Window.values)},
+        "tierMonths": {"type": ["integer", "null"]},
+        "tierDowngrade": {"type": "string", "enum": list(Program.Downgrade.values)},
+        "tierGraceDays": _WHOLE,
         "tiers": Many(TIER),
         "isActive": {"type": "boolean"},
         "revision": _WHOLE,

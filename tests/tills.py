@@ -90,7 +90,7 @@ def books(customer: Customer) -> dict[str, Any]:
         "balance": account.balance if account else 0,
         "shown": customer.points,
         "tier": (account.tier if account else "", customer.tier),
-        "spend": (account.qualifying_spend if account else None, customer.total_spent),
+        "spend": (account.net_spend if account else None, customer.total_spent),
         "visits": (customer.visit_count, customer.first_visit_at, customer.last_visit_at),
         "last_activity": account.last_activity_at if account else None,
         "points": points,

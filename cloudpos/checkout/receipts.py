@@ -19,7 +19,7 @@ import orjson
 from customers.models import Purchase, PurchaseReturn
 from customers.purchases import Item, NewPurchase, NewReturn
 from loyalty.ledger import Account
-from loyalty.rules import KEEP, Sale, SalePoints, TierRule, explain, from_cents, plain
+from loyalty.rules import KEEP, Sale, SalePoints, explain, from_cents, plain
 from loyalty.services.postings import Posting
 
 CENT = Decimal("0.01")
@@ -47,21 +47,26 @@ def standing(account: Account | None) -> dict[str, Any]:
         "balance": account.balance,
         "pending": account.pending,
         "tier": account.tier or None,
-        "nextTier": next_tier(account.rules.next_tier(account.spend_cents), account.spend_cents),
+        "nextTier": next_tier(account),
     }
 
 
-def next_tier(tier: TierRule | None, spend_cents: int) -> dict[str, Any] | None:
-    """The next step of the ladder, and the net spend that is missing to it; None at the top."""
-    if tier is None:
+def next_tier(account: Account) -> dict[str, Any] | None:
+    """The next step of the ladder, and what is missing to it; None at the top."""
+    following = account.next_tier()
+    if following is None:
         return None
-    return {
+    tier = following.tier
+    found: dict[str, Any] = {
         # As the stored receipt has its keys (jsonb: the shorter first), so that a repetition reads like the first.
         "name": tier.name,
         "tier": tier.code,
         "threshold": str(from_cents(tier.threshold_cents)),
-        "spendToReach": str(from_cents(tier.threshold_cents - spend_cents)),
+        "spendToReach": None if following.spend_cents is None else str(from_cents(following.spend_cents)),
     }
+    if following.points is not None:
+        found["pointsToReach"] = following.points
+    return found
 
 
 NO_PROGRAM = {"code": "no_program", "points": 0, "message": "This merchant has no active loyalty program"}

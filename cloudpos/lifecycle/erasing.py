@@ -30,7 +30,7 @@ from customers.models import (
     PurchaseReturn,
 )
 from customers.services import hide_customer, lock_customers
-from loyalty.models import LedgerEntry
+from loyalty.models import LedgerEntry, TierOverride
 from marketing.models import WebhookDelivery
 
 ERASED_NAME = "Erased customer"
@@ -139,6 +139,7 @@ def _erase_rows(merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> dict[str, int]:
         "consents": emptied(Consent, Q(ip__isnull=False)),
         "returns": emptied(PurchaseReturn, ~Q(reason="")),
         "loyaltyTransactions": emptied(LedgerEntry, ~Q(description="")),
+        "loyaltyTierOverrides": emptied(TierOverride, ~Q(reason="", end_reason="")),
     }
     merges = Merge.objects.for_merchant(merchant_id).filter(Q(target_id__in=ids) | Q(source_id__in=ids))
     counts["merges"] = merges.update(**BY_MODEL[Merge].emptied)

@@ -24,7 +24,7 @@ from customers.models import (
     PurchaseReturn,
     PurchaseReturnItem,
 )
-from loyalty.models import Allocation, Enrollment, Hold, LedgerEntry, Lot, Redemption, Shortfall
+from loyalty.models import Allocation, Enrollment, Hold, LedgerEntry, Lot, Redemption, Shortfall, TierOverride
 from marketing.models import WebhookDelivery
 
 BOOKKEEPING = "Bookkeeping duty: what was sold, taken back and credited, without personal data."
@@ -264,6 +264,16 @@ TABLES = (
         BOOKKEEPING,
         order=("redeemed_at", "pk"),
         hidden=frozenset({"content_hash"}),
+    ),
+    Table(
+        TierOverride,
+        "customer_id",
+        "loyaltyTierOverrides",
+        OnMerge.MOVES,
+        OnErase.EMPTIED,
+        BOOKKEEPING,
+        emptied={"reason": "", "end_reason": ""},
+        order=("recorded_at", "pk"),
     ),
     Table(
         Merge,

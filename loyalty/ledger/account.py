@@ -21,8 +21,9 @@ from customers.models import Event
 from loyalty.ledger.lots import Lots
 from loyalty.ledger.records import Cause, Entry, LotState, ShortfallRow
 from loyalty.ledger.tables import COLUMNS, NEW_EFFECT, TABLES, UPDATE_ENROLLMENT, UPDATE_POINTS, USE_LOTS
+from loyalty.ledger.tier_state import TierMove, TierState
 from loyalty.models import LedgerEntry
-from loyalty.rules import POINTS_PER_ENTRY_MAX, RuleBook, Rules, TierRule, from_cents
+from loyalty.rules import POINTS_PER_ENTRY_MAX, Course, NextTier, RuleBook, Rules, from_cents, next_tier
 
 # Asks a statement with an account's parts whether its row was written.
 WRITTEN = "(SELECT count(*) FROM account)"
@@ -41,7 +42,7 @@ class Account:
     __slots__ = (
         "_first", "_first_version", "_told", "_told_tier", "allocations", "at", "balance", "book", "customer_id",
         "entries", "held", "id", "inactive_at", "is_new", "last_activity_at", "lots", "merchant_id", "new_lots",
-        "program_id", "redeem_points_min", "redeem_value", "shortfalls", "spend_cents", "tier", "version",
+        "program_id", "redeem_points_min", "redeem_value", "shortfalls", "spend_cents", "tiers", "version",
     )  # fmt: skip
 
     def __init__(
@@ -54,7 +55,7 @@ class Account:
         id: uuid.UUID | None = None,
         balance: int = 0,
         version: int = 0,
-        tier: str = "",
+        tiers: TierState | None = None,
         spend_cents: int = 0,
         last_activity_at: datetime | None = None,
         inactive_at: datetime | None = None,
@@ -71,7 +72,8 @@ class Account:
         self.id = id or new_id()
         self.balance = balance
         self.version = self._first_version = version
-        self.tier = self._told_tier = tier
+        self.tiers = tiers or TierState(book)
+        self._told_tier = self.tier
         self._told = 0
         self.spend_cents = spend_cents
         self.last_activity_at = last_activity_at
@@ -91,7 +93,10 @@ class Account:
         self.shortfalls: list[ShortfallRow] = []
         self.lots = Lots(merchant_id=merchant_id, enrollment_id=self.id, is_new=self.is_new, lock=lock)
         if self.is_new:
-            self.settle_tier()
+            # Where everybody starts.
+            self.tiers.follow(0)
+        if book.is_lifetime and self.tiers.overrides:
+            self.tiers.courses = {"spend": Course(total=spend_cents), "points": Course()}
 
     # --- Tier -----------------------------------------------------------------------------------------------
 
@@ -100,13 +105,20 @@ class Account:
         return self.book.current
 
     @property
-    def tier_rule(self) -> TierRule | None:
-        return self.rules.tier_for(self.spend_cents)
+    def tier(self) -> str:
+        """The code of the tier, "" below the first."""
+        return self.tiers.code
+
+    def next_tier(self) -> NextTier | None:
+        """The next step of the ladder and what is missing to it; None at the top."""
+        return next_tier(self.rules, self.tiers.rule, self.tiers.amount)
 
     def settle_tier(self) -> None:
-        """The tier follows the net spend, up and down."""
-        reached = self.tier_rule
-        self.tier = reached.code if reached is not None else ""
+        """The tier follows what counts now, up and down. The courses are at hand unless the net spend alone decides."""
+        if self.tiers.follows_spend:
+            self.tiers.follow(self.spend_cents)
+        else:
+            self.tiers.settle(max(self.at, self.last_activity_at or self.at))
 
     # --- Posting --------------------------------------------------------------------------------------------
 
@@ -404,13 +416,18 @@ class Account:
             UPDATE_ENROLLMENT.format(condition=statement.condition),
             [
                 self.balance, self.version, self.tier, from_cents(self.spend_cents), self.last_activity_at,
-                self._debt_allowed(), self.inactive_at, self.merchant_id, self.id, self._first_version,
+                self._debt_allowed(), self.inactive_at, *self._tier_values(),
+                self.merchant_id, self.id, self._first_version,
             ],
         )  # fmt: skip
 
     def _of_sales(self) -> tuple[Any, ...]:
         """What sales and returns change of the row, and points moved by hand do not."""
-        return (self.tier, self.spend_cents, self.last_activity_at)
+        state = self.tiers
+        return (
+            self.spend_cents, self.last_activity_at,
+            state.code, state.amount, state.amount_until, state.until, state.at, state.revision,
+        )  # fmt: skip
 
     def check(self, written: int) -> None:
         """Raises StaleAccount unless the row was written."""
@@ -456,8 +473,12 @@ class Account:
         return (
             self.id, self.merchant_id, self.customer_id, self.program_id, self.balance, self.version, self.tier,
             from_cents(self.spend_cents), self.last_activity_at, self._debt_allowed(),
-            self.inactive_at, self._enrolled_at(),
+            self.inactive_at, self._enrolled_at(), *self._tier_values(),
         )  # fmt: skip
+
+    def _tier_values(self) -> tuple[Any, ...]:
+        state = self.tiers
+        return from_cents(state.amount), state.amount_until, state.until, state.at, state.revision
 
     def _debt_allowed(self) -> bool:
         """What lets the database keep a balance below zero; a debt outlives a policy that no longer allows new ones."""
@@ -478,10 +499,22 @@ class Account:
             )
             for entry in self.entries[self._told :]
         ]
-        if self.tier != self._told_tier:
+        moves = self.tiers.moves
+        if not moves and self.tier != self._told_tier:
             at = self.entries[-1].cause.at if found else self.at
-            found.append(("tier.changed", {"from": self._told_tier, "to": self.tier}, at))
-        self._told, self._told_tier = len(self.entries), self.tier
+            moves = [TierMove(self.tier, at, self.tiers.why_moved(self._told_tier, self.tier), None)]
+        for move in moves:
+            if move.tier != self._told_tier:
+                until = move.until.isoformat() if move.until is not None else None
+                data: dict[str, Any] = {
+                    "from": self._told_tier,
+                    "to": move.tier,
+                    "reason": move.reason,
+                    "until": until,
+                }
+                found.append(("tier.changed", data, move.at))
+                self._told_tier = move.tier
+        self._told, self.tiers.moves = len(self.entries), []
         return found
 
     def events(

@@ -19,8 +19,9 @@ COLUMNS = {
         "recorded_at",
     ),
     "loyalty_enrollments": (
-        "id", "merchant_id", "customer_id", "program_id", "balance", "version", "tier", "qualifying_spend",
-        "last_activity_at", "debt_allowed", "inactive_at", "enrolled_at",
+        "id", "merchant_id", "customer_id", "program_id", "balance", "version", "tier", "net_spend",
+        "last_activity_at", "debt_allowed", "inactive_at", "enrolled_at", "qualifying_amount", "amount_until", "tier_until",
+        "tier_at", "tier_revision",
     ),
 }  # fmt: skip
 
@@ -41,8 +42,9 @@ UPDATE loyalty_lots SET remaining = v.remaining FROM unnest(%s::uuid[], %s::bigi
 WHERE loyalty_lots.merchant_id = %s AND loyalty_lots.id = v.id AND {condition}
 """
 UPDATE_ENROLLMENT = """
-UPDATE loyalty_enrollments SET balance = %s, version = %s, tier = %s, qualifying_spend = %s, last_activity_at = %s,
-    debt_allowed = %s, inactive_at = %s
+UPDATE loyalty_enrollments SET balance = %s, version = %s, tier = %s, net_spend = %s, last_activity_at = %s,
+    debt_allowed = %s, inactive_at = %s,
+    qualifying_amount = %s, amount_until = %s, tier_until = %s, tier_at = %s, tier_revision = %s
 WHERE merchant_id = %s AND id = %s AND version = %s AND {condition} RETURNING id
 """
 UPDATE_POINTS = """

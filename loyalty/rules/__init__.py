@@ -23,13 +23,14 @@ from loyalty.rules.program import (
     PROPORTIONAL,
     UNLIMITED,
     WITHIN_BALANCE,
+    NextTier,
     RuleBook,
     Rules,
+    next_tier,
 )
+from loyalty.rules.qualifying import HUNDREDTHS, Course, Qualification
 from loyalty.rules.tiers import (
-    Course,
     Ladder,
-    Qualification,
     TierOverride,
     TierRule,
     TierStanding,
@@ -39,6 +40,7 @@ from loyalty.rules.tiers import (
 __all__ = [
     "AFTER_EARNING",
     "AFTER_INACTIVITY",
+    "HUNDREDTHS",
     "KEEP",
     "POINTS_PER_ENTRY_MAX",
     "PROPORTIONAL",
@@ -49,6 +51,7 @@ __all__ = [
     "Expiry",
     "Ladder",
     "Line",
+    "NextTier",
     "Outcome",
     "Pending",
     "Qualification",
@@ -66,6 +69,7 @@ __all__ = [
     "eligible_cents",
     "explain",
     "from_cents",
+    "next_tier",
     "plain",
     "replay",
     "taken_back",

@@ -24,6 +24,12 @@ def day_after_months(at: datetime, months: int, zone: ZoneInfo, *, month_end: bo
     return midnight(date(year, month + 1, day) + timedelta(days=1), zone)
 
 
+def months_before(day: date, months: int) -> date:
+    """The same day so many months before, or the last of that month."""
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
 def new_year(at: datetime, zone: ZoneInfo, *, years: int = 1) -> datetime:
     """The first instant of the year that comes `years` after that of `at`."""
     return midnight(date(at.astimezone(zone).year + years, 1, 1), zone)

@@ -10,7 +10,8 @@ from fractions import Fraction
 
 from loyalty.rules.basis import Line
 from loyalty.rules.program import KEEP, RuleBook, Rules
-from loyalty.rules.tiers import HUNDREDTHS, Course, TierOverride, TierRule, TierStanding
+from loyalty.rules.qualifying import HUNDREDTHS, Course
+from loyalty.rules.tiers import TierOverride, TierRule, TierStanding
 
 
 @dataclass(frozen=True, slots=True)

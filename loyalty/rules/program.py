@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,11 @@ from loyalty.rules.arithmetic import (
 )
 from loyalty.rules.basis import EVERYTHING, Basis
 from loyalty.rules.expiry import AFTER_EARNING, AFTER_INACTIVITY, Expiry, Pending
-from loyalty.rules.tiers import LIFETIME_SPEND, Ladder, Qualification, TierRule
+from loyalty.rules.qualifying import HUNDREDTHS, LIFETIME_SPEND, Qualification
+from loyalty.rules.tiers import Ladder, TierRule
+
+# More than a till can charge.
+CENTS_MAX = 10**15
 
 PROPORTIONAL = "proportional"
 KEEP = "keep"
@@ -72,19 +76,26 @@ class Rules:
         """Whether a store is one of the program's; the back office, which is at none, is."""
         return not self.store_ids or store_id is None or store_id in self.store_ids
 
-    def tier_for(self, spend_cents: int) -> TierRule | None:
-        """The highest tier whose threshold this net spend reaches; None below the first."""
-        return self.ladder.reached(spend_cents)
-
-    def next_tier(self, spend_cents: int) -> TierRule | None:
-        """The lowest tier not yet reached; None at the top."""
-        return self.ladder.following(self.ladder.reached(spend_cents))
-
     def points_for(self, cents: int, tier: TierRule | None) -> int:
         """round(rate x amount x multiplier), rounded once, POINTS_PER_ENTRY_MAX at most."""
         multiplier = tier.multiplier if tier is not None else Decimal(1)
         scaled = cents * int(self.points_per_unit * RATE_SCALE) * int(multiplier * MULTIPLIER_SCALE)
         return min(divide(scaled, POINT_SCALE, self.rounding), POINTS_PER_ENTRY_MAX)
+
+    def cents_for(self, points: int, tier: TierRule | None) -> int | None:
+        """The least amount that earns at least so many points; None when no amount does."""
+        low, high = 0, 1
+        while self.points_for(high, tier) < points:
+            high *= 2
+            if high > CENTS_MAX:
+                return None
+        while low < high:
+            middle = (low + high) // 2
+            if self.points_for(middle, tier) >= points:
+                high = middle
+            else:
+                low = middle + 1
+        return low
 
     def as_json(self) -> dict[str, Any]:
         expiry = self.expiry
@@ -114,6 +125,7 @@ class Rules:
                     "name": tier.name,
                     "threshold": str(from_cents(tier.threshold_cents)),
                     "multiplier": str(tier.multiplier),
+                    "benefits": list(tier.benefits),
                 }
                 for tier in self.tiers
             ],
@@ -123,7 +135,11 @@ class Rules:
     def from_json(cls, stored: dict[str, Any]) -> Rules:
         tiers = [
             TierRule(
-                row["code"], row["name"], to_cents(Decimal(row["threshold"])), Decimal(row["multiplier"])
+                row["code"],
+                row["name"],
+                to_cents(Decimal(row["threshold"])),
+                Decimal(row["multiplier"]),
+                tuple(row.get("benefits", ())),
             )
             for row in stored["tiers"]
         ]
@@ -155,6 +171,27 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class NextTier:
+    """A tier to be reached: the money that is missing (None: no amount earns it), and the points where points count."""
+
+    tier: TierRule
+    spend_cents: int | None
+    points: int | None = None
+
+
+def next_tier(rules: Rules, tier: TierRule | None, amount: int) -> NextTier | None:
+    """The step above `tier` and what is missing to it when `amount` counts; None at the top."""
+    following = rules.ladder.above(tier, amount)
+    if following is None:
+        return None
+    missing = following.threshold_cents - amount
+    if rules.qualification.metric == "spend":
+        return NextTier(following, missing)
+    points = -(-missing // HUNDREDTHS)
+    return NextTier(following, rules.cents_for(points, tier), points)
+
+
+@dataclass(frozen=True, slots=True)
 class RuleBook:
     """A program's rules over time: (from when, rules), ascending; the first may begin at None: since ever.
 
@@ -163,6 +200,15 @@ class RuleBook:
     """
 
     versions: tuple[tuple[datetime | None, Rules], ...]
+    # Whether a tier follows from the net spend of all purchases alone, now and ever before.
+    is_lifetime: bool = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        lifetime = all(
+            rules.qualification.is_lifetime and rules.qualification.metric == "spend"
+            for _, rules in self.versions
+        )
+        object.__setattr__(self, "is_lifetime", lifetime)
 
     @property
     def current(self) -> Rules:
@@ -173,13 +219,12 @@ class RuleBook:
         """Whether it takes the lines of a sale to know what it earns."""
         return any(rules.basis.by_line for _, rules in self.versions)
 
-    @property
-    def is_lifetime(self) -> bool:
-        """Whether a tier follows from the net spend of all purchases alone, now and ever before."""
-        return all(
-            rules.qualification.is_lifetime and rules.qualification.metric == "spend"
-            for _, rules in self.versions
-        )
+    def decides_tiers_like(self, revision: int) -> bool:
+        """Whether tiers that were worked out by the rules of a revision are those of the newest."""
+        if revision == len(self.versions):
+            return True
+        known = 1 <= revision <= len(self.versions)
+        return known and self.current.ladder.decides_like(self.versions[revision - 1][1].ladder)
 
     def at(self, moment: datetime) -> Rules | None:
         """The rules in force; None before the program began."""

@@ -5,29 +5,24 @@ it leaves the window; a return lowers what its purchase counts for, then and bef
 goods brought back. With Q(u) the sum of what counts at u, and everything as known at t,
 
     tier(t) = the highest of  reached(Q(t))
-                        and   reached(Q(s)) of each purchase s <= t whose reach still holds at t.
+                        and   reached(Q(s)) of each instant s <= t whose reach still holds at t.
 
-So a customer goes up at once. How long the reach of a purchase holds is the downgrade policy.
+So a customer goes up at once. The downgrade policy says which instants have a reach and how long it holds:
+
+    immediate    each instant at which purchases leave, with what counted just before it: for the days of grace
+    period_end   each purchase: for another period, and the days of grace
+    never        each purchase: for ever
 """
 
 from __future__ import annotations
 
-import uuid
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any
-from zoneinfo import ZoneInfo
 
-from loyalty.rules.calendar import day_after_months, days_later, new_year
-
-METRICS = ("spend", "points")
-WINDOWS = ("lifetime", "rolling", "calendar_year")
-DOWNGRADES = ("immediate", "period_end", "never")
-HUNDREDTHS = 100
+from loyalty.rules.qualifying import LIFETIME_SPEND, Course, Qualification
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,75 +36,7 @@ class TierRule:
     name: str
     threshold_cents: int
     multiplier: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Qualification:
-    """What counts towards tiers, for how long, and what happens when it no longer suffices.
-
-    `metric`: net `spend`, or `points` that purchases earned. `window`: `lifetime`; `rolling`, to the end of the day
-    `months` later; `calendar_year`, to the end of the year. `downgrade`: `immediate`, as soon as the sum falls;
-    `period_end`, a tier is kept for as long again as the window is (`months` after the last purchase that reached it; to
-    the end of the next year); `never`. `grace_days` come on top. Days are those of `timezone`.
-    """
-
-    metric: str = "spend"
-    window: str = "lifetime"
-    months: int = 0
-    downgrade: str = "immediate"
-    grace_days: int = 0
-    timezone: str = "UTC"
-
-    @property
-    def is_lifetime(self) -> bool:
-        """Whether the sum of all purchases alone decides: there is no window to leave."""
-        return self.window == "lifetime"
-
-    def leaves_at(self, at: datetime) -> datetime | None:
-        """The first instant at which a purchase of `at` no longer counts; None: it always does."""
-        if self.window == "rolling":
-            return _after_months(self.timezone, at, self.months)
-        if self.window == "calendar_year":
-            return new_year(at, ZoneInfo(self.timezone))
-        return None
-
-    def holds_until(self, at: datetime) -> datetime | None:
-        """The first instant at which what a purchase of `at` reached no longer holds by itself; None: it always does."""
-        if self.downgrade == "never":
-            return None
-        zone = ZoneInfo(self.timezone)
-        if self.downgrade == "immediate":
-            return days_later(at, self.grace_days, zone) if self.grace_days else at
-        if self.window == "rolling":
-            end = _after_months(self.timezone, at, self.months)
-        else:
-            end = new_year(at, zone, years=2)
-        return days_later(end, self.grace_days, zone) if self.grace_days else end
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "metric": self.metric,
-            "window": self.window,
-            "months": self.months,
-            "downgrade": self.downgrade,
-            "graceDays": self.grace_days,
-            "timezone": self.timezone,
-        }
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> Qualification:
-        return cls(
-            stored["metric"], stored["window"], stored["months"], stored["downgrade"], stored["graceDays"],
-            stored["timezone"],
-        )  # fmt: skip
-
-
-@lru_cache(maxsize=65_536)
-def _after_months(timezone: str, at: datetime, months: int) -> datetime:
-    return day_after_months(at, months, ZoneInfo(timezone))
-
-
-LIFETIME_SPEND = Qualification()
+    benefits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,35 +63,12 @@ class TierOverride:
         return self.begins_at <= at and (end is None or at < end)
 
 
-@dataclass(slots=True)
-class Course:
-    """What a customer's purchases count for, in the order of their instants; `total` is the sum of all of them."""
-
-    at: list[datetime] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    total: int = 0
-    _place: dict[uuid.UUID, int] = field(default_factory=dict)
-
-    def add(self, sale_id: uuid.UUID, at: datetime, count: int) -> None:
-        """A purchase, no earlier than those before it."""
-        self._place[sale_id] = len(self.at)
-        self.at.append(at)
-        self.counts.append(count)
-        self.total += count
-
-    def lower(self, sale_id: uuid.UUID, by: int) -> None:
-        """A return of a purchase that is here, or of one before all of these."""
-        place = self._place.get(sale_id)
-        if place is not None:
-            self.counts[place] -= by
-        self.total -= by
-
-
 @dataclass(frozen=True, slots=True)
 class TierStanding:
     """Which tier, and why: `amount` counts now; `reached_at` is the purchase whose reach holds (None: what counts now
     suffices by itself, or `override` gives the tier). `until` is the first instant at which the tier changes with no
-    further purchase, `amount_until` that at which the amount does; None: never.
+    further purchase, `amount_until` that at which the amount does; None: never. `keep` is what has to be added until then
+    for it not to fall; None: it does not fall, or nothing keeps it.
     """
 
     tier: TierRule | None
@@ -173,6 +77,7 @@ class TierStanding:
     until: datetime | None = None
     amount_until: datetime | None = None
     override: TierOverride | None = None
+    keep: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,18 +104,23 @@ class Ladder:
     def by_code(self, code: str) -> TierRule | None:
         return next((tier for tier in self.tiers if tier.code == code), None)
 
+    def above(self, tier: TierRule | None, amount: int) -> TierRule | None:
+        """The next tier to be reached: above the one that the customer has, by more than what counts; None at the top."""
+        return next((one for one in self.tiers[self.rank(tier) :] if one.threshold_cents > amount), None)
+
+    def decides_like(self, other: Ladder) -> bool:
+        """Whether every history has the same tier by either: names, multipliers and benefits may differ."""
+        return self.qualification == other.qualification and (
+            [(tier.code, tier.threshold_cents) for tier in self.tiers]
+            == [(tier.code, tier.threshold_cents) for tier in other.tiers]
+        )
+
     def amount(self, course: Course, at: datetime) -> int:
         """What counts at an instant not before the last purchase."""
         if self.qualification.is_lifetime:
             return course.total
-        total = 0
-        for place in range(len(course.at) - 1, -1, -1):
-            leaves = self.qualification.leaves_at(course.at[place])
-            if leaves is not None and leaves <= at:
-                # Whatever came before has left too.
-                break
-            total += course.counts[place]
-        return total
+        window = course.window(self.qualification)
+        return window.sums[-1] - window.sums[bisect_right(window.leaves, at)]
 
     def tier(self, course: Course, at: datetime, overrides: Sequence[TierOverride] = ()) -> TierRule | None:
         """The tier at an instant not before the last purchase."""
@@ -221,62 +131,45 @@ class Ladder:
         """The tier with its reason and its end, at an instant not before the last purchase."""
         earned, reached_at = self._earned(course, at)
         tier, override = self._overridden(earned, at, overrides)
+        until = self._until(course, at, tier, overrides)
         return TierStanding(
             tier,
             self.amount(course, at),
             reached_at if override is None else None,
-            self._until(course, at, tier, overrides),
+            until,
             self._amount_until(course, at),
             override,
+            self._keep(course, tier, until, overrides) if until is not None else None,
         )
 
     # --- What was earned --------------------------------------------------------------------------------------
 
     def _earned(self, course: Course, at: datetime) -> tuple[TierRule | None, datetime | None]:
         """The tier without overrides, and the purchase whose reach holds if what counts now does not suffice."""
-        best, reached_at = self.reached(self.amount(course, at)), None
+        best = self.reached(self.amount(course, at))
         if self.qualification.is_lifetime or not self.tiers or best == self.tiers[-1]:
             return best, None
-        top = best.threshold_cents if best is not None else -1
-        for when, amount in self._reaches(course, at):
-            tier = self.reached(amount)
-            if tier is not None and tier.threshold_cents >= top and tier != best:
-                best, top, reached_at = tier, tier.threshold_cents, when
-            elif reached_at is not None and tier == best:
-                reached_at = when
-        return best, reached_at
+        reaches = self._reaches(course, at)
+        held = self.reached(max((amount for _, amount in reaches), default=0))
+        if held is None or self.rank(held) <= self.rank(best):
+            return best, None
+        return held, max(when for when, amount in reaches if amount >= held.threshold_cents)
 
     def _reaches(self, course: Course, at: datetime) -> list[tuple[datetime, int]]:
-        """(instant, what counted then) of each purchase whose reach holds at `at`, ascending."""
-        rule = self.qualification
-        found = []
-        if rule.downgrade == "immediate" and rule.grace_days:
-            # A fall counts only so many days later: what counted then.
-            then = days_later(at, -rule.grace_days, ZoneInfo(rule.timezone))
-            before = bisect_right(course.at, then)
-            found.append((then, self._amount_of(course, before, then)))
-        first, total = 0, 0
-        for place, when in enumerate(course.at):
-            total += course.counts[place]
-            while first < place:
-                leaves = rule.leaves_at(course.at[first])
-                if leaves is None or leaves > when:
-                    break
-                total -= course.counts[first]
-                first += 1
-            holds = rule.holds_until(when)
-            if holds is None or holds > at:
-                found.append((when, total))
+        """(purchase, what counted) of each reach that holds at `at`: see the top of this module."""
+        rule, window = self.qualification, course.window(self.qualification)
+        if rule.downgrade == "never":
+            return list(zip(course.at, window.reaches, strict=True))
+        if rule.downgrade == "period_end":
+            first = bisect_right(window.holds, at)
+            return list(zip(course.at[first:], window.reaches[first:], strict=True))
+        found: list[tuple[datetime, int]] = []
+        place = bisect_right(window.leaves, at)
+        while rule.grace_days and place and rule.with_grace(left_at := window.leaves[place - 1]) > at:
+            place = bisect_left(window.leaves, left_at)
+            before = bisect_left(course.at, left_at)
+            found.append((course.at[before - 1], window.sums[before] - window.sums[place]))
         return found
-
-    def _amount_of(self, course: Course, places: int, at: datetime) -> int:
-        """What the first `places` purchases count for at `at`."""
-        leaves = self.qualification.leaves_at
-        return sum(
-            count
-            for when, count in zip(course.at[:places], course.counts, strict=False)
-            if (end := leaves(when)) is None or end > at
-        )
 
     def _overridden(
         self, earned: TierRule | None, at: datetime, overrides: Sequence[TierOverride]
@@ -298,48 +191,75 @@ class Ladder:
     ) -> datetime | None:
         """The first instant after `at` at which the tier is another one."""
         turns = self._turns(course, at)
-        given = {
+        given = [
             end for one in overrides for end in (one.begins_at, one.ends_at()) if end is not None and end > at
-        }
-        if not given:
-            # Nothing is added, so the tier only falls: look for the first fall by halves.
-            low, high = 0, len(turns)
-            while low < high:
-                middle = (low + high) // 2
-                if self._earned(course, turns[middle])[0] == tier:
-                    low = middle + 1
-                else:
-                    high = middle
-            return turns[low] if low < len(turns) else None
-        for turn in sorted({*turns, *given}):
-            if self._overridden(self._earned(course, turn)[0], turn, overrides)[0] != tier:
-                return turn
-        return None
+        ]
+        for first in sorted({*given}):
+            found = self._first_fall(course, [turn for turn in turns if turn < first], tier, overrides)
+            if found is not None:
+                return found
+            if self.tier(course, first, overrides) != tier:
+                return first
+            turns = [turn for turn in turns if turn > first]
+        return self._first_fall(course, turns, tier, overrides)
+
+    def _first_fall(
+        self, course: Course, turns: list[datetime], tier: TierRule | None, overrides: Sequence[TierOverride]
+    ) -> datetime | None:
+        """The first of these turns at which the tier is another one.
+
+        No override begins or ends among them and nothing is added, so the tier only falls: it is found by halves.
+        """
+        low, high = 0, len(turns)
+        while low < high:
+            middle = (low + high) // 2
+            if self.tier(course, turns[middle], overrides) == tier:
+                low = middle + 1
+            else:
+                high = middle
+        return turns[low] if low < len(turns) else None
 
     def _turns(self, course: Course, at: datetime) -> list[datetime]:
         """The instants after `at` at which something leaves the window or ceases to hold, ascending."""
         rule = self.qualification
         if rule.is_lifetime:
             return []
-        zone = ZoneInfo(rule.timezone)
-        turns: set[datetime] = set()
-        for when in course.at:
-            leaves, holds = rule.leaves_at(when), rule.holds_until(when)
-            turns.update(turn for turn in (leaves, holds) if turn is not None and turn > at)
-            if leaves is not None and rule.downgrade == "immediate" and rule.grace_days:
-                late = days_later(leaves, rule.grace_days, zone)
+        window = course.window(rule)
+        turns = {turn for turn in (*window.leaves, *window.holds) if turn > at}
+        if rule.downgrade == "immediate" and rule.grace_days:
+            for leaves in set(window.leaves):
+                late = rule.with_grace(leaves)
                 if late > at:
                     turns.add(late)
         return sorted(turns)
 
     def _amount_until(self, course: Course, at: datetime) -> datetime | None:
-        for when in course.at:
-            leaves = self.qualification.leaves_at(when)
-            if leaves is None:
-                return None
-            if leaves > at:
-                return leaves
+        if self.qualification.is_lifetime:
+            return None
+        leaves = course.window(self.qualification).leaves
+        for place in range(bisect_right(leaves, at), len(leaves)):
+            if course.counts[place]:
+                return leaves[place]
         return None
+
+    def _keep(
+        self, course: Course, tier: TierRule | None, until: datetime, overrides: Sequence[TierOverride]
+    ) -> int | None:
+        """What has to be added before `until` for the tier not to fall then."""
+        rule = self.qualification
+        if tier is None or self.rank(self.tier(course, until, overrides)) >= self.rank(tier):
+            return None
+        given = any(until in (one.begins_at, one.ends_at()) for one in overrides)
+        if rule.downgrade == "immediate" and not rule.grace_days and not given:
+            if rule.window == "calendar_year":
+                # Whatever is bought before the new year leaves with it.
+                return None
+            return max(tier.threshold_cents - self.amount(course, until), 1)
+        # A purchase in the last moment is enough.
+        before = until if rule.is_lifetime else until - timedelta(microseconds=1)
+        if course.at and before < course.at[-1]:
+            before = course.at[-1]
+        return max(tier.threshold_cents - self.amount(course, before), 1)
 
 
 def check_tiers(tiers: Sequence[TierRule]) -> None:

@@ -18,7 +18,13 @@ from loyalty.services.programs import (
 )
 from loyalty.services.sales import accrue, enroll, settle, take_back
 from loyalty.services.spending import InsufficientPoints
-from loyalty.services.tiers import programs_with_stale_tiers, refresh_tiers
+from loyalty.services.tiers import (
+    count_due_tiers,
+    merchants_with_due_tiers,
+    programs_with_stale_tiers,
+    refresh_tiers,
+    review_tiers,
+)
 from loyalty.services.transfers import transfer_for_merge, undo_transfer
 
 __all__ = [
@@ -31,10 +37,12 @@ __all__ = [
     "accrue",
     "active_program",
     "count_due_lots",
+    "count_due_tiers",
     "create_program",
     "enroll",
     "expire_lots",
     "merchants_with_due_lots",
+    "merchants_with_due_tiers",
     "open_account",
     "post_points",
     "programs_with_stale_tiers",
@@ -42,6 +50,7 @@ __all__ = [
     "read_account",
     "read_accounts",
     "refresh_tiers",
+    "review_tiers",
     "rule_book",
     "settle",
     "take_back",

@@ -13,8 +13,10 @@ from cloudpos.tenancy.rows import Rows
 from customers.models import Customer
 from loyalty.ledger import Account
 from loyalty.ledger.lots import FIFO, LOT_COLUMNS
+from loyalty.ledger.tier_state import TierState
 from loyalty.models import Enrollment, Program
-from loyalty.rules import to_cents
+from loyalty.rules import RuleBook, TierOverride, to_cents
+from loyalty.services.courses import bring_up, read_overrides
 from loyalty.services.programs import rule_book
 
 _MEMBER_FIELDS = {"id", "merchant", "version", "visit_count", "total_spent"}
@@ -24,11 +26,14 @@ _MEMBER_FIELDS = {"id", "merchant", "version", "visit_count", "total_spent"}
 # What is held is summed here and kept nowhere: a hold is over at its instant, whether or not it was swept.
 _OPEN = """
 WITH e AS MATERIALIZED (
-    SELECT id, program_id, balance, version, tier, qualifying_spend, last_activity_at, inactive_at
+    SELECT id, program_id, balance, version, net_spend, last_activity_at, inactive_at,
+        tier, qualifying_amount, amount_until, tier_until, tier_at, tier_revision
     FROM loyalty_enrollments WHERE merchant_id = %s AND customer_id = %s {lock}
 )
 SELECT p.id, p.revision, p.redeem_points_min, p.redeem_value,
-    e.id, e.balance, e.version, e.tier, e.qualifying_spend, e.last_activity_at, e.inactive_at,
+    e.id, e.balance, e.version, e.net_spend, e.last_activity_at, e.inactive_at,
+    e.tier, e.qualifying_amount, e.amount_until, e.tier_until, e.tier_at, e.tier_revision,
+    EXISTS (SELECT FROM loyalty_tier_overrides o WHERE o.merchant_id = %s AND o.customer_id = %s),
     (SELECT coalesce(sum(h.points), 0)::bigint FROM loyalty_holds h
      WHERE h.merchant_id = %s AND h.customer_id = %s AND h.state = 'held' AND h.expires_at > %s),
     (SELECT l.expires_at FROM loyalty_lots l
@@ -63,15 +68,25 @@ def open_account(*, customer: Customer, lock: bool = True) -> Account | None:
     return read_account(merchant_id=customer.merchant_id, customer_id=customer.pk, lock=lock)
 
 
-def read_account(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool = False) -> Account | None:
-    """`open_account` by ids. The points whose time is over are posted as expired: written when the account is."""
+def read_account(
+    *, merchant_id: uuid.UUID, customer_id: uuid.UUID, lock: bool = False, as_stored: bool = False
+) -> Account | None:
+    """`open_account` by ids. What is over by now is posted first, written when the account is: points as
+    expired, and a tier that was to be reviewed. With `as_stored` the tier is left as it is on record.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _OPEN_LOCKED if lock else _OPEN_UNLOCKED,
-            [merchant_id, customer_id, merchant_id, customer_id, now(), merchant_id, merchant_id],
+            [*_open_parameters(merchant_id, customer_id), merchant_id],
         )
         row = cursor.fetchone()
-    return None if row is None else _account(merchant_id, customer_id, row, lock=lock)
+    return None if row is None else _account(merchant_id, customer_id, row, lock=lock, as_stored=as_stored)
+
+
+def _open_parameters(merchant_id: uuid.UUID, customer_id: uuid.UUID) -> list[Any]:
+    """Of _OPEN, but its last: the account's, what was given by hand, what is held, and the lots'."""
+    one = [merchant_id, customer_id]
+    return [*one, *one, *one, now(), merchant_id]
 
 
 def read_member(
@@ -82,9 +97,7 @@ def read_member(
     Nothing is locked. All but the customer's `version` and what is counted of their purchases is deferred. With
     `with_lots` the first lots that a debit takes come along.
     """
-    parameters: list[Any] = [
-        merchant_id, customer_id, merchant_id, customer_id, now(), merchant_id, customer_id,
-    ]  # fmt: skip
+    parameters = [*_open_parameters(merchant_id, customer_id), customer_id]
     with connection.cursor() as cursor:
         if with_lots:
             cursor.execute(_OPEN_MEMBER_WITH_LOTS, [*parameters, merchant_id, merchant_id])
@@ -108,16 +121,25 @@ def _account(
     *,
     lock: bool,
     first_lots: Sequence[Sequence[Any]] | None = None,
+    as_stored: bool = False,
 ) -> Account:
     program_id, revision, redeem_points_min, redeem_value, enrollment_id, *rest = row
-    balance, version, tier, spend, last_activity_at, inactive_at, held, expires_at = rest
+    balance, version, spend, last_activity_at, inactive_at, *tier_columns, has_overrides, held, expires_at = (
+        rest
+    )
     book = rule_book(merchant_id=merchant_id, program_id=program_id, revision=revision)
+    overrides: Sequence[TierOverride] = ()
+    if has_overrides:
+        overrides = read_overrides(
+            merchant_id=merchant_id, program_id=program_id, customer_ids=[customer_id]
+        ).get(customer_id, ())
     if enrollment_id is None:
         return Account(
             merchant_id=merchant_id,
             customer_id=customer_id,
             program_id=program_id,
             book=book,
+            tiers=TierState(book, overrides=overrides),
             redeem_points_min=redeem_points_min,
             redeem_value=redeem_value,
             lock=lock,
@@ -130,7 +152,7 @@ def _account(
         id=enrollment_id,
         balance=balance,
         version=version,
-        tier=tier,
+        tiers=_tier_state(book, tier_columns, overrides),
         spend_cents=to_cents(spend),
         last_activity_at=last_activity_at,
         inactive_at=inactive_at,
@@ -143,7 +165,23 @@ def _account(
         account.lots.begin_with(first_lots, limit=_FIRST_LOTS)
     if account.has_due(expires_at):
         account.expire_due()
+    if not as_stored:
+        bring_up(account)
     return account
+
+
+def _tier_state(book: RuleBook, columns: Sequence[Any], overrides: Sequence[TierOverride]) -> TierState:
+    code, amount, amount_until, until, at, revision = columns
+    return TierState(
+        book,
+        code=code,
+        amount=to_cents(amount),
+        amount_until=amount_until,
+        until=until,
+        at=at,
+        revision=revision,
+        overrides=overrides,
+    )
 
 
 def read_accounts(
@@ -158,6 +196,7 @@ def read_accounts(
     program_id, revision = program
     book = rule_book(merchant_id=merchant_id, program_id=program_id, revision=revision)
     accounts: dict[uuid.UUID, Account] = {}
+    given = read_overrides(merchant_id=merchant_id, program_id=program_id, customer_ids=customer_ids)
     rows = (
         Enrollment.objects.for_merchant(merchant_id)
         .filter(program_id=program_id, customer_id__in=customer_ids)
@@ -172,17 +211,34 @@ def read_accounts(
             id=row.pk,
             balance=row.balance,
             version=row.version,
-            tier=row.tier,
-            spend_cents=to_cents(row.qualifying_spend),
+            tiers=_tier_state(
+                book,
+                (
+                    row.tier,
+                    row.qualifying_amount,
+                    row.amount_until,
+                    row.tier_until,
+                    row.tier_at,
+                    row.tier_revision,
+                ),
+                given.get(row.customer_id, ()),
+            ),
+            spend_cents=to_cents(row.net_spend),
             last_activity_at=row.last_activity_at,
             inactive_at=row.inactive_at,
             lock=lock,
         )
     _expire_due(merchant_id, accounts.values())
+    for account in accounts.values():
+        bring_up(account)
     for customer_id in customer_ids:
         if customer_id not in accounts:
             accounts[customer_id] = Account(
-                merchant_id=merchant_id, customer_id=customer_id, program_id=program_id, book=book
+                merchant_id=merchant_id,
+                customer_id=customer_id,
+                program_id=program_id,
+                book=book,
+                tiers=TierState(book, overrides=given.get(customer_id, ())),
             )
     return accounts
 

@@ -97,7 +97,7 @@ def try_unlocked(
         if found is None:
             return None
         customer, account = found
-        if account.is_new or not in_step(account, customer):
+        if account.is_new or account.tiers.is_changed or not in_step(account, customer):
             return None
         statement = Statement()
         statement.add(

@@ -74,7 +74,13 @@ def post_story(
     First what older purchases gain, then the new purchases and returns in their order, last what older purchases
     lose: so a shortfall is only what no order of arrival could have covered.
     """
-    outcome = replay(story.sales, story.returns, account.book, opening_cents=story.opening_cents)
+    outcome = replay(
+        story.sales,
+        story.returns,
+        account.book,
+        opening_cents=story.opening_cents,
+        overrides=account.tiers.overrides,
+    )
     posting = Posting(account)
     losses: list[tuple[SalePoints, int]] = []
     at = account.at
@@ -104,6 +110,7 @@ def post_story(
         )  # fmt: skip
     account.spend_cents = outcome.spend_cents
     account.last_activity_at = outcome.last_at
+    account.tiers.courses = outcome.courses
     account.settle_tier()
     return posting, outcome
 

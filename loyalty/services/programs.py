@@ -25,6 +25,7 @@ from loyalty.rules import (
     Basis,
     Expiry,
     Pending,
+    Qualification,
     RuleBook,
     Rules,
     TierRule,
@@ -58,6 +59,11 @@ CHANGEABLE = frozenset(
         "pending_days",
         "returns",
         "shortfall",
+        "tier_metric",
+        "tier_window",
+        "tier_months",
+        "tier_downgrade",
+        "tier_grace_days",
     }
 )
 DEFAULT_TIERS = (
@@ -91,6 +97,11 @@ class InvalidExpiry(BadRequest):
 class InvalidPolicy(BadRequest):
     code = "invalid_policy"
     message = "These settings contradict each other"
+
+
+class InvalidQualification(BadRequest):
+    code = "invalid_qualification"
+    message = "These ways to reach and keep a tier do not go together"
 
 
 _books: LRUCache[tuple[uuid.UUID, int], RuleBook] = LRUCache(maxsize=RULE_BOOKS_CACHED_MAX)
@@ -203,6 +214,7 @@ def _update(
     _check_fields(fields)
     if fields.get("expiry") == Program.Expiry.NONE:
         fields.setdefault("expiry_months", None)
+    _follow_window(fields)
     program: Program | None = (
         Program.objects.for_merchant(merchant_id).select_for_update().filter(is_active=True).first()
     )
@@ -218,7 +230,7 @@ def _update(
     if after != before:
         program.revision += 1
         _write_version(program, after, effective_from=_from_now_on(merchant_id), actor_id=actor_id)
-        if after.tiers == before.tiers and program.tiers_revision == program.revision - 1:
+        if after.ladder.decides_like(before.ladder) and program.tiers_revision == program.revision - 1:
             program.tiers_revision = program.revision
     program.save(update_fields=[*fields, "revision", "tiers_revision"])
     return program
@@ -242,6 +254,7 @@ def _check(program: Program) -> None:
     ):
         if both := folded(within) & folded(without):
             raise InvalidPolicy(f"{min(both)!r} cannot both earn and not earn", field=field)
+    _check_qualification(program)
     _check_stores(program)
 
 
@@ -259,6 +272,36 @@ def folded(names: Sequence[str]) -> frozenset[str]:
     return frozenset(name.strip().casefold() for name in names)
 
 
+def _follow_window(fields: dict[str, Any]) -> None:
+    """Another window leaves behind what only the one before had."""
+    window = fields.get("tier_window")
+    if window is not None and window != Program.Window.ROLLING:
+        fields.setdefault("tier_months", None)
+    if window == Program.Window.LIFETIME:
+        fields.setdefault("tier_downgrade", Program.Downgrade.IMMEDIATE)
+    if window == Program.Window.LIFETIME or fields.get("tier_downgrade") == Program.Downgrade.NEVER:
+        fields.setdefault("tier_grace_days", 0)
+
+
+def _check_qualification(program: Program) -> None:
+    """Raises InvalidQualification for what the constraints of the table refuse, in words."""
+    window, months = program.tier_window, program.tier_months
+    if window == Program.Window.ROLLING and months is None:
+        raise InvalidQualification("Say for how many months a purchase counts", field="tierMonths")
+    if window != Program.Window.ROLLING and months is not None:
+        raise InvalidQualification("Only purchases of the last months have months", field="tierMonths")
+    if window == Program.Window.LIFETIME and program.tier_downgrade != Program.Downgrade.IMMEDIATE:
+        raise InvalidQualification(
+            "Where all purchases count there is no period to keep a tier for", field="tierDowngrade"
+        )
+    if program.tier_grace_days and window == Program.Window.LIFETIME:
+        raise InvalidQualification(
+            "Where all purchases count a tier is not lost, so it has no days of grace", field="tierGraceDays"
+        )
+    if program.tier_grace_days and program.tier_downgrade == Program.Downgrade.NEVER:
+        raise InvalidQualification("A tier that is never lost has no days of grace", field="tierGraceDays")
+
+
 def _from_now_on(merchant_id: uuid.UUID) -> datetime:
     """Now, or just after the latest purchase on record: a till's clock may be a little ahead of ours."""
     at = now()
@@ -272,10 +315,11 @@ def tiers_of(program: Program) -> list[TierRule]:
         Tier.objects.for_merchant(program.merchant_id)
         .filter(program_id=program.pk)
         .order_by("threshold")
-        .values_list("code", "name", "threshold", "multiplier")
+        .values_list("code", "name", "threshold", "multiplier", "benefits")
     )
     return [
-        TierRule(code, name, to_cents(threshold), multiplier) for code, name, threshold, multiplier in rows
+        TierRule(code, name, to_cents(threshold), multiplier, tuple(benefits))
+        for code, name, threshold, multiplier, benefits in rows
     ]
 
 
@@ -304,6 +348,21 @@ def _rules(program: Program, tiers: Sequence[TierRule]) -> Rules:
         pending=Pending(program.pending_days, zone) if program.pending_days else None,
         returns=str(program.returns),
         shortfall=str(program.shortfall),
+        qualification=_qualification(program, zone),
+    )
+
+
+def _qualification(program: Program, zone: str) -> Qualification:
+    if program.tier_window == Program.Window.LIFETIME:
+        # Days do not matter to it: another time zone is no other rule.
+        return Qualification(str(program.tier_metric))
+    return Qualification(
+        str(program.tier_metric),
+        str(program.tier_window),
+        program.tier_months or 0,
+        str(program.tier_downgrade),
+        program.tier_grace_days,
+        zone,
     )
 
 
@@ -342,6 +401,7 @@ def _write_tiers(program: Program, tiers: Sequence[TierRule]) -> None:
             name=tier.name,
             threshold=Decimal(tier.threshold_cents) / 100,
             multiplier=tier.multiplier,
+            benefits=list(tier.benefits),
         )
         for tier in tiers
     )

@@ -18,6 +18,7 @@ from customers.services import write_standing
 from loyalty.ledger import Account
 from loyalty.rules import Sale, SalePoints, TakeBack, earned_by, to_cents
 from loyalty.services.accounts import open_account
+from loyalty.services.courses import load_courses
 from loyalty.services.postings import (
     EARNED,
     Posting,
@@ -46,26 +47,41 @@ def accrue(
     for a quote without.
     """
     if latest:
+        if account.tiers.is_overdue(sale.at):
+            account.tiers.advance(sale.at)
         return _accrue_latest(account, sale, actor_id)
+    if customer.visit_count == 0 and not account.tiers.follows_spend and account.tiers.courses is None:
+        account.tiers.begin()
     if not in_step(account, customer):
         return _settle(account, since=None, sale=sale, actor_id=actor_id, cause=_late(sale))
     if account.last_activity_at is not None and sale.at <= account.last_activity_at:
+        since = _since(account, sale.at)
         return _settle(
-            account, since=sale.at, customer=customer, sale=sale, actor_id=actor_id, cause=_late(sale)
+            account, since=since, customer=customer, sale=sale, actor_id=actor_id, cause=_late(sale)
         )
-    return _accrue_latest(account, sale, actor_id)
+    if not account.tiers.suffices(sale.at, account.at):
+        load_courses(account)
+    posting = _accrue_latest(account, sale, actor_id)
+    if account.tiers.is_overdue(account.at):
+        # A purchase of long ago: what it reached may be over.
+        account.tiers.advance(account.at)
+    return posting
 
 
 def _accrue_latest(account: Account, sale: Sale, actor_id: uuid.UUID | None) -> Posting:
     rules = account.book.at(sale.at)
-    tier = rules.tier_for(account.spend_cents) if rules is not None else None
+    tier = None
+    if rules is not None:
+        tier = account.tiers.before(rules, sale.at, spend_cents=account.spend_cents)
     earned = SalePoints(sale, earned_by(rules, sale, tier), tier, rules)
     account.be_active()
     if earned.gross:
         account.credit(type=EARNED, points=earned.gross, cause=sale_cause(sale, actor_id))
     account.spend_cents += sale.cents
     account.last_activity_at = sale.at
-    account.settle_tier()
+    account.tiers.add(
+        sale.id, sale.at, cents=sale.cents, points=earned.gross, spend_cents=account.spend_cents
+    )
     return Posting(account, sale=earned)
 
 
@@ -77,7 +93,7 @@ def take_back(
     `customer` is as it was before the return. Runs under the customer's lock; nothing is written before
     `account.write()`.
     """
-    since = sale.at if in_step(account, customer) else None
+    since = _since(account, sale.at) if in_step(account, customer) else None
     cause = f"Return {back.reference[0]} of an earlier purchase"
     return _settle(account, since=since, customer=customer, back=back, actor_id=actor_id, cause=cause)
 
@@ -92,11 +108,19 @@ def take_back_latest(
     posting = Posting(account)
     before = origin.taken_by(origin.returned)
     origin.returned = origin.with_return(origin.returned, back)
-    take_for_return(posting, origin, back, origin.taken_by(origin.returned) - before, actor_id)
+    points = origin.taken_by(origin.returned) - before
+    take_for_return(posting, origin, back, points, actor_id)
     account.spend_cents -= back.cents
     account.last_activity_at = back.at
-    account.settle_tier()
+    account.tiers.lower(
+        origin.sale.id, back.at, cents=back.cents, points=points, spend_cents=account.spend_cents
+    )
     return posting
+
+
+def _since(account: Account, at: datetime) -> datetime | None:
+    """From when on a history is folded again: all of it unless what was spent before says enough of it."""
+    return at if account.book.is_lifetime else None
 
 
 def settle(

@@ -77,6 +77,10 @@ PROGRAM = {
     "expiry": "none",
     "grace_days": "0",
     "redeem_points_min": "1",
+    "tier_metric": "spend",
+    "tier_window": "lifetime",
+    "tier_downgrade": "immediate",
+    "tier_grace_days": "0",
     "point_name": "star",
     "points_name": "stars",
 }
@@ -125,6 +129,37 @@ def test_a_program_is_started_and_changed(manager: Client, shop: Shop) -> None:
     assert answer.status_code == 200
     assert "threshold" in answer.content.decode()
     assert ProgramVersion.objects.count() == 2
+
+
+def test_how_tiers_are_reached_and_kept(manager: Client, shop: Shop) -> None:
+    url = reverse("admin:loyalty_program_add")
+    rows = {**tiers(("Fan", "fan", "0", "1")), "tiers-0-benefits": " Free coffee \n\nLounge"}
+    rolling = {"tier_window": "rolling", "tier_months": "12", "tier_downgrade": "period_end"}
+    for wrong in (
+        {"tier_months": ""},
+        {"tier_months": "121"},
+        {"tier_grace_days": "366"},
+        {"tiers-0-benefits": "x" * 101},
+        {"tiers-0-benefits": "\n".join("abcdefghijk")},
+    ):
+        assert manager.post(url, {**PROGRAM, **rows, **rolling, **wrong}).status_code == 200, wrong
+    assert not Program.objects.exists()
+    assert manager.post(url, {**PROGRAM, **rows, **rolling, "tier_grace_days": "7"}).status_code == 302
+    program = Program.objects.get()
+    assert (program.tier_window, program.tier_months, program.tier_grace_days) == ("rolling", 12, 7)
+    assert program.tiers.get().benefits == ["Free coffee", "Lounge"]
+    url = reverse("admin:loyalty_program_change", args=[program.pk])
+    assert "Free coffee\nLounge</textarea>" in manager.get(url).content.decode()
+    # All purchases: what the other fields still say means nothing.
+    same = {
+        **tiers(("Fan", "fan", "0", "1"), initial=list(program.tiers.all())),
+        "tiers-0-benefits": "Free coffee",
+    }
+    left = {**rolling, "tier_window": "lifetime", "tier_grace_days": "7"}
+    assert manager.post(url, {**PROGRAM, **same, **left}).status_code == 302
+    program.refresh_from_db()
+    assert (program.tier_months, program.tier_downgrade, program.tier_grace_days) == (None, "immediate", 0)
+    assert program.tiers.get().benefits == ["Free coffee"]
 
 
 def test_how_long_points_last(manager: Client, shop: Shop) -> None:

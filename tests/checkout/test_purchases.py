@@ -152,7 +152,7 @@ def test_each_change_is_told_once(shop: Shop, program: Program, alice: Customer)
         "points": 600,
         "balance": 600,
     }
-    assert events["tier.changed"].data == {"from": "", "to": "silver"}
+    assert events["tier.changed"].data == {"from": "", "to": "silver", "reason": "reached", "until": None}
     for event in events.values():
         assert (event.customer_id, event.store_id, event.actor_id, event.request_id, event.dispatched_at) == (
             alice.pk,

@@ -233,7 +233,7 @@ DAMAGE = {
     "another number of visits": ("UPDATE customers SET visit_count = 7", {18}),
     "another first visit": ("UPDATE customers SET first_visit_at = last_visit_at", {18}),
     "a purchase of another amount": ("UPDATE purchases SET amount = 49 WHERE amount = 50", {12, 18}),
-    "another net spend": ("UPDATE loyalty_enrollments SET qualifying_spend = 600", {12}),
+    "another net spend": ("UPDATE loyalty_enrollments SET net_spend = 600", {12}),
 }
 
 

@@ -380,7 +380,7 @@ def amounts(shop: Any) -> list[Any]:
     lots = Lot.objects.for_merchant(shop.merchant).order_by("pk")
     customers = Customer.objects.for_merchant(shop.merchant).order_by("pk")
     return [
-        *accounts.values_list("pk", "balance", "version", "tier", "qualifying_spend"),
+        *accounts.values_list("pk", "balance", "version", "tier", "net_spend"),
         *entries.values_list(
             "pk", "version", "type", "points", "balance_before", "balance_after", "occurred_at"
         ),

@@ -70,11 +70,22 @@ def test_the_default_program(shop: Shop, program: Program) -> None:
         "pendingDays": 0,
         "returns": "proportional",
         "shortfall": "within_balance",
+        "tierMetric": "spend",
+        "tierWindow": "lifetime",
+        "tierMonths": None,
+        "tierDowngrade": "immediate",
+        "tierGraceDays": 0,
         "tiers": [
-            {"code": "bronze", "name": "Bronze", "threshold": "0.00", "multiplier": "1"},
-            {"code": "silver", "name": "Silver", "threshold": "500.00", "multiplier": "1.25"},
-            {"code": "gold", "name": "Gold", "threshold": "2000.00", "multiplier": "1.5"},
-            {"code": "platinum", "name": "Platinum", "threshold": "5000.00", "multiplier": "2"},
+            {"code": "bronze", "name": "Bronze", "threshold": "0.00", "multiplier": "1", "benefits": []},
+            {"code": "silver", "name": "Silver", "threshold": "500.00", "multiplier": "1.25", "benefits": []},
+            {"code": "gold", "name": "Gold", "threshold": "2000.00", "multiplier": "1.5", "benefits": []},
+            {
+                "code": "platinum",
+                "name": "Platinum",
+                "threshold": "5000.00",
+                "multiplier": "2",
+                "benefits": [],
+            },
         ],
         "isActive": True,
         "revision": 1,
@@ -201,8 +212,8 @@ def test_new_thresholds_reach_members_in_the_background(
     bob.refresh_from_db()
     assert (alice.tier, bob.tier) == ("plus", "basic")
     assert [event.data for event in Event.objects.order_by("id")[before:]] == [
-        {"from": "bronze", "to": "plus"},
-        {"from": "bronze", "to": "basic"},
+        {"from": "bronze", "to": "plus", "reason": "rules_changed", "until": None},
+        {"from": "bronze", "to": "basic", "reason": "rules_changed", "until": None},
     ]
     assert programs_with_stale_tiers() == []
     assert refresh_tiers(program_id=program.pk) == 0
@@ -242,3 +253,42 @@ def test_a_pause_is_made_up_for_by_the_next_purchase(shop: Shop, program: Progra
     receipt = sell(shop.access, alice, "T-3", "100", minutes(2)).receipt
     assert (receipt["pointsEarned"], receipt["balance"], receipt["tier"]) == (125, 635, "silver")
     assert findings(shop) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "field", "code"),
+    [
+        ({"tierWindow": "rolling"}, "tierMonths", "invalid_qualification"),
+        ({"tierWindow": "rolling", "tierMonths": None}, "tierMonths", "invalid_qualification"),
+        ({"tierWindow": "calendar_year", "tierMonths": 12}, "tierMonths", "invalid_qualification"),
+        ({"tierMonths": 12}, "tierMonths", "invalid_qualification"),
+        ({"tierDowngrade": "period_end"}, "tierDowngrade", "invalid_qualification"),
+        ({"tierGraceDays": 3}, "tierGraceDays", "invalid_qualification"),
+        (
+            {"tierWindow": "calendar_year", "tierDowngrade": "never", "tierGraceDays": 3},
+            "tierGraceDays",
+            "invalid_qualification",
+        ),
+        ({"tierWindow": "rolling", "tierMonths": 121}, "tierMonths", "max_value"),
+        ({"tierWindow": "rolling", "tierMonths": 0}, "tierMonths", "min_value"),
+        ({"tierWindow": "weekly"}, "tierWindow", "invalid_choice"),
+        ({"tierMetric": "visits"}, "tierMetric", "invalid_choice"),
+        ({"tierGraceDays": 366}, "tierGraceDays", "max_value"),
+    ],
+)
+def test_what_tiers_cannot_be_reached_by(shop: Shop, changed: dict[str, Any], field: str, code: str) -> None:
+    response = put(shop, **changed)
+    assert (response.status_code, errors(response)) == (400, [(field, code)])
+    assert not Program.objects.exists()
+
+
+def test_another_window_leaves_behind_what_only_the_one_before_had(shop: Shop) -> None:
+    kept = {"tierWindow": "rolling", "tierMonths": 12, "tierDowngrade": "period_end", "tierGraceDays": 14}
+    names = ("tierWindow", "tierMonths", "tierDowngrade", "tierGraceDays")
+    data = put(shop, **kept, tierMetric="points").json()["data"]
+    assert ({name: data[name] for name in names}, data["tierMetric"]) == (kept, "points")
+    # Not said: unchanged.
+    assert put(shop).json()["data"]["tierMonths"] == 12
+    data = put(shop, tierWindow="lifetime").json()["data"]
+    assert tuple(data[name] for name in names) == ("lifetime", None, "immediate", 0)
+    assert ProgramVersion.objects.count() == 2

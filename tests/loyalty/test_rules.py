@@ -45,7 +45,8 @@ def back(number: int, of: Sale, cents: int, minute: int) -> TakeBack:
 
 def test_the_tier_is_the_highest_whose_threshold_is_reached() -> None:
     assert [
-        tier and tier.code for tier in map(ONE_POINT.tier_for, (0, 499_99, 500_00, 1999_99, 2000_00, 10**12))
+        tier and tier.code
+        for tier in map(ONE_POINT.ladder.reached, (0, 499_99, 500_00, 1999_99, 2000_00, 10**12))
     ] == [
         "bronze",
         "bronze",
@@ -54,9 +55,9 @@ def test_the_tier_is_the_highest_whose_threshold_is_reached() -> None:
         "gold",
         "gold",
     ]
-    assert Rules(Decimal(1), "down", (SILVER,)).tier_for(499_99) is None
-    assert ONE_POINT.next_tier(499_99) == SILVER
-    assert ONE_POINT.next_tier(2000_00) is None
+    assert Rules(Decimal(1), "down", (SILVER,)).ladder.reached(499_99) is None
+    assert ONE_POINT.ladder.above(BRONZE, 499_99) == SILVER
+    assert ONE_POINT.ladder.above(GOLD, 2000_00) is None
 
 
 @pytest.mark.parametrize(

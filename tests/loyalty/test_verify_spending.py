@@ -169,9 +169,7 @@ def test_damage_is_found(shop: Shop, spent: Customer, unguarded: None, name: str
 
 def test_erasing_changes_no_amount(shop: Shop, spent: Customer) -> None:
     def amounts() -> list[object]:
-        accounts = Enrollment.objects.order_by("pk").values_list(
-            "pk", "balance", "version", "qualifying_spend"
-        )
+        accounts = Enrollment.objects.order_by("pk").values_list("pk", "balance", "version", "net_spend")
         entries = LedgerEntry.objects.order_by("pk").values_list(
             "pk",
             "version",

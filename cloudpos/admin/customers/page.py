@@ -141,15 +141,17 @@ def _ladder(customer: Customer, account: Enrollment | None) -> Ladder | None:
         .filter(program_id=account.program_id)
         .order_by("threshold")
     )
+    counts = account.net_spend if account.tier_at is None else account.qualifying_amount
     current = next((tier for tier in tiers if tier.code == account.tier), None)
-    following = next((tier for tier in tiers if tier.threshold > account.qualifying_spend), None)
+    above = tiers[tiers.index(current) + 1 :] if current else tiers
+    following = next((tier for tier in above if tier.threshold > counts), None)
     if following is None:
         return Ladder(current, None, None, 100)
     start = current.threshold if current else Decimal(0)
     step = following.threshold - start
-    done = max(account.qualifying_spend - start, Decimal(0))
+    done = max(counts - start, Decimal(0))
     percent = int(done * 100 / step) if step > 0 else 0
-    return Ladder(current, following, following.threshold - account.qualifying_spend, min(percent, 100))
+    return Ladder(current, following, following.threshold - counts, min(percent, 100))
 
 
 def _consents(customer: Customer) -> list[Any]:

@@ -144,12 +144,16 @@ class Chunk:
         return (
             account is not None
             and not account.is_new
+            # Otherwise it takes the purchases on record to know the tier.
+            and account.book.is_lifetime
             and account.spend_cents == to_cents(customer.total_spent)
             and (account.last_activity_at is None or steps[0].order[0] > account.last_activity_at)
         )
 
     def _sell(self, customer: Customer, account: Account | None, steps: Sequence[Step]) -> None:
         """What `record_sale` and `record_return` do, in memory."""
+        if account is not None and not account.book.is_lifetime and account.tiers.courses is None:
+            account.tiers.begin()
         earned: dict[uuid.UUID, SalePoints | None] = {}
         returned: dict[uuid.UUID, Decimal] = {}
         for step in steps:
@@ -249,8 +253,16 @@ class Chunk:
         store_id: uuid.UUID,
         first: tuple[str, dict[str, Any], datetime],
     ) -> None:
+        self._log_all(customer, store_id, [first, *(account.tell() if account is not None else ())])
+
+    def _log_all(
+        self,
+        customer: Customer,
+        store_id: uuid.UUID,
+        happened: Sequence[tuple[str, dict[str, Any], datetime]],
+    ) -> None:
         """Events as history: stamped as dispatched, so nobody is told of sales of years ago."""
-        for type, data, at in [first, *(account.tell() if account is not None else ())]:
+        for type, data, at in happened:
             self.copies["customer_events"].append(
                 (
                     new_id(), self.access.merchant_id, customer.pk, store_id, type, data, "",
@@ -264,6 +276,10 @@ class Chunk:
         for customer, account in touched:
             if account is None:
                 continue
+            if account.tiers.is_overdue(account.at):
+                # The history ended long ago.
+                account.tiers.advance(account.at)
+                self._log_all(customer, self.steps[customer.pk][-1].purchase.store_id, account.tell())
             customer.points, customer.tier = account.balance, account.tier
             if not account.is_new:
                 # Already there: its lots may be used up by returns, its row is updated.
