@@ -21,11 +21,18 @@ from cloudpos.api.parameters import (
 )
 from cloudpos.api.query import DayFrom, DayTo, NoParameters, StrictFilterSet
 from customers.identity import normal_tags
-from customers.listing import Wanted
+from customers.list_plans import Wanted
 from customers.models import Address, Channel, Customer, Purpose
 from customers.models.customer import LAST_VISIT
 from customers.querysets import CustomerQuerySet
-from customers.search import birth_month_query, home_store_query, prefix_query, tags_query, word_range
+from customers.search import (
+    WordStart,
+    birth_month_query,
+    home_store_query,
+    prefix_query,
+    tags_query,
+    word_start,
+)
 
 TIERS = ("bronze", "silver", "gold", "platinum")
 RADIUS_KM_MAX = 5_000
@@ -162,6 +169,11 @@ class CustomerFilters(StrictFilterSet):
         """Whether the counters alone can tell the total."""
         return self.values.keys() <= self.COUNTED
 
+    @property
+    def gathers(self) -> bool:
+        """Whether the conditions are about addresses: all of these are looked at before the first customer is known."""
+        return "near" in self.values
+
     def conditions(self, merchant_id: uuid.UUID) -> QuerySet[Customer] | None:
         """The merchant's visible customers under everything but SEARCHED; None when that is all of them."""
         if self.values.keys() <= self.SEARCHED:
@@ -190,11 +202,11 @@ class CustomerFilters(StrictFilterSet):
             return None
         return " & ".join(f"({term})" for term in terms) if all(terms) else ""
 
-    def word_range(self, search_key: str) -> tuple[str, str] | None:
-        """The lexemes that answer, when nothing but the start of one word is asked for, in order of creation."""
+    def word_start(self, search_key: str) -> WordStart | None:
+        """What is searched for, when that is nothing but the start of one word, in order of creation."""
         if self.values.keys() != {"query"} or self.sort_by != "createdAt":
             return None
-        return word_range(search_key=search_key, text=self.values["query"])
+        return word_start(search_key=search_key, text=self.values["query"])
 
     def close_by(self, queryset: CustomerQuerySet, value: tuple[float, float]) -> CustomerQuerySet:
         latitude, longitude = value

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from django.db.models import FloatField, Manager, Q
 from django.db.models.expressions import Combinable
-from django.db.models.functions import ASin, Cast, Cos, Least, Power, Radians, Sin, Sqrt
+from django.db.models.functions import Cast, Cos, Power, Radians, Sin
 
 from cloudpos.tenancy.models import Merchant, TenantQuerySet
 
@@ -44,18 +44,20 @@ class AddressQuerySet(TenantQuerySet):
         close = self.filter(latitude__range=(_places(max(south, -90)), _places(min(north, 90))))
         if south > -90 and north < 90:
             close = close.filter(_longitudes(longitude, _widest(latitude, degrees)))
-        return close.alias(km=_haversine_km(latitude, longitude)).filter(km__lte=radius_km)
+        # Compared before the arc is made of it: two functions less for each address of a wide circle.
+        most = math.sin(radius_km / (2 * EARTH_RADIUS_KM)) ** 2
+        return close.alias(haversine=_haversine(latitude, longitude)).filter(haversine__lte=most)
 
 
-def _haversine_km(latitude: float, longitude: float) -> Combinable:
-    """Kilometres from a point (R. W. Sinnott, "Virtues of the Haversine", Sky and Telescope 68, 1984)."""
+def _haversine(latitude: float, longitude: float) -> Combinable:
+    """Of the arc from a point: sin(km / 2 R) squared (R. W. Sinnott, "Virtues of the Haversine", Sky and Telescope 68, 1984).
+
+    It grows with the distance up to the other end of the earth.
+    """
     there = Radians(Cast("latitude", FloatField()))
     half_across = (Radians(Cast("longitude", FloatField())) - math.radians(longitude)) / 2
     half_up = (there - math.radians(latitude)) / 2
-    chord = Power(Sin(half_up), 2) + Cos(there) * math.cos(math.radians(latitude)) * Power(
-        Sin(half_across), 2
-    )
-    return ASin(Sqrt(Least(1.0, chord))) * (2 * EARTH_RADIUS_KM)
+    return Power(Sin(half_up), 2) + Cos(there) * math.cos(math.radians(latitude)) * Power(Sin(half_across), 2)
 
 
 def _widest(latitude: float, degrees: float) -> float:

@@ -9,7 +9,7 @@ import unicodedata
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
@@ -25,6 +25,8 @@ PHONE_DIGITS_MIN = 4
 WORD_CHARS_MAX = 40
 WORDS_MAX = 40
 QUERY_WORDS_MAX = 8
+# So many first letters of a word lead to its customers in the order of their creation: see CustomerWord.
+HEAD_CHARS = 3
 
 _SPLIT = re.compile(r"[^\w@.+-]+", re.UNICODE)
 _PARTS = re.compile(r"[\W_]+", re.UNICODE)
@@ -123,16 +125,29 @@ def prefix_query(*, search_key: str, text: str) -> str | None:
     return " & ".join(terms) or None
 
 
-def word_range(*, search_key: str, text: str) -> tuple[str, str] | None:
-    """From and below which lexeme `customer_words` holds the customers of `text`, when that is the start of one word.
+class WordStart(NamedTuple):
+    """Where `customer_words` holds those found by the start of one word: from lexeme `first` on, below `end`.
+
+    `head` is what its index by time begins with, None for a start that is shorter.
+    """
+
+    first: str
+    end: str
+    head: str | None
+
+
+def word_start(*, search_key: str, text: str) -> WordStart | None:
+    """`text` as the start of one word.
 
     None for what only the search index knows: several words, numbers, whole e-mail addresses.
     """
     word = fold(text)
     if not word.isalpha():
         return None
-    first = f"{search_key}:{WORD}{word[:WORD_CHARS_MAX]}"
-    return first, first + _LAST_CHARACTER
+    lead = f"{search_key}:{WORD}"
+    first = lead + word[:WORD_CHARS_MAX]
+    head = lead + word[:HEAD_CHARS] if len(word) >= HEAD_CHARS else None
+    return WordStart(first, first + _LAST_CHARACTER, head)
 
 
 def tsvector_literal(found: Iterable[str]) -> str:

@@ -5,13 +5,14 @@ from decimal import ROUND_HALF_UP, Decimal
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Left, StrIndex
 from django.utils.timezone import now
 
 from cloudpos.tenancy.constraints import tenant_references, unique_in_merchant
 from cloudpos.tenancy.models import Store, TenantForeignKey, TenantModel
 from customers.querysets import AddressManager, CustomerManager
-from customers.search import LexemesField
+from customers.search import HEAD_CHARS, WORD, LexemesField
 
 TAGS_MAX = 50
 TAG_CHARS_MAX = 50
@@ -221,9 +222,11 @@ class CustomerCount(models.Model):
 
 
 class CustomerWord(models.Model):
-    """Which visible customers a word finds, newest last: the primary key's index is all that a search by name reads.
+    """Which visible customers a word finds, newest last: its two indexes are all that a search by name reads.
 
-    Written by triggers from `Customer.search`: its lexemes that are words and begin with a letter. They carry the merchant.
+    The primary key counts those of the start of a word. The other one has the newest of a frequent start at hand, whichever
+    words begin so. Written by triggers from `Customer.search`: its lexemes that are words and begin with a letter. They
+    carry the merchant.
     """
 
     pk = models.CompositePrimaryKey("lexeme", "created_at", "customer_id")
@@ -233,6 +236,15 @@ class CustomerWord(models.Model):
 
     class Meta:
         db_table = "customer_words"
+        indexes = [
+            models.Index(
+                Left("lexeme", StrIndex("lexeme", Value(":")) + (HEAD_CHARS + len(WORD))),
+                F("created_at"),
+                F("customer_id"),
+                include=["lexeme"],
+                name="customer_words_head_idx",
+            )
+        ]
 
 
 class Address(TenantModel):

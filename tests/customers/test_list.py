@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from cloudpos.tenancy.models import Store
-from customers import listing
+from customers import list_plans, listing
 from customers.models import Customer
 from customers.services import hide_customer, lock_customer, write_standing
 from tests.customers.conftest import Make, statements
@@ -334,12 +334,12 @@ def plan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dic
         return {}
     if request.param == "candidates":
         return {"totalSpentMin": "0"}
-    monkeypatch.setattr(listing, "CANDIDATES_MAX", 3)
-    monkeypatch.setattr(listing, "SEARCH_CANDIDATES_MAX", 3)
+    monkeypatch.setattr(list_plans, "CANDIDATES_MAX", 3)
+    monkeypatch.setattr(list_plans, "SEARCH_CANDIDATES_MAX", 3)
     if request.param == "walk":
         return {"totalSpentMin": "0"}
     if request.param == "search walk in vain":
-        monkeypatch.setattr(listing, "WALKED_MAX", 2)
+        monkeypatch.setattr(list_plans, "WALKED_MAX", 2)
     return {"tags": "five"}
 
 
@@ -355,7 +355,7 @@ def test_orders(shop: Shop, make: Make, plan: dict[str, str], sort_by: str, sort
     data = shop.cashier.get("/customers", parameters).json()["data"]
     assert [row["firstName"] for row in data["customers"]] == order
     assert data["nextCursor"] is None
-    if listing.CANDIDATES_MAX == 3:
+    if list_plans.CANDIDATES_MAX == 3:
         assert (data["total"], data["totalIsExact"]) == (3, False)
     pages = [found(shop, **parameters, limit=2, page=page) for page in (1, 2, 3, 4)]
     # No page begins beyond a total that is a bound.
@@ -366,8 +366,8 @@ def test_what_is_frequent_is_not_counted_again(
     shop: Shop, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     five(with_tag(make))
-    monkeypatch.setattr(listing, "CANDIDATES_MAX", 3)
-    monkeypatch.setattr(listing, "SEARCH_CANDIDATES_MAX", 3)
+    monkeypatch.setattr(list_plans, "CANDIDATES_MAX", 3)
+    monkeypatch.setattr(list_plans, "SEARCH_CANDIDATES_MAX", 3)
     # How large the merchant is.
     shop.cashier.get("/customers?tags=nobody")
     for query in ("limit=2&tags=five", "limit=2&totalSpentMin=0"):
@@ -388,7 +388,7 @@ def test_a_large_merchant_is_sampled_before_its_matches_are_collected(
 ) -> None:
     five(with_tag(make))
     for name, value in {"SEARCH_CANDIDATES_MAX": 3, "SAMPLED_FROM": 5, "SAMPLE_ROWS": 5, "SURELY": 1}.items():
-        monkeypatch.setattr(listing, name, value)
+        monkeypatch.setattr(list_plans, name, value)
     shop.cashier.get("/customers?tags=nobody")
     with CaptureQueriesContext(connection) as queries:
         data = shop.cashier.get("/customers?tags=five&limit=2").json()["data"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from customers import listing
+from customers import list_plans
 from customers.models import Customer
 from customers.services import lock_customer, write_standing
 from tests.customers.conftest import Make, statements
@@ -36,7 +36,7 @@ def walk(shop: Shop, limit: int) -> list[str]:
 def test_every_member_is_found_once_in_order(
     shop: Shop, make: Make, where: str, factor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "WALKED_FACTOR", factor)
+    monkeypatch.setattr(list_plans, "WALKED_FACTOR", factor)
     everybody = [make(f"Customer {number}") for number in range(CUSTOMERS)]
     chosen = {"oldest": everybody[:MEMBERS], "newest": everybody[-MEMBERS:], "spread": everybody[::4]}[where]
     expected = members(shop, chosen)
@@ -53,7 +53,7 @@ def test_it_gives_up_only_when_they_are_far(shop: Shop, make: Make, monkeypatch:
     with statements(2):
         shop.cashier.get("/customers", {"tier": "gold", "limit": 1})
     # Walked and sorted: the nearest one is further away than an even spread would have it. That is remembered.
-    monkeypatch.setattr(listing, "WALKED_FACTOR", 1)
+    monkeypatch.setattr(list_plans, "WALKED_FACTOR", 1)
     oldest = {"tier": "gold", "limit": 1, "sortOrder": "asc"}
     with statements(2):
         first = shop.cashier.get("/customers", oldest).json()

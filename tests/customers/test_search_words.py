@@ -9,9 +9,9 @@ from django.apps import apps
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from customers import listing
+from customers import list_plans
 from customers.models import Customer, CustomerWord
-from customers.search import word_range
+from customers.search import word_start
 from customers.services import hide_customer, lock_customer
 from customers.services.bulk import load_customers
 from tests.customers.conftest import Make
@@ -105,7 +105,7 @@ def test_pages_and_cursors_of_a_word(shop: Shop, make: Make) -> None:
 def test_a_frequent_word_has_a_bound_for_a_total(
     shop: Shop, make: Make, monkeypatch: pytest.MonkeyPatch, most: int, total: tuple[int, bool]
 ) -> None:
-    monkeypatch.setattr(listing, "SEARCH_CANDIDATES_MAX", most)
+    monkeypatch.setattr(list_plans, "WORD_CANDIDATES_MAX", most)
     for name in ("Ann", "Ben", "Cat", "Dan", "Eve"):
         make(name, company_name="Acme")
     for _ in range(2):
@@ -114,10 +114,81 @@ def test_a_frequent_word_has_a_bound_for_a_total(
         assert [row["firstName"] for row in data["customers"]] == ["Eve", "Dan"]
 
 
+@pytest.fixture
+def frequent(shop: Shop, make: Make, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """Ann to Eve with two words each that begin with "acm", and others between them; two are as many as are collected."""
+    monkeypatch.setattr(list_plans, "WORD_CANDIDATES_MAX", 2)
+    for name in ("Ann", "Ben", "Cat", "Dan", "Eve"):
+        make(name, last_name="Acmé", company_name="Acme", email=f"{name}@acme-acmes.example")
+        make("Other", company_name="Acmon")
+    return shop
+
+
+def by_cursor(shop: Shop, **parameters: Any) -> list[str]:
+    """First names of all pages."""
+    found: list[str] = []
+    cursor = ""
+    while cursor is not None:
+        data = shop.cashier.get("/customers", parameters | ({"cursor": cursor} if cursor else {})).json()[
+            "data"
+        ]
+        assert (data["total"], data["totalIsExact"]) == (2, False)
+        found += [row["firstName"] for row in data["customers"]]
+        cursor = data["nextCursor"]
+    return found
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 2, 20])
+@pytest.mark.parametrize("walked", [list_plans.WALKED_MAX, 4])
+def test_a_frequent_word_is_walked_to_in_the_order_of_creation(
+    frequent: Shop, monkeypatch: pytest.MonkeyPatch, order: str, limit: int, walked: int
+) -> None:
+    monkeypatch.setattr(list_plans, "WALKED_MAX", walked)
+    five = ["Ann", "Ben", "Cat", "Dan", "Eve"]
+    expected = five if order == "asc" else five[::-1]
+    assert by_cursor(frequent, query="acme", sortOrder=order, limit=limit) == expected
+    second = frequent.cashier.get("/customers", {"query": "acme", "sortOrder": order, "limit": 1, "page": 2})
+    assert [row["firstName"] for row in second.json()["data"]["customers"]] == expected[1:2]
+
+
+def test_a_walk_reads_one_index_in_its_order(frequent: Shop) -> None:
+    """Not the words of the start, to sort them: there may be a hundred thousand."""
+    with CaptureQueriesContext(connection) as queries:
+        frequent.cashier.get("/customers?query=acme&limit=2")
+    (walk,) = [
+        query["sql"] for query in queries if "customer_words" in query["sql"] and "walked" in query["sql"]
+    ]
+    with connection.cursor() as cursor:
+        # A handful of rows is read in any way; which ways are there is what counts.
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute(f"EXPLAIN {walk}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Only Scan Backward using customer_words_head_idx on customer_words" in plan
+    assert "Sort Key: walked" not in plan and "Sort Key: customer_words" not in plan
+
+
+def test_texts_are_short_enough_to_be_known_again(shop: Shop, make: Make) -> None:
+    """psycopg takes longer ones apart each time."""
+    from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
+
+    lengths = {}
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        lengths[query] = max(lengths.get(query, 0), len(sql.encode()))
+        return execute(sql, params, many, context)
+
+    make("Ann", tags=["vip"])
+    with connection.execute_wrapper(note):
+        for query in ("", "query=ann", "query=ann&page=2", "query=ann%20b", "tier=gold", "tags=vip"):
+            shop.cashier.get(f"/customers?{query}")
+    assert lengths and max(lengths.values()) <= MAX_CACHED_STATEMENT_LENGTH, lengths
+
+
 def test_another_merchants_word_finds_nobody(shop: Shop, mallory: Customer) -> None:
     assert names(shop, query="mallory") == []
-    mine = word_range(search_key=shop.access.search_key, text="mallory")
-    assert mine and not CustomerWord.objects.filter(lexeme__gte=mine[0], lexeme__lt=mine[1]).exists()
+    mine = word_start(search_key=shop.access.search_key, text="mallory")
+    assert mine and not CustomerWord.objects.filter(lexeme__gte=mine.first, lexeme__lt=mine.end).exists()
 
 
 def test_renamed(shop: Shop, alice: Customer) -> None:
@@ -163,5 +234,6 @@ def test_filled_by_the_migration(
 
 def test_what_only_the_search_index_knows() -> None:
     for text in ("ann baker", "1234", "ann1", "ann@example.com", "o'neil", "", "-", "ﷺ"):
-        assert word_range(search_key="m7", text=text) is None
-    assert word_range(search_key="m7", text="Zoé") == ("m7:wzoe", "m7:wzoe\U0010ffff")
+        assert word_start(search_key="m7", text=text) is None
+    assert word_start(search_key="m7", text="Zoés") == ("m7:wzoes", "m7:wzoes\U0010ffff", "m7:wzoe")
+    assert word_start(search_key="m7", text="Zo") == ("m7:wzo", "m7:wzo\U0010ffff", None)
