@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -135,7 +136,8 @@ def program_of(merchant_id: uuid.UUID) -> dict[str, Any] | None:
     return None if program is None else describe_program(program)
 
 
-def describe_program(program: Program) -> dict[str, Any]:
+def describe_program(program: Program, tiers: Sequence[TierRule] | None = None) -> dict[str, Any]:
+    """A program with its tiers: those on record, or these."""
     return {
         "id": program.pk,
         "name": program.name,
@@ -164,7 +166,7 @@ def describe_program(program: Program) -> dict[str, Any]:
         "tierMonths": program.tier_months,
         "tierDowngrade": str(program.tier_downgrade),
         "tierGraceDays": program.tier_grace_days,
-        "tiers": [_tier(tier) for tier in tiers_of(program)],
+        "tiers": [_tier(tier) for tier in (tiers_of(program) if tiers is None else tiers)],
         "isActive": program.is_active,
         "revision": program.revision,
         "createdAt": program.created_at,

@@ -171,6 +171,14 @@ class ProgramInput(CamelSerializer):
         ]
 
 
+class ProgramPreviewInput(ProgramInput):
+    """What would be changed; the rest stays as it is."""
+
+    name = CleanCharField(max_length=100, required=False)
+    points_per_unit = MoneyField(places=4, max_digits=10, max_value=10_000, required=False)
+    tiers = TierInput(many=True, max_length=TIERS_MAX, required=False)  # type: ignore[call-arg]  # many= takes a list's
+
+
 _WHOLE = {"type": "integer"}
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
@@ -223,6 +231,59 @@ PROGRAM = Fields(
         "isActive": {"type": "boolean"},
         "revision": _WHOLE,
         "createdAt": _TIME,
+    },
+)
+WORTH = Fields(
+    "PointsWorth",
+    {
+        "points": _WHOLE,
+        "money": {**MONEY, "type": ["string", "null"], "description": "Null: points buy no money off."},
+    },
+)
+_TIER_MOVE = {
+    "type": "object",
+    "properties": {
+        "from": {"type": ["string", "null"]},
+        "to": {"type": ["string", "null"]},
+        "members": _WHOLE,
+    },
+    "required": ["from", "to", "members"],
+}
+PROGRAM_PREVIEW = Fields(
+    "LoyaltyProgramPreview",
+    {
+        "effectiveFrom": _TIME,
+        "changes": Many(
+            {
+                "type": "object",
+                "properties": {"field": _TEXT, "before": _TEXT, "after": _TEXT, "takesEffect": _TEXT},
+                "required": ["field", "before", "after", "takesEffect"],
+            }
+        ),
+        "pointsPerMonth": {"type": "integer", "description": "What purchases earned of late."},
+        "pointsPerMonthAfter": _WHOLE,
+        "pendingAfter": {"type": "integer", "description": "Points that would be waiting at any time."},
+        "existing": Fields(
+            "LoyaltyPointsOnRecord",
+            dict.fromkeys(("total", "neverExpiring", "whileActive", "pending", "owed"), WORTH),
+        ),
+        "months": Many(
+            Fields(
+                "LoyaltyPreviewMonth", {"month": _TEXT, "existing": WORTH, "before": WORTH, "after": WORTH}
+            )
+        ),
+        "tiers": {
+            "type": "object",
+            "description": "Members whose tier would change. `looked`: how many were looked at, all or drawn by lot.",
+            "properties": {
+                "members": _WHOLE,
+                "looked": _WHOLE,
+                "changing": _WHOLE,
+                "moves": {"type": "array", "items": _TIER_MOVE},
+            },
+            "required": ["members", "looked", "changing", "moves"],
+        },
+        "assumptions": _TEXTS,
     },
 )
 POINTS = Fields(

@@ -20,4 +20,5 @@ urlpatterns = [
     path("loyalty/redemptions/<uuid:redemption_id>/cancel", views_rewards.RedemptionCancelView.as_view()),
     path("loyalty/analytics", views_analytics.ProgramAnalyticsView.as_view()),
     path("loyalty/program", views.ProgramView.as_view()),
+    path("loyalty/program/preview", views.ProgramPreviewView.as_view()),
 ]

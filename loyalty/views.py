@@ -11,14 +11,17 @@ from cloudpos.api.schema import Output, Paged
 from cloudpos.api.views import ApiView
 from cloudpos.tenancy.roles import Role
 from loyalty import reading
+from loyalty.reading_preview import preview
 from loyalty.serializers import (
     ENTRY,
     POINTS,
     PROGRAM,
+    PROGRAM_PREVIEW,
     STANDING,
     EntryFilters,
     PointsInput,
     ProgramInput,
+    ProgramPreviewInput,
 )
 from loyalty.services import post_points, put_program
 from loyalty.services.programs import ProgramNotFound
@@ -69,6 +72,17 @@ class EntriesView(ApiView):
         entries = reading.entries_of(access=self.request.access, customer_id=customer_id)
         rows = filters.filter_queryset(entries)
         return filters.respond("transactions", ENTRY, rows, total=rows.count)
+
+
+class ProgramPreviewView(ApiView):
+    roles = {"post": Role.MANAGER}
+    inputs = {"post": ProgramPreviewInput}
+    outputs = {"post": PROGRAM_PREVIEW}
+    summaries = {"post": "What a change of the program would do; nothing is written"}
+
+    def post(self, request: Request) -> HttpResponse:
+        changes = self.input(ProgramPreviewInput)
+        return envelope.success(preview(merchant_id=self.request.access.merchant_id, **changes))
 
 
 class ProgramView(ApiView):

@@ -314,6 +314,7 @@ CASES: dict[str, Case] = {
     f"GET {V1}/loyalty/analytics": Case(Role.MANAGER, queries=(lambda world: f"storeId={world.store}",)),
     f"GET {V1}/loyalty/program": Case(Role.CASHIER),
     f"PUT {V1}/loyalty/program": Case(Role.MANAGER, _PROGRAM),
+    f"POST {V1}/loyalty/program/preview": Case(Role.MANAGER, lambda world: {"pendingDays": 7}),
     # Analytics
     f"GET {V1}/analytics/overview": Case(Role.MANAGER, queries=(lambda world: f"storeId={world.store}",)),
     f"GET {V1}/analytics/segments": Case(Role.MANAGER),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -185,6 +187,50 @@ def update_program(
     return _update(merchant_id=merchant_id, tiers=tiers, actor_id=actor_id, **fields)
 
 
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A program as it is and as it would be; nothing of it is written. `book` has the proposed rules as its newest."""
+
+    before: Program
+    after: Program
+    tiers_before: list[TierRule]
+    tiers_after: list[TierRule]
+    book: RuleBook
+    rules_before: Rules
+    effective_from: datetime
+
+    @property
+    def rules_after(self) -> Rules:
+        return self.book.current
+
+
+def propose(*, merchant_id: uuid.UUID, tiers: Sequence[TierRule] | None = None, **fields: Any) -> Proposal:
+    """What `update_program` would make of the active program. Writes nothing, and raises what that would."""
+    _check_fields(fields)
+    _follow_choices(fields)
+    before = active_program(merchant_id)
+    if before is None:
+        raise ProgramNotFound()
+    after = copy.copy(before)
+    for column, value in fields.items():
+        setattr(after, column, value)
+    _check(after)
+    tiers_before = tiers_of(before)
+    tiers_after = tiers_before if tiers is None else sorted(tiers, key=lambda tier: tier.threshold_cents)
+    _check_ladder(tiers_after)
+    book = rule_book(merchant_id=merchant_id, program_id=before.pk, revision=before.revision)
+    rules, effective_from = _rules(after, tiers_after), _from_now_on(merchant_id)
+    return Proposal(
+        before,
+        after,
+        tiers_before,
+        tiers_after,
+        RuleBook((*book.versions, (effective_from, rules))),
+        book.current,
+        effective_from,
+    )
+
+
 def _create(
     *,
     merchant_id: uuid.UUID,
@@ -212,9 +258,7 @@ def _update(
     **fields: Any,
 ) -> Program:
     _check_fields(fields)
-    if fields.get("expiry") == Program.Expiry.NONE:
-        fields.setdefault("expiry_months", None)
-    _follow_window(fields)
+    _follow_choices(fields)
     program: Program | None = (
         Program.objects.for_merchant(merchant_id).select_for_update().filter(is_active=True).first()
     )
@@ -239,6 +283,13 @@ def _update(
 def _check_fields(fields: dict[str, Any]) -> None:
     if unknown := fields.keys() - CHANGEABLE:
         raise TypeError(f"not columns of a program to be set: {', '.join(sorted(unknown))}")
+
+
+def _follow_choices(fields: dict[str, Any]) -> None:
+    """A choice leaves behind what only another one had."""
+    if fields.get("expiry") == Program.Expiry.NONE:
+        fields.setdefault("expiry_months", None)
+    _follow_window(fields)
 
 
 def _check(program: Program) -> None:
@@ -384,14 +435,7 @@ def _write_version(
 
 
 def _write_tiers(program: Program, tiers: Sequence[TierRule]) -> None:
-    if len(tiers) > TIERS_MAX:
-        raise InvalidTiers(f"A program has at most {TIERS_MAX} tiers", field="tiers")
-    try:
-        check_tiers(tiers)
-    except ValueError as exc:
-        raise InvalidTiers(
-            f"Each tier needs a code and a threshold of its own: {exc}", field="tiers"
-        ) from None
+    _check_ladder(tiers)
     Tier.objects.for_merchant(program.merchant_id).filter(program_id=program.pk).delete()
     Tier.objects.bulk_create(
         Tier(
@@ -405,3 +449,14 @@ def _write_tiers(program: Program, tiers: Sequence[TierRule]) -> None:
         )
         for tier in tiers
     )
+
+
+def _check_ladder(tiers: Sequence[TierRule]) -> None:
+    if len(tiers) > TIERS_MAX:
+        raise InvalidTiers(f"A program has at most {TIERS_MAX} tiers", field="tiers")
+    try:
+        check_tiers(tiers)
+    except ValueError as exc:
+        raise InvalidTiers(
+            f"Each tier needs a code and a threshold of its own: {exc}", field="tiers"
+        ) from None
