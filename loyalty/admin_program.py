@@ -34,7 +34,7 @@ from loyalty.models import (
 from loyalty.models_tiers import BENEFIT_CHARS_MAX, BENEFITS_MAX, TIER_GRACE_DAYS_MAX, TIER_MONTHS_MAX
 from loyalty.rules import TierRule, to_cents
 from loyalty.services import DEFAULT_TIERS, active_program, create_program, update_program
-from loyalty.services.programs import InvalidTiers
+from loyalty.services.program_checks import InvalidTiers
 
 
 class FactorForm(TenantForm):

@@ -35,6 +35,7 @@ MEMBERS_FOLDED_MAX = 500
 FROM_NOW_ON = "Counts for purchases from then on: what was earned before stays."
 POINTS_TO_COME = "Counts for points earned from then on: those that exist keep their times."
 AT_ONCE = "Counts at once, for all points."
+TIERS_FOLLOW = "Members' tiers follow within minutes; what purchases earned before stays."
 TAKES_EFFECT: Mapping[str, str] = {
     "pointsPerUnit": FROM_NOW_ON,
     "rounding": FROM_NOW_ON,
@@ -51,7 +52,12 @@ TAKES_EFFECT: Mapping[str, str] = {
     "expiryMonths": POINTS_TO_COME,
     "expiryMonthEnd": POINTS_TO_COME,
     "shortfall": "Counts for returns from then on, whenever the goods were bought.",
-    "tiers": "Members' tiers follow within minutes; what purchases earned before stays.",
+    "tiers": TIERS_FOLLOW,
+    "tierMetric": TIERS_FOLLOW,
+    "tierWindow": TIERS_FOLLOW,
+    "tierMonths": TIERS_FOLLOW,
+    "tierDowngrade": TIERS_FOLLOW,
+    "tierGraceDays": TIERS_FOLLOW,
 }
 
 

@@ -32,7 +32,7 @@ from loyalty.models import (
 )
 from loyalty.models_tiers import BENEFIT_CHARS_MAX, BENEFITS_MAX, TIER_GRACE_DAYS_MAX, TIER_MONTHS_MAX
 from loyalty.rules import POINTS_PER_ENTRY_MAX, TierRule, to_cents
-from loyalty.services.programs import TIERS_MAX
+from loyalty.services.program_checks import TIERS_MAX
 from loyalty.services.reversals import REVERSIBLE
 
 POSTABLE = ("earned", "redeemed", "adjusted", "reversed")

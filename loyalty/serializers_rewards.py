@@ -25,7 +25,7 @@ from loyalty.models import Hold, Redemption, Reward
 from loyalty.rules import POINTS_PER_ENTRY_MAX
 from loyalty.serializers import TRANSACTION_ID_CHARS_MAX
 from loyalty.services.holds import HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX
-from loyalty.services.programs import TIERS_MAX
+from loyalty.services.program_checks import TIERS_MAX
 from loyalty.services.stock import INSUFFICIENT, REASONS
 
 

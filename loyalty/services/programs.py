@@ -15,12 +15,12 @@ from cachetools import LRUCache
 from django.db.models import Max
 from django.utils.timezone import now
 
-from cloudpos.api.errors import BadRequest, Conflict, NotFound
+from cloudpos.api.errors import Conflict, NotFound
 from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
-from cloudpos.tenancy.models import Merchant, Store
+from cloudpos.tenancy.models import Merchant
 from customers.models import Purchase
-from loyalty.models import PENDING_DAYS_MAX, Program, ProgramVersion, Tier
+from loyalty.models import Program, ProgramVersion, Tier
 from loyalty.rules import (
     AFTER_EARNING,
     AFTER_INACTIVITY,
@@ -31,11 +31,10 @@ from loyalty.rules import (
     RuleBook,
     Rules,
     TierRule,
-    check_tiers,
     to_cents,
 )
+from loyalty.services.program_checks import check_ladder, check_program, folded, follow_choices
 
-TIERS_MAX = 20
 RULE_BOOKS_CACHED_MAX = 10_000
 
 CHANGEABLE = frozenset(
@@ -84,26 +83,6 @@ class ProgramExists(Conflict):
 class ProgramNotFound(NotFound):
     code = "program_not_found"
     message = "This merchant has no active loyalty program"
-
-
-class InvalidTiers(BadRequest):
-    code = "invalid_tiers"
-    message = "Each tier needs a code and a threshold of its own"
-
-
-class InvalidExpiry(BadRequest):
-    code = "invalid_expiry"
-    message = "Points that expire need a number of months, and others have none"
-
-
-class InvalidPolicy(BadRequest):
-    code = "invalid_policy"
-    message = "These settings contradict each other"
-
-
-class InvalidQualification(BadRequest):
-    code = "invalid_qualification"
-    message = "These ways to reach and keep a tier do not go together"
 
 
 _books: LRUCache[tuple[uuid.UUID, int], RuleBook] = LRUCache(maxsize=RULE_BOOKS_CACHED_MAX)
@@ -207,17 +186,17 @@ class Proposal:
 def propose(*, merchant_id: uuid.UUID, tiers: Sequence[TierRule] | None = None, **fields: Any) -> Proposal:
     """What `update_program` would make of the active program. Writes nothing, and raises what that would."""
     _check_fields(fields)
-    _follow_choices(fields)
+    follow_choices(fields)
     before = active_program(merchant_id)
     if before is None:
         raise ProgramNotFound()
     after = copy.copy(before)
     for column, value in fields.items():
         setattr(after, column, value)
-    _check(after)
+    check_program(after)
     tiers_before = tiers_of(before)
     tiers_after = tiers_before if tiers is None else sorted(tiers, key=lambda tier: tier.threshold_cents)
-    _check_ladder(tiers_after)
+    check_ladder(tiers_after)
     book = rule_book(merchant_id=merchant_id, program_id=before.pk, revision=before.revision)
     rules, effective_from = _rules(after, tiers_after), _from_now_on(merchant_id)
     return Proposal(
@@ -243,7 +222,7 @@ def _create(
     if active_program(merchant_id) is not None:
         raise ProgramExists()
     program = Program(merchant_id=merchant_id, **fields)
-    _check(program)
+    check_program(program)
     program.save(force_insert=True)
     _write_tiers(program, tiers)
     _write_version(program, _rules(program, tiers), effective_from=begins_at, actor_id=actor_id)
@@ -258,7 +237,7 @@ def _update(
     **fields: Any,
 ) -> Program:
     _check_fields(fields)
-    _follow_choices(fields)
+    follow_choices(fields)
     program: Program | None = (
         Program.objects.for_merchant(merchant_id).select_for_update().filter(is_active=True).first()
     )
@@ -267,7 +246,7 @@ def _update(
     before = rule_book(merchant_id=merchant_id, program_id=program.pk, revision=program.revision).current
     for column, value in fields.items():
         setattr(program, column, value)
-    _check(program)
+    check_program(program)
     if tiers is not None:
         _write_tiers(program, tiers)
     after = _rules(program, tiers_of(program))
@@ -283,74 +262,6 @@ def _update(
 def _check_fields(fields: dict[str, Any]) -> None:
     if unknown := fields.keys() - CHANGEABLE:
         raise TypeError(f"not columns of a program to be set: {', '.join(sorted(unknown))}")
-
-
-def _follow_choices(fields: dict[str, Any]) -> None:
-    """A choice leaves behind what only another one had."""
-    if fields.get("expiry") == Program.Expiry.NONE:
-        fields.setdefault("expiry_months", None)
-    _follow_window(fields)
-
-
-def _check(program: Program) -> None:
-    """Raises InvalidExpiry and InvalidPolicy for what does not go together."""
-    if (program.expiry == Program.Expiry.NONE) != (program.expiry_months is None):
-        raise InvalidExpiry(field="expiryMonths")
-    # The shortest month, so that no points are over before they can be spent.
-    if program.pending_days and program.pending_days >= 28 * (program.expiry_months or PENDING_DAYS_MAX):
-        raise InvalidPolicy("Points would be over before they can be spent", field="pendingDays")
-    for field, within, without in (
-        ("categoriesOut", program.categories_in, program.categories_out),
-        ("skusOut", program.skus_in, program.skus_out),
-    ):
-        if both := folded(within) & folded(without):
-            raise InvalidPolicy(f"{min(both)!r} cannot both earn and not earn", field=field)
-    _check_qualification(program)
-    _check_stores(program)
-
-
-def _check_stores(program: Program) -> None:
-    program.store_ids = list(dict.fromkeys(program.store_ids))
-    if not program.store_ids:
-        return
-    known = Store.objects.for_merchant(program.merchant_id).filter(pk__in=program.store_ids).count()
-    if known != len(program.store_ids):
-        raise InvalidPolicy("One of these stores is not yours", field="storeIds")
-
-
-def folded(names: Sequence[str]) -> frozenset[str]:
-    """Categories or article numbers as they are compared: their case counts not."""
-    return frozenset(name.strip().casefold() for name in names)
-
-
-def _follow_window(fields: dict[str, Any]) -> None:
-    """Another window leaves behind what only the one before had."""
-    window = fields.get("tier_window")
-    if window is not None and window != Program.Window.ROLLING:
-        fields.setdefault("tier_months", None)
-    if window == Program.Window.LIFETIME:
-        fields.setdefault("tier_downgrade", Program.Downgrade.IMMEDIATE)
-    if window == Program.Window.LIFETIME or fields.get("tier_downgrade") == Program.Downgrade.NEVER:
-        fields.setdefault("tier_grace_days", 0)
-
-
-def _check_qualification(program: Program) -> None:
-    """Raises InvalidQualification for what the constraints of the table refuse, in words."""
-    window, months = program.tier_window, program.tier_months
-    if window == Program.Window.ROLLING and months is None:
-        raise InvalidQualification("Say for how many months a purchase counts", field="tierMonths")
-    if window != Program.Window.ROLLING and months is not None:
-        raise InvalidQualification("Only purchases of the last months have months", field="tierMonths")
-    if window == Program.Window.LIFETIME and program.tier_downgrade != Program.Downgrade.IMMEDIATE:
-        raise InvalidQualification(
-            "Where all purchases count there is no period to keep a tier for", field="tierDowngrade"
-        )
-    if program.tier_grace_days and window == Program.Window.LIFETIME:
-        raise InvalidQualification(
-            "Where all purchases count a tier is not lost, so it has no days of grace", field="tierGraceDays"
-        )
-    if program.tier_grace_days and program.tier_downgrade == Program.Downgrade.NEVER:
-        raise InvalidQualification("A tier that is never lost has no days of grace", field="tierGraceDays")
 
 
 def _from_now_on(merchant_id: uuid.UUID) -> datetime:
@@ -435,7 +346,7 @@ def _write_version(
 
 
 def _write_tiers(program: Program, tiers: Sequence[TierRule]) -> None:
-    _check_ladder(tiers)
+    check_ladder(tiers)
     Tier.objects.for_merchant(program.merchant_id).filter(program_id=program.pk).delete()
     Tier.objects.bulk_create(
         Tier(
@@ -449,14 +360,3 @@ def _write_tiers(program: Program, tiers: Sequence[TierRule]) -> None:
         )
         for tier in tiers
     )
-
-
-def _check_ladder(tiers: Sequence[TierRule]) -> None:
-    if len(tiers) > TIERS_MAX:
-        raise InvalidTiers(f"A program has at most {TIERS_MAX} tiers", field="tiers")
-    try:
-        check_tiers(tiers)
-    except ValueError as exc:
-        raise InvalidTiers(
-            f"Each tier needs a code and a threshold of its own: {exc}", field="tiers"
-        ) from None

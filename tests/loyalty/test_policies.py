@@ -25,9 +25,9 @@ from loyalty.services import (
     update_program,
 )
 from loyalty.services.holds import capture_hold, hold_points
-from loyalty.services.points import StoreTakesNoPart
 from loyalty.services.redemptions import cancel_redemption, redeem_reward
 from loyalty.services.rewards import create_reward
+from loyalty.services.spending import StoreTakesNoPart
 from tests.fixtures import Shop
 from tests.tills import books, bring_back, findings, minutes, move, sell
 

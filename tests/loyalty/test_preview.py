@@ -165,3 +165,9 @@ def test_the_api(shop: Shop, lives: None) -> None:
 def test_without_a_program_there_is_nothing_to_change(shop: Shop) -> None:
     response = shop.manager.post("/loyalty/program/preview", {"pendingDays": 14})
     assert (response.status_code, response.json()["code"]) == (404, "program_not_found")
+
+
+def test_windows_of_time_are_folded(shop: Shop, lives: None, alice: Customer) -> None:
+    """Within a month Alice bought for 100.00 only; Bob's 200.00 stay bronze."""
+    found = seen(shop, tier_window="rolling", tier_months=1)["tiers"]
+    assert (found["looked"], found["moves"]) == (2, [{"from": "silver", "to": "bronze", "members": 1}])
