@@ -8,6 +8,7 @@ from django.test import Client
 from cloudpos.ids import new_id
 from cloudpos.tenancy.models import Membership, Role, Store, User
 from cloudpos.tenancy.tokens import mint_access_token
+from cloudpos.tenancy.views import MeView
 from tests.fixtures import Shop, make_shop
 
 pytestmark = pytest.mark.django_db
@@ -119,3 +120,10 @@ def test_the_schema_asks_for_a_token_and_no_store(client: Client) -> None:
     operation = document["paths"]["/api/v1/me"]["get"]
     assert operation["security"] == [{"bearerAuth": []}]
     assert "403" not in operation["responses"]
+
+
+def test_a_view_that_forgets_to_ask_for_a_token_lets_nobody_in(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MeView, "authentication_classes", ())
+    assert ask(shop.owner.user_id).status_code == 403
