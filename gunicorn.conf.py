@@ -1,8 +1,12 @@
 """How the service is served; gunicorn reads this file by itself in the folder it starts in."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
+
+# While the application is loaded everything that is made stays: looking for garbage in it takes an eighth of the start.
+gc.disable()
 
 # Metrics of all worker processes are added up through files in this folder. It must be known before the application is loaded,
 # and must not hold files of an earlier run.
@@ -48,8 +52,6 @@ def on_starting(server):
 
 
 def when_ready(server):
-    import gc
-
     from django.urls import get_resolver
 
     # Loads every view: a broken one stops the start, not the first request.
@@ -57,9 +59,13 @@ def when_ready(server):
     # What is loaded by now stays: the collector need not look at it again, and its pages stay shared with the workers.
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def post_fork(server, worker):
+    # Also after a reload, which reads this file again and is not followed by when_ready.
+    gc.enable()
+
     from django.core.cache import caches
     from django.db import connections
 
