@@ -19,6 +19,7 @@ OUR_EVENTS = frozenset(
         "purchase.recorded",
         "purchase.returned",
         "points.earned",
+        "points.bonus",
         "points.redeemed",
         "points.adjusted",
         "points.reversed",

@@ -100,6 +100,9 @@ class Program(Qualifying, TenantModel):
     tiers_revision = models.IntegerField(
         default=1, editable=False, help_text="The revision that every member's tier has been brought up to"
     )
+    promotions_revision = models.IntegerField(
+        default=0, editable=False, help_text="Counts changes of its promotions"
+    )
     created_at = models.DateTimeField(default=now, editable=False)
 
     class Meta:
@@ -487,6 +490,8 @@ class Shortfall(TenantPart):
 
 
 # Their tables hang on those above.
+from loyalty.models_promotions import Promotion as Promotion  # noqa: E402
+from loyalty.models_promotions import PromotionAward as PromotionAward  # noqa: E402
 from loyalty.models_rewards import Hold as Hold  # noqa: E402
 from loyalty.models_rewards import Redemption as Redemption  # noqa: E402
 from loyalty.models_rewards import Reward as Reward  # noqa: E402

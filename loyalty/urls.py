@@ -1,6 +1,6 @@
 from django.urls import path
 
-from loyalty import views, views_analytics, views_rewards
+from loyalty import views, views_analytics, views_promotions, views_rewards
 
 urlpatterns = [
     path("customers/loyalty/points", views.PointsView.as_view()),
@@ -18,6 +18,8 @@ urlpatterns = [
     path("loyalty/rewards", views_rewards.RewardsView.as_view()),
     path("loyalty/rewards/<uuid:reward_id>", views_rewards.RewardView.as_view()),
     path("loyalty/redemptions/<uuid:redemption_id>/cancel", views_rewards.RedemptionCancelView.as_view()),
+    path("loyalty/promotions", views_promotions.PromotionsView.as_view()),
+    path("loyalty/promotions/<uuid:promotion_id>", views_promotions.PromotionView.as_view()),
     path("loyalty/analytics", views_analytics.ProgramAnalyticsView.as_view()),
     path("loyalty/program", views.ProgramView.as_view()),
     path("loyalty/program/preview", views.ProgramPreviewView.as_view()),

@@ -74,6 +74,7 @@ class World:
     hold: uuid.UUID
     reward: uuid.UUID
     redemption: uuid.UUID
+    promotion: uuid.UUID
     transaction: str
     customer_number: str
     phone: str
@@ -91,6 +92,7 @@ class World:
             "<uuid:hold_id>": self.hold,
             "<uuid:reward_id>": self.reward,
             "<uuid:redemption_id>": self.redemption,
+            "<uuid:promotion_id>": self.promotion,
             "<path:transaction_id>": self.transaction,
         }.items():
             template = template.replace(variable, str(value))
@@ -101,7 +103,7 @@ class World:
 def absent_world() -> World:
     """Ids of the right form that nobody has."""
     return World(
-        *[uuid.uuid4() for _ in range(10)],
+        *[uuid.uuid4() for _ in range(11)],
         transaction="NOBODY-SOLD-THIS",
         customer_number="1000000008",
         phone="+441614960123",
@@ -181,6 +183,13 @@ _REWARD: Body = lambda world: {  # noqa: E731
     "sku": "COFFEE",
     "points": 50,
 }
+_PROMOTION: Body = lambda world: {  # noqa: E731
+    "name": "Double Tuesdays",
+    "kind": "multiplier",
+    "multiplier": "2",
+    "weekdays": [2],
+}
+_PROMOTION_AT: Body = lambda world: {**_PROMOTION(world), "storeIds": [str(world.store)]}  # noqa: E731
 _EVENT: Body = lambda world: {"type": "page.viewed", "data": {"page": "home"}}  # noqa: E731
 _WEBHOOK: Body = lambda world: {"url": "http://127.0.0.1:9/hook", "eventTypes": ["purchase.recorded"]}  # noqa: E731
 
@@ -311,6 +320,13 @@ CASES: dict[str, Case] = {
     f"PATCH {V1}/loyalty/rewards/<uuid:reward_id>": Case(Role.MANAGER, _REWARD),
     f"DELETE {V1}/loyalty/rewards/<uuid:reward_id>": Case(Role.MANAGER),
     f"POST {V1}/loyalty/redemptions/<uuid:redemption_id>/cancel": Case(Role.CASHIER),
+    f"GET {V1}/loyalty/promotions": Case(Role.CASHIER),
+    f"POST {V1}/loyalty/promotions": Case(Role.MANAGER, _PROMOTION, naming=(_PROMOTION_AT,)),
+    f"GET {V1}/loyalty/promotions/<uuid:promotion_id>": Case(Role.CASHIER),
+    f"PATCH {V1}/loyalty/promotions/<uuid:promotion_id>": Case(
+        Role.MANAGER, _PROMOTION, naming=(_PROMOTION_AT,)
+    ),
+    f"DELETE {V1}/loyalty/promotions/<uuid:promotion_id>": Case(Role.MANAGER),
     f"GET {V1}/loyalty/analytics": Case(Role.MANAGER, queries=(lambda world: f"storeId={world.store}",)),
     f"GET {V1}/loyalty/program": Case(Role.CASHIER),
     f"PUT {V1}/loyalty/program": Case(Role.MANAGER, _PROGRAM),

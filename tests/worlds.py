@@ -71,6 +71,8 @@ def make_world(shop: Shop, word: str) -> World:
             {"transactionId": f"{word}-G-1"},
         )
     )
+    doubled = {"name": f"{word} doubled", "kind": "multiplier", "multiplier": "2", "weekdays": [2]}
+    promotion = _made(shop.manager.post("/loyalty/promotions", doubled))
     reserved = {"transactionId": f"{word}-H-1", "points": 5}
     hold = _made(shop.cashier.post(f"/customers/{customer_id}/loyalty/holds", reserved))
     event_id = f"{word}-event"
@@ -92,6 +94,7 @@ def make_world(shop: Shop, word: str) -> World:
         hold=uuid.UUID(hold["id"]),
         reward=uuid.UUID(reward["id"]),
         redemption=uuid.UUID(redeemed["id"]),
+        promotion=uuid.UUID(promotion["id"]),
         transaction=transaction,
         customer_number=customer["customerNumber"],
         phone=phone,

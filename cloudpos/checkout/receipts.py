@@ -83,7 +83,7 @@ def purchase_outcome(
             **standing(None),
             "explanation": [NO_PROGRAM],
         }
-    lines = explain(account.book.at(sale.at), sale, posting.sale, currency=currency)
+    lines = explain(account.book.at(sale.at), sale, posting.sale, currency=currency, awards=posting.awards)
     lines += _waiting(account, posting.sale) + _corrections(posting)
     return {
         "customerId": str(customer_id),

@@ -33,6 +33,7 @@ from customers.services import CustomerNotFound, add_standing, find_customer, lo
 from loyalty.ledger import WRITTEN, Account
 from loyalty.rules import Sale, to_cents
 from loyalty.services import accrue, open_account
+from loyalty.services.awarding import needs_lines
 from loyalty.services.postings import Posting, as_line
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -160,7 +161,9 @@ def _plan(access: Access, customer: Customer, purchase: NewPurchase, account: Ac
     sale = as_loyalty_sale(purchase, account)
     posting = None
     if account is not None:
-        posting = accrue(account=account, customer=customer, sale=sale, actor_id=access.user_id)
+        posting = accrue(
+            account=account, customer=customer, sale=sale, zone=access.tz, actor_id=access.user_id
+        )
     outcome = receipts.purchase_outcome(
         customer_id=customer.pk, sale=sale, currency=purchase.currency, account=account, posting=posting
     )
@@ -168,8 +171,7 @@ def _plan(access: Access, customer: Customer, purchase: NewPurchase, account: Ac
 
 
 def as_loyalty_sale(purchase: NewPurchase, account: Account | None) -> Sale:
-    """A new purchase as the rules see it: with its lines only when some version of them tells lines apart."""
-    needs_lines = account is not None and account.book.needs_lines
+    """A new purchase as the rules see it: with its lines only when they, or promotions, tell lines apart."""
     return Sale(
         purchase.id,
         to_cents(purchase.amount),
@@ -177,7 +179,9 @@ def as_loyalty_sale(purchase: NewPurchase, account: Account | None) -> Sale:
         (purchase.transaction_id, purchase.store_id),
         to_cents(purchase.tax),
         to_cents(purchase.discount),
-        tuple(as_line(item) for item in purchase.items) if needs_lines else (),
+        tuple(as_line(item) for item in purchase.items)
+        if account is not None and needs_lines(account)
+        else (),
     )
 
 

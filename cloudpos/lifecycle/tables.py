@@ -24,7 +24,17 @@ from customers.models import (
     PurchaseReturn,
     PurchaseReturnItem,
 )
-from loyalty.models import Allocation, Enrollment, Hold, LedgerEntry, Lot, Redemption, Shortfall, TierOverride
+from loyalty.models import (
+    Allocation,
+    Enrollment,
+    Hold,
+    LedgerEntry,
+    Lot,
+    PromotionAward,
+    Redemption,
+    Shortfall,
+    TierOverride,
+)
 from marketing.models import WebhookDelivery
 
 BOOKKEEPING = "Bookkeeping duty: what was sold, taken back and credited, without personal data."
@@ -274,6 +284,15 @@ TABLES = (
         BOOKKEEPING,
         emptied={"reason": "", "end_reason": ""},
         order=("recorded_at", "pk"),
+    ),
+    Table(
+        PromotionAward,
+        "customer_id",
+        "loyaltyAwards",
+        OnMerge.MOVES,
+        OnErase.KEPT,
+        BOOKKEEPING,
+        order=("occurred_at", "pk"),
     ),
     Table(
         Merge,

@@ -1,5 +1,18 @@
 from loyalty.ledger.account import WRITTEN, Account, StaleAccount
+from loyalty.ledger.awards import AwardRow, Budgets, use_budgets
 from loyalty.ledger.records import Cause, Entry, LotState, ShortfallRow
 from loyalty.ledger.tables import COLUMNS
 
-__all__ = ["COLUMNS", "WRITTEN", "Account", "Cause", "Entry", "LotState", "ShortfallRow", "StaleAccount"]
+__all__ = [
+    "COLUMNS",
+    "WRITTEN",
+    "Account",
+    "AwardRow",
+    "Budgets",
+    "Cause",
+    "Entry",
+    "LotState",
+    "ShortfallRow",
+    "StaleAccount",
+    "use_budgets",
+]

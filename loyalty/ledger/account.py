@@ -18,6 +18,7 @@ from cloudpos.ids import new_id
 from cloudpos.tenancy.statements import Statement
 from customers.events import event
 from customers.models import Event
+from loyalty.ledger.awards import USE_BUDGETS, AwardRow, Budgets, budget_values, counted
 from loyalty.ledger.lots import Lots
 from loyalty.ledger.records import Cause, Entry, LotState, ShortfallRow
 from loyalty.ledger.tables import COLUMNS, NEW_EFFECT, TABLES, UPDATE_ENROLLMENT, UPDATE_POINTS, USE_LOTS
@@ -40,9 +41,10 @@ class Account:
     """A customer's enrollment in the merchant's active program, with what this posting adds to it."""
 
     __slots__ = (
-        "_first", "_first_version", "_told", "_told_tier", "allocations", "at", "balance", "book", "customer_id",
-        "entries", "held", "id", "inactive_at", "is_new", "last_activity_at", "lots", "merchant_id", "new_lots",
-        "program_id", "redeem_points_min", "redeem_value", "shortfalls", "spend_cents", "tiers", "version",
+        "_first", "_first_version", "_told", "_told_tier", "allocations", "at", "awards", "balance", "book", "budgets",
+        "customer_id", "entries", "held", "id", "inactive_at", "is_new", "last_activity_at", "lots", "merchant_id",
+        "new_lots", "program_id", "promotions_revision", "redeem_points_min", "redeem_value", "shortfalls",
+        "spend_cents", "tiers", "version",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +64,8 @@ class Account:
         held: int = 0,
         redeem_points_min: int = 1,
         redeem_value: Decimal | None = None,
+        promotions_revision: int = 0,
+        budgets: Budgets | None = None,
         lock: bool = True,
     ) -> None:
         self.merchant_id = merchant_id
@@ -84,6 +88,10 @@ class Account:
         self.held = held
         self.redeem_points_min = redeem_points_min
         self.redeem_value = redeem_value
+        # Of the program's promotions; 0 when it never had any.
+        self.promotions_revision = promotions_revision
+        self.budgets = budgets or Budgets(merchant_id=merchant_id, lock=lock)
+        self.awards: list[AwardRow] = []
         # One instant for all of a posting: what it records, and which lots are over.
         self.at = now()
         self.entries: list[Entry] = []
@@ -396,6 +404,10 @@ class Account:
                 USE_LOTS.format(condition=statement.condition),
                 [[lot.id for lot in changed], [lot.remaining for lot in changed], self.merchant_id],
             )
+        used = counted(self.awards)
+        if used:
+            sql = USE_BUDGETS.format(condition=statement.condition)
+            statement.add("budgets", sql, budget_values(used, self.merchant_id))
         if self.is_new:
             row = dict(zip(COLUMNS["loyalty_enrollments"], self.enrollment_values(), strict=True))
             statement.insert(TABLES["loyalty_enrollments"], [row], name="account", ending="RETURNING id")
@@ -465,6 +477,13 @@ class Account:
                     short.expired, short.recorded_at,
                 )
                 for short in self.shortfalls
+            ],
+            "loyalty_awards": [
+                (
+                    new_id(), merchant, award.promotion_id, self.customer_id, award.purchase_id, award.entry_id,
+                    award.points, award.at, self.at,
+                )
+                for award in self.awards
             ],
         }  # fmt: skip
 

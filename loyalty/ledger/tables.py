@@ -1,7 +1,7 @@
 """The ledger's tables as SQL: a part of one statement, or the columns of a COPY."""
 
 from cloudpos.tenancy.statements import Table
-from loyalty.models import Allocation, Enrollment, LedgerEntry, Lot, Shortfall
+from loyalty.models import Allocation, Enrollment, LedgerEntry, Lot, PromotionAward, Shortfall
 
 COLUMNS = {
     "loyalty_transactions": (
@@ -18,6 +18,10 @@ COLUMNS = {
         "id", "merchant_id", "enrollment_id", "purchase_id", "purchase_return_id", "points", "expired",
         "recorded_at",
     ),
+    "loyalty_awards": (
+        "id", "merchant_id", "promotion_id", "customer_id", "purchase_id", "entry_id", "points", "occurred_at",
+        "recorded_at",
+    ),
     "loyalty_enrollments": (
         "id", "merchant_id", "customer_id", "program_id", "balance", "version", "tier", "net_spend",
         "last_activity_at", "debt_allowed", "inactive_at", "enrolled_at", "qualifying_amount", "amount_until", "tier_until",
@@ -30,6 +34,7 @@ TABLES = {
     "loyalty_lots": Table(Lot),
     "loyalty_allocations": Table(Allocation),
     "loyalty_shortfalls": Table(Shortfall),
+    "loyalty_awards": Table(PromotionAward),
     "loyalty_enrollments": Table(Enrollment),
 }
 

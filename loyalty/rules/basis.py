@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from loyalty.rules.arithmetic import divide
@@ -15,6 +16,7 @@ class Line:
     sku: str
     category: str
     cents: int
+    quantity: Decimal = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from loyalty.rules.arithmetic import from_cents, plain
 from loyalty.rules.fold import Sale, SalePoints, eligible_cents
 from loyalty.rules.program import Rules
+from loyalty.rules.promotions import Award, said
 
 LEFT_OUT_NAMED_MAX = 3
 
 
-def explain(rules: Rules | None, sale: Sale, earned: SalePoints, *, currency: str) -> list[dict[str, Any]]:
-    """Lines that say why a sale earns its points; their points add up to `earned.base`."""
+def explain(
+    rules: Rules | None,
+    sale: Sale,
+    earned: SalePoints,
+    *,
+    currency: str,
+    awards: Sequence[Award] = (),
+) -> list[dict[str, Any]]:
+    """Lines that say why a sale earns its points, one for each promotion; their points add up to `earned.gross`."""
     if rules is None:
         return [_line("not_started", "The loyalty program had not begun at the time of this purchase", 0)]
     if not rules.takes_part(sale.reference[1]):
@@ -31,6 +40,9 @@ def explain(rules: Rules | None, sale: Sale, earned: SalePoints, *, currency: st
     if earned.tier is not None and earned.tier.multiplier != 1:
         multiplier = plain(earned.tier.multiplier)
         lines.append(_line("tier", f"{earned.tier.name}: times {multiplier}", earned.base - base))
+    lines += [
+        _line("promotion", said(given, currency=currency), given.points) for given in awards if given.applies
+    ]
     return lines
 
 

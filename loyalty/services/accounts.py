@@ -11,7 +11,7 @@ from django.utils.timezone import now
 
 from cloudpos.tenancy.rows import Rows
 from customers.models import Customer
-from loyalty.ledger import Account
+from loyalty.ledger import Account, Budgets
 from loyalty.ledger.lots import FIFO, LOT_COLUMNS
 from loyalty.ledger.tier_state import TierState
 from loyalty.models import Enrollment, Program
@@ -30,7 +30,7 @@ WITH e AS MATERIALIZED (
         tier, qualifying_amount, amount_until, tier_until, tier_at, tier_revision
     FROM loyalty_enrollments WHERE merchant_id = %s AND customer_id = %s {lock}
 )
-SELECT p.id, p.revision, p.redeem_points_min, p.redeem_value,
+SELECT p.id, p.revision, p.promotions_revision, p.redeem_points_min, p.redeem_value,
     e.id, e.balance, e.version, e.net_spend, e.last_activity_at, e.inactive_at,
     e.tier, e.qualifying_amount, e.amount_until, e.tier_until, e.tier_at, e.tier_revision,
     EXISTS (SELECT FROM loyalty_tier_overrides o WHERE o.merchant_id = %s AND o.customer_id = %s),
@@ -123,7 +123,7 @@ def _account(
     first_lots: Sequence[Sequence[Any]] | None = None,
     as_stored: bool = False,
 ) -> Account:
-    program_id, revision, redeem_points_min, redeem_value, enrollment_id, *rest = row
+    program_id, revision, promotions_revision, redeem_points_min, redeem_value, enrollment_id, *rest = row
     balance, version, spend, last_activity_at, inactive_at, *tier_columns, has_overrides, held, expires_at = (
         rest
     )
@@ -142,6 +142,7 @@ def _account(
             tiers=TierState(book, overrides=overrides),
             redeem_points_min=redeem_points_min,
             redeem_value=redeem_value,
+            promotions_revision=promotions_revision,
             lock=lock,
         )
     account = Account(
@@ -159,6 +160,7 @@ def _account(
         held=held,
         redeem_points_min=redeem_points_min,
         redeem_value=redeem_value,
+        promotions_revision=promotions_revision,
         lock=lock,
     )
     if first_lots is not None:
@@ -189,11 +191,16 @@ def read_accounts(
 ) -> dict[uuid.UUID, Account]:
     """`read_account` for many customers, new ones included; empty when the merchant has no program."""
     program = (
-        Program.objects.for_merchant(merchant_id).filter(is_active=True).values_list("pk", "revision").first()
+        Program.objects.for_merchant(merchant_id)
+        .filter(is_active=True)
+        .values_list("pk", "revision", "promotions_revision")
+        .first()
     )
     if program is None:
         return {}
-    program_id, revision = program
+    program_id, revision, promotions_revision = program
+    # One for all: what one customer is given is not left for the next.
+    budgets = Budgets(merchant_id=merchant_id, lock=lock)
     book = rule_book(merchant_id=merchant_id, program_id=program_id, revision=revision)
     accounts: dict[uuid.UUID, Account] = {}
     given = read_overrides(merchant_id=merchant_id, program_id=program_id, customer_ids=customer_ids)
@@ -226,6 +233,8 @@ def read_accounts(
             spend_cents=to_cents(row.net_spend),
             last_activity_at=row.last_activity_at,
             inactive_at=row.inactive_at,
+            promotions_revision=promotions_revision,
+            budgets=budgets,
             lock=lock,
         )
     _expire_due(merchant_id, accounts.values())
@@ -239,6 +248,8 @@ def read_accounts(
                 program_id=program_id,
                 book=book,
                 tiers=TierState(book, overrides=given.get(customer_id, ())),
+                promotions_revision=promotions_revision,
+                budgets=budgets,
             )
     return accounts
 

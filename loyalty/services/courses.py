@@ -9,6 +9,7 @@ from customers import purchases
 from loyalty.ledger import Account
 from loyalty.models import TierOverride as OverrideRow
 from loyalty.rules import TierOverride, replay
+from loyalty.services.awarding import awarded_points
 from loyalty.services.postings import as_sale, as_take_back
 
 
@@ -21,8 +22,9 @@ def load_courses(account: Account) -> None:
         customer_id=account.customer_id,
         with_items=account.book.needs_lines,
     )
+    awarded = awarded_points(account, [sale.id for sale in sales])
     outcome = replay(
-        [as_sale(sale) for sale in sales],
+        [as_sale(sale, awarded=awarded.get(sale.id, 0)) for sale in sales],
         [as_take_back(back) for back in returns],
         account.book,
         overrides=account.tiers.overrides,

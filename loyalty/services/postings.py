@@ -16,6 +16,8 @@ from customers import purchases
 from loyalty.ledger import Account, Cause
 from loyalty.models import LedgerEntry
 from loyalty.rules import Line, Outcome, Returned, Sale, SalePoints, TakeBack, replay, to_cents
+from loyalty.rules.promotions import Award
+from loyalty.services.awarding import post_awards
 
 EARNED = LedgerEntry.Type.EARNED.value
 REVERSED = LedgerEntry.Type.REVERSED.value
@@ -32,6 +34,7 @@ class Posting:
 
     account: Account
     sale: SalePoints | None = None
+    awards: Sequence[Award] = ()
     # The sale of a new return.
     origin: SalePoints | None = None
     taken: int = 0
@@ -64,6 +67,8 @@ class Story:
     new_sales: Collection[uuid.UUID] = ()
     new_returns: Collection[uuid.UUID] = ()
     recorded: dict[uuid.UUID, Recorded] = field(default_factory=dict)
+    # Of new sales.
+    awards: dict[uuid.UUID, Sequence[Award]] = field(default_factory=dict)
 
 
 def post_story(
@@ -138,9 +143,7 @@ def _post_new(
     steps.sort(key=lambda step: step[:3])
     for _, _, _, step in steps:
         if isinstance(step, Sale):
-            earned = outcome.points[step.id]
-            if earned.gross:
-                account.credit(type=EARNED, points=earned.gross, cause=sale_cause(step, actor_id))
+            post_sale(account, outcome.points[step.id], story.awards.get(step.id, ()), actor_id)
             continue
         origin = outcome.points.get(step.sale_id)
         if origin is None:
@@ -148,6 +151,15 @@ def _post_new(
         before = returned.get(step.sale_id, Returned())
         after = returned[step.sale_id] = origin.with_return(before, step)
         take_for_return(posting, origin, step, origin.taken_by(after) - origin.taken_by(before), actor_id)
+
+
+def post_sale(
+    account: Account, earned: SalePoints, awards: Sequence[Award], actor_id: uuid.UUID | None
+) -> None:
+    """What a new sale earns by the rules, and what promotions give for it."""
+    if earned.base:
+        account.credit(type=EARNED, points=earned.base, cause=sale_cause(earned.sale, actor_id))
+    post_awards(account, earned.sale, awards, actor_id=actor_id)
 
 
 def take_for_return(
@@ -259,7 +271,7 @@ class Item(Protocol):
 def as_line(item: Item) -> Line:
     """A line of a purchase as the rules see it."""
     cents = (item.quantity * item.unit_price * 100).quantize(Decimal(1), ROUND_HALF_UP)
-    return Line(item.sku, item.category, int(cents))
+    return Line(item.sku, item.category, int(cents), item.quantity)
 
 
 def as_goods(returned: Sequence[tuple[Item, Decimal]]) -> tuple[tuple[Line, Fraction], ...]:
@@ -267,7 +279,8 @@ def as_goods(returned: Sequence[tuple[Item, Decimal]]) -> tuple[tuple[Line, Frac
     return tuple((as_line(item), Fraction(quantity) / Fraction(item.quantity)) for item, quantity in returned)
 
 
-def as_sale(past: purchases.PastSale) -> Sale:
+def as_sale(past: purchases.PastSale, *, awarded: int = 0) -> Sale:
+    """A purchase on record, with what promotions gave for it."""
     return Sale(
         past.id,
         to_cents(past.amount),
@@ -276,6 +289,7 @@ def as_sale(past: purchases.PastSale) -> Sale:
         to_cents(past.tax),
         to_cents(past.discount),
         tuple(as_line(item) for item in past.items),
+        awarded,
     )
 
 

@@ -9,25 +9,27 @@ the order in which tills sent it.
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from customers import purchases
 from customers.events import emit_all
 from customers.models import Customer
 from customers.services import write_standing
 from loyalty.ledger import Account
-from loyalty.rules import Sale, SalePoints, TakeBack, earned_by, to_cents
+from loyalty.rules import Sale, SalePoints, TakeBack, earned_by, replay, to_cents
 from loyalty.services.accounts import open_account
+from loyalty.services.awarding import awarded_points, decide_awards
 from loyalty.services.courses import load_courses
 from loyalty.services.postings import (
-    EARNED,
     Posting,
     Story,
     as_sale,
     as_take_back,
+    post_sale,
     post_story,
     recorded_points,
-    sale_cause,
     take_for_return,
 )
 
@@ -37,52 +39,62 @@ def accrue(
     account: Account,
     customer: Customer,
     sale: Sale,
+    zone: ZoneInfo,
     actor_id: uuid.UUID | None = None,
     latest: bool = False,
 ) -> Posting:
     """Post the points of a new purchase. Nothing is written before `account.write()`.
 
     O(1) when it is the customer's latest; otherwise the purchases after it are settled anew. `customer` is as it was
-    before the purchase; `latest` says that the caller knows it to be their latest. Runs under the customer's lock, or
-    for a quote without.
+    before the purchase, `zone` the store's; `latest` says that the caller knows it to be their latest. Runs under the
+    customer's lock, or for a quote without.
     """
     if latest:
         if account.tiers.is_overdue(sale.at):
             account.tiers.advance(sale.at)
-        return _accrue_latest(account, sale, actor_id)
+        return _accrue_latest(account, customer, sale, zone, actor_id)
     if customer.visit_count == 0 and not account.tiers.follows_spend and account.tiers.courses is None:
         account.tiers.begin()
-    if not in_step(account, customer):
-        return _settle(account, since=None, sale=sale, actor_id=actor_id, cause=_late(sale))
-    if account.last_activity_at is not None and sale.at <= account.last_activity_at:
-        since = _since(account, sale.at)
+    seen_all = in_step(account, customer)
+    if not seen_all or (account.last_activity_at is not None and sale.at <= account.last_activity_at):
+        since = _since(account, sale.at) if seen_all else None
         return _settle(
-            account, since=since, customer=customer, sale=sale, actor_id=actor_id, cause=_late(sale)
+            account,
+            since=since,
+            customer=customer,
+            sale=sale,
+            zone=zone,
+            actor_id=actor_id,
+            cause=_late(sale),
         )
     if not account.tiers.suffices(sale.at, account.at):
         load_courses(account)
-    posting = _accrue_latest(account, sale, actor_id)
+    posting = _accrue_latest(account, customer, sale, zone, actor_id)
     if account.tiers.is_overdue(account.at):
         # A purchase of long ago: what it reached may be over.
         account.tiers.advance(account.at)
     return posting
 
 
-def _accrue_latest(account: Account, sale: Sale, actor_id: uuid.UUID | None) -> Posting:
+def _accrue_latest(
+    account: Account, customer: Customer, sale: Sale, zone: ZoneInfo, actor_id: uuid.UUID | None
+) -> Posting:
     rules = account.book.at(sale.at)
     tier = None
     if rules is not None:
         tier = account.tiers.before(rules, sale.at, spend_cents=account.spend_cents)
-    earned = SalePoints(sale, earned_by(rules, sale, tier), tier, rules)
+    awards = decide_awards(account, customer, sale, rules=rules, tier=tier, zone=zone)
+    if awards:
+        sale = replace(sale, awarded=sum(given.points for given in awards))
+    earned = SalePoints(sale, earned_by(rules, sale, tier) + sale.awarded, tier, rules)
     account.be_active()
-    if earned.gross:
-        account.credit(type=EARNED, points=earned.gross, cause=sale_cause(sale, actor_id))
+    post_sale(account, earned, awards, actor_id)
     account.spend_cents += sale.cents
     account.last_activity_at = sale.at
     account.tiers.add(
         sale.id, sale.at, cents=sale.cents, points=earned.gross, spend_cents=account.spend_cents
     )
-    return Posting(account, sale=earned)
+    return Posting(account, sale=earned, awards=awards)
 
 
 def take_back(
@@ -180,6 +192,7 @@ def _settle(
     cause: str,
     customer: Customer | None = None,
     sale: Sale | None = None,
+    zone: ZoneInfo | None = None,
     back: TakeBack | None = None,
     actor_id: uuid.UUID | None = None,
 ) -> Posting:
@@ -190,7 +203,12 @@ def _settle(
         since=since,
         with_items=account.book.needs_lines,
     )
-    story = Story([as_sale(past) for past in past_sales], [as_take_back(past) for past in past_returns])
+    ids = [past.id for past in past_sales]
+    awarded = awarded_points(account, ids)
+    story = Story(
+        [as_sale(past, awarded=awarded.get(past.id, 0)) for past in past_sales],
+        [as_take_back(past) for past in past_returns],
+    )
     if since is not None:
         assert customer is not None
         # All that was spent, less what is about to be folded again.
@@ -199,8 +217,10 @@ def _settle(
             - sum(past.cents for past in story.sales)
             + sum(past.cents for past in story.returns)
         )
-    story.recorded = recorded_points(account, [past.id for past in past_sales])
+    story.recorded = recorded_points(account, ids)
     if sale is not None:
+        assert customer is not None and zone is not None
+        sale = _awarded(account, customer, story, sale, zone)
         account.be_active()
         story.sales.append(sale)
         story.new_sales = {sale.id}
@@ -210,4 +230,24 @@ def _settle(
     posting, outcome = post_story(account, story, cause=cause, actor_id=actor_id)
     if sale is not None:
         posting.sale = outcome.points[sale.id]
+        posting.awards = story.awards[sale.id]
     return posting
+
+
+def _awarded(account: Account, customer: Customer, story: Story, sale: Sale, zone: ZoneInfo) -> Sale:
+    """A late sale with what promotions give for it, by the tier that its customer had at its instant."""
+    rules = account.book.at(sale.at)
+    tier = None
+    if rules is not None and account.promotions_revision:
+        # Without its own awards, which nothing before it depends on.
+        outcome = replay(
+            [*story.sales, sale],
+            story.returns,
+            account.book,
+            opening_cents=story.opening_cents,
+            overrides=account.tiers.overrides,
+        )
+        tier = outcome.points[sale.id].tier
+    awards = decide_awards(account, customer, sale, rules=rules, tier=tier, zone=zone)
+    story.awards[sale.id] = awards
+    return replace(sale, awarded=sum(given.points for given in awards)) if awards else sale

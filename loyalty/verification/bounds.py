@@ -11,7 +11,8 @@ CHECKS = (
         """
         SELECT '00000000-0000-0000-0000-000000000000'::uuid, t.name, 'its trigger is missing or switched off'
         FROM unnest(ARRAY['loyalty_transactions', 'loyalty_allocations', 'loyalty_shortfalls',
-            'loyalty_program_versions', 'purchases', 'purchase_items', 'purchase_returns', 'purchase_return_items'
+            'loyalty_program_versions', 'loyalty_awards', 'purchases', 'purchase_items', 'purchase_returns',
+            'purchase_return_items'
         ]) t (name) WHERE NOT EXISTS (
             SELECT 1 FROM pg_trigger g WHERE g.tgrelid = t.name::regclass AND g.tgenabled IN ('O', 'A')
                 AND g.tgname IN (t.name || '_append_only', t.name || '_immutable')

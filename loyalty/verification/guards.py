@@ -42,6 +42,9 @@ OTHERS = (
     "loyalty_redemptions_entry_uniq",
     "loyalty_redemptions_transaction_uniq",
     "loyalty_rewards_stock_holds",
+    "loyalty_promotions_total_caps_hold",
+    "loyalty_awards_uniq",
+    "loyalty_awards_entry_uniq",
     "loyalty_enrollments_uniq",
     "loyalty_programs_one_active",
 )

@@ -11,6 +11,7 @@ from loyalty.ledger import Account
 from loyalty.models import Enrollment
 from loyalty.rules import Outcome, from_cents, replay
 from loyalty.services import read_account
+from loyalty.services.awarding import awarded_points
 from loyalty.services.postings import NOTHING_RECORDED, as_sale, as_take_back, recorded_points
 from loyalty.verification.checks import OFFENDERS_SHOWN_MAX, Check, Finding
 
@@ -59,13 +60,15 @@ def _compare(merchant_id: uuid.UUID, customer_id: uuid.UUID) -> Iterator[str]:
     sales, returns = history(
         merchant_id=merchant_id, customer_id=customer_id, with_items=account.book.needs_lines
     )
+    ids = [sale.id for sale in sales]
+    awarded = awarded_points(account, ids)
     outcome = replay(
-        [as_sale(sale) for sale in sales],
+        [as_sale(sale, awarded=awarded.get(sale.id, 0)) for sale in sales],
         [as_take_back(back) for back in returns],
         account.book,
         overrides=account.tiers.overrides,
     )
-    recorded = recorded_points(account, [sale.id for sale in sales])
+    recorded = recorded_points(account, ids)
     for points in outcome.points.values():
         held = recorded.get(points.sale.id, NOTHING_RECORDED).nominal
         if held != points.net:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from loyalty.verification import balances, bounds, events, lots, purchases, reversals, spending
+from loyalty.verification import balances, bounds, events, lots, promotions, purchases, reversals, spending
 from loyalty.verification.checks import OFFENDERS_SHOWN_MAX, Check, Finding, Screen
 from loyalty.verification.guards import GUARDS
 
@@ -31,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     *events.CHECKS,
     *purchases.CHECKS,
     *spending.CHECKS,
+    *promotions.CHECKS,
 )
 
 _ONLY = re.compile(r"{only:(\w+)}")

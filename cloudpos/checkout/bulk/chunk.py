@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.utils.timezone import now
@@ -19,10 +20,11 @@ from cloudpos.checkout.returns import record_return
 from cloudpos.checkout.sales import ZERO, as_loyalty_sale, record_sale
 from cloudpos.ids import new_id
 from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.zones import store_zones
 from customers.models import Customer
 from customers.purchases import NewPurchase, NewReturn
 from customers.services import lock_customers, write_standings
-from loyalty.ledger import Account
+from loyalty.ledger import Account, use_budgets
 from loyalty.rules import SalePoints, TakeBack, to_cents
 from loyalty.services import accrue, read_accounts
 from loyalty.services.postings import Posting, as_goods
@@ -57,6 +59,7 @@ class Chunk:
             steps = self.steps.setdefault(sales[0]["customer_id"], [])
             for sale in sales:
                 steps.extend(steps_of(sale, access=access, at=self.at))
+        self._zones: dict[uuid.UUID, ZoneInfo] = {}
         self.copies: dict[str, list[tuple[Any, ...]]] = {table: [] for table in COPIED}
 
     def load(self) -> LoadReport:
@@ -176,7 +179,12 @@ class Chunk:
         posting: Posting | None = None
         if account is not None:
             posting = accrue(
-                account=account, customer=customer, sale=sale, actor_id=self.access.user_id, latest=True
+                account=account,
+                customer=customer,
+                sale=sale,
+                zone=self._zone(purchase.store_id),
+                actor_id=self.access.user_id,
+                latest=True,
             )
         outcome = receipts.purchase_outcome(
             customer_id=customer.pk, sale=sale, currency=purchase.currency, account=account, posting=posting
@@ -202,6 +210,13 @@ class Chunk:
             )  # fmt: skip
         self._log(customer, account, purchase.store_id, receipts.sold_event(purchase))
         return posting.sale if posting is not None else None
+
+    def _zone(self, store_id: uuid.UUID) -> ZoneInfo:
+        if store_id == self.access.store_id:
+            return self.access.tz
+        if not self._zones:
+            self._zones = store_zones(self.access.merchant_id)
+        return self._zones[store_id]
 
     def _return_one(
         self,
@@ -289,6 +304,12 @@ class Chunk:
                 self.copies[table].extend(rows)
             self.copies["loyalty_enrollments"].append(account.enrollment_values())
         copy_rows(self.copies)
+        use_budgets(
+            merchant_id=self.access.merchant_id,
+            awards=[
+                award for _, account in touched if account and account.is_new for award in account.awards
+            ],
+        )
         write_standings(customers=[customer for customer, _ in touched])
 
     def _send_one_by_one(self, steps: Sequence[Step]) -> None:
