@@ -22,6 +22,7 @@ from loyalty.models import Enrollment
 from loyalty.reading import describe_program
 from loyalty.rules import Expiry, Rules, TierRule, from_cents, replay
 from loyalty.services import read_accounts
+from loyalty.services.awarding import awarded_points
 from loyalty.services.postings import as_sale, as_take_back
 from loyalty.services.programs import Proposal, propose
 from loyalty.services.redemptions import money_for
@@ -275,8 +276,9 @@ def _moves_by_fold(
             customer_id=account.customer_id,
             with_items=proposal.book.needs_lines,
         )
+        awarded = awarded_points(account, [sale.id for sale in sales])
         outcome = replay(
-            [as_sale(sale) for sale in sales],
+            [as_sale(sale, awarded=awarded.get(sale.id, 0)) for sale in sales],
             [as_take_back(back) for back in returns],
             proposal.book,
             overrides=account.tiers.overrides,
