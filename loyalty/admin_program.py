@@ -1,22 +1,30 @@
 """The program's editor: how points are earned, how long they last, what they are worth, and the ladder of tiers."""
 
+import re
 import uuid
 from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path
+from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
+from cloudpos.api.errors import ApiError
 from cloudpos.tenancy.backoffice.pages import (
     TenantForm,
     TenantModelAdmin,
     TenantTabularInline,
     form_merchant_id,
+    refused_fields,
 )
 from cloudpos.tenancy.formats import money
 from cloudpos.tenancy.models import Store
@@ -32,6 +40,7 @@ from loyalty.models import (
     Tier,
 )
 from loyalty.models_tiers import BENEFIT_CHARS_MAX, BENEFITS_MAX, TIER_GRACE_DAYS_MAX, TIER_MONTHS_MAX
+from loyalty.reading_preview import preview
 from loyalty.rules import TierRule, to_cents
 from loyalty.services import DEFAULT_TIERS, active_program, create_program, update_program
 from loyalty.services.program_checks import InvalidTiers
@@ -121,7 +130,7 @@ class ProgramForm(FactorForm):
     factors = ("points_per_unit", "redeem_value")
     categories_in = NamesField(
         label="Only these categories",
-        help_text="One on each line. Empty, also on the right: everything earns.",
+        help_text="One on each line. Where nothing is listed here and below, everything earns.",
     )
     skus_in = NamesField(label="Only these articles (SKU)", help_text="One on each line.")
     categories_out = NamesField(
@@ -257,7 +266,7 @@ class ProgramAdmin(TenantModelAdmin):
         (
             "What customers earn",
             {
-                "fields": [("points_per_unit", "rounding")],
+                "fields": ["points_per_unit", "rounding"],
                 "description": "A change counts for purchases from now on. What was earned before stays as it is.",
             },
         ),
@@ -265,9 +274,12 @@ class ProgramAdmin(TenantModelAdmin):
             "What of a purchase earns",
             {
                 "fields": [
-                    ("earns_on_tax", "earns_on_discount"),
-                    ("categories_in", "categories_out"),
-                    ("skus_in", "skus_out"),
+                    "earns_on_tax",
+                    "earns_on_discount",
+                    "categories_in",
+                    "categories_out",
+                    "skus_in",
+                    "skus_out",
                 ],
                 "description": "Purchases whose lines the till does not send earn on all of their amount.",
             },
@@ -282,7 +294,7 @@ class ProgramAdmin(TenantModelAdmin):
         (
             "How long points last",
             {
-                "fields": [("expiry", "expiry_months"), ("expiry_month_end", "grace_days"), "pending_days"],
+                "fields": ["expiry", "expiry_months", "expiry_month_end", "grace_days", "pending_days"],
                 "description": "For points earned from now on: those that exist keep their time. A day counts to its end.",
             },
         ),
@@ -290,13 +302,14 @@ class ProgramAdmin(TenantModelAdmin):
             "Returns",
             {
                 "fields": ["returns", "shortfall"],
-                "description": "For purchases from now on. A balance below zero buys nothing, and is never asked for in money.",
+                "description": "What goods take back is decided when they are sold, what happens when it is spent when they"
+                " come back. A balance below zero buys nothing, and is never asked for in money.",
             },
         ),
         (
             "What points are worth",
             {
-                "fields": [("redeem_value", "redeem_points_min")],
+                "fields": ["redeem_value", "redeem_points_min"],
                 "description": "Leave the money empty when points buy no money off.",
             },
         ),
@@ -304,8 +317,10 @@ class ProgramAdmin(TenantModelAdmin):
             "How tiers are reached and kept",
             {
                 "fields": [
-                    ("tier_metric", "tier_window"),
-                    ("tier_months", "tier_downgrade"),
+                    "tier_metric",
+                    "tier_window",
+                    "tier_months",
+                    "tier_downgrade",
                     "tier_grace_days",
                 ],
                 "description": "A customer goes up at once. A tier that is no longer reached is lost as said here; the days"
@@ -314,6 +329,7 @@ class ProgramAdmin(TenantModelAdmin):
         ),
         ("What points are called", {"fields": [("point_name", "points_name")]}),
     ]
+    change_form_outer_after_template = "backoffice/program_preview_panel.html"
     empty_icon = "loyalty"
     empty_title = "No loyalty program yet"
     empty_text = "Say how many points a purchase earns and which tiers there are; customers join with their next purchase."
@@ -349,6 +365,35 @@ class ProgramAdmin(TenantModelAdmin):
             saved = create_program(merchant_id=program.merchant_id, tiers=tiers or DEFAULT_TIERS, **said)
         program.__dict__.update(saved.__dict__)
 
+    def get_urls(self) -> Any:
+        preview_url = path(
+            "<path:object_id>/preview/",
+            self.admin_site.admin_view(require_POST(self.preview)),
+            name="loyalty_program_preview",
+        )
+        return [preview_url, *super().get_urls()]
+
+    def preview(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What the form as it is filled in would do: the panel beside it. Nothing is written."""
+        program = self.get_object(request, unquote(object_id))
+        if program is None:
+            raise Http404
+        if not self.has_change_permission(request, program):
+            raise PermissionDenied
+        context: dict[str, Any] = {"program": program, "currency": program.merchant.currency}
+        form = self.get_form(request, program, change=True)(request.POST, instance=program)
+        formsets, _ = self._create_formsets(request, program, change=True)
+        if form.is_valid() and all(formset.is_valid() for formset in formsets):
+            try:
+                tiers = [rule for formset in formsets for rule in tier_rules(formset)]
+                found = preview(merchant_id=program.merchant_id, tiers=tiers, **form.said())
+                context |= {"preview": found, "changes": described_changes(form, found["changes"])}
+            except ApiError as exc:
+                context["refused"] = [message for message, _ in refused_fields(exc)]
+        else:
+            context["refused"] = ["Some of what is filled in cannot be saved as it is."]
+        return TemplateResponse(request, "backoffice/program_preview.html", context)
+
     @display(description="Earns")
     def rate(self, program: Program) -> str:
         points = f"{program.points_per_unit.normalize():f}"
@@ -358,6 +403,29 @@ class ProgramAdmin(TenantModelAdmin):
     @display(description="Tiers")
     def tier_count(self, program: Any) -> int:
         return program.n_tiers
+
+
+def described_changes(form: Any, changes: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Changes with the form's own words for fields and choices."""
+    found = []
+    for change in changes:
+        name = _CAPITAL.sub(lambda match: f"_{match[0].lower()}", change["field"])
+        field = form.fields.get(name)
+        choices = {str(value): str(label) for value, label in getattr(field, "choices", ())}
+        label = (
+            str(field.label or name.replace("_", " ").capitalize())
+            if field is not None
+            else name.capitalize()
+        )
+        said = {
+            side: ", ".join(choices.get(part, part) for part in change[side].split(", ")) for side in SIDES
+        }
+        found.append({**change, **said, "label": label})
+    return found
+
+
+_CAPITAL = re.compile(r"[A-Z]")
+SIDES = ("before", "after")
 
 
 def tier_rules(formset: Any) -> list[TierRule]:

@@ -94,13 +94,20 @@ def _changes(proposal: Proposal) -> list[dict[str, str]]:
     return [
         {
             "field": name,
-            "before": _said(value),
-            "after": _said(after[name]),
+            "before": _said(_but(value, after[name])),
+            "after": _said(_but(after[name], value)),
             "takesEffect": TAKES_EFFECT.get(name, AT_ONCE),
         }
         for name, value in before.items()
         if value != after[name]
     ]
+
+
+def _but(value: Any, other: Any) -> Any:
+    """Of the ladder only the tiers that differ; of what is no list all."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [each for each in value if each not in other]
+    return value
 
 
 def _said(value: Any) -> str:

@@ -56,7 +56,47 @@
     show(fromAddress());
   }
 
+  /* What a form would do as it is filled in: asked for when nobody has typed for a moment, and shown beside it. */
+  function watchForm(panel) {
+    var form = document.getElementById(panel.dataset.previewOf);
+    var body = panel.querySelector("[data-preview-body]");
+    var asked = 0;
+    var waiting = null;
+    if (!form || !body) return;
+
+    function ask() {
+      asked += 1;
+      var mine = asked;
+      panel.setAttribute("aria-busy", "true");
+      window.fetch(panel.dataset.url, { method: "POST", body: new FormData(form), credentials: "same-origin" })
+        .then(function (answer) {
+          if (!answer.ok) throw new Error(answer.statusText);
+          return answer.text();
+        })
+        .then(function (text) {
+          // An answer that was overtaken says what is no longer in the form.
+          if (mine === asked) body.innerHTML = text;
+        })
+        .catch(function () {
+          if (mine === asked) body.textContent = "This cannot be shown at the moment. Saving works all the same.";
+        })
+        .then(function () {
+          if (mine === asked) panel.removeAttribute("aria-busy");
+        });
+    }
+
+    function soon() {
+      window.clearTimeout(waiting);
+      waiting = window.setTimeout(ask, 500);
+    }
+
+    form.addEventListener("input", soon);
+    form.addEventListener("change", soon);
+    ask();
+  }
+
   document.addEventListener("DOMContentLoaded", function () {
+    document.querySelectorAll("[data-preview-of]").forEach(watchForm);
     document.querySelectorAll("nav[data-tabs]").forEach(openTabs);
     document.documentElement.dataset.tabs = "ready";
     document.querySelectorAll("form[data-confirm]").forEach(function (form) {
