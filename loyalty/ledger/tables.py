@@ -42,6 +42,7 @@ TABLES = {
 NEW_EFFECT = """
 ON CONFLICT (merchant_id, store_id, type, transaction_id) WHERE transaction_id <> '' DO NOTHING RETURNING id
 """
+USE_LOT = "UPDATE loyalty_lots SET remaining = %s WHERE merchant_id = %s AND id = %s AND {condition}"
 USE_LOTS = """
 UPDATE loyalty_lots SET remaining = v.remaining FROM unnest(%s::uuid[], %s::bigint[]) v (id, remaining)
 WHERE loyalty_lots.merchant_id = %s AND loyalty_lots.id = v.id AND {condition}

@@ -162,3 +162,20 @@ def test_what_else_the_row_says_is_left_alone(
     meanwhile(lambda: Enrollment.objects.update(tier="gold"))
     move(shop.access, alice, "earned", 5, "T-1")
     assert Enrollment.objects.get().tier == "gold"
+
+
+@pytest.mark.parametrize("lots", [1, 3])
+def test_planned_once(shop: Shop, alice: Customer, lots: int) -> None:
+    """PostgreSQL takes longer to plan a redemption than to do it. It plans each statement anew five times to see whether it pays."""
+    access = shop.access
+    for number in range(20):
+        for _ in range(lots):
+            move(access, alice, "earned", 10)
+        move(access, alice, "redeemed", 10 * lots, f"T-{number}")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%loyalty_%'"
+        )
+        plans = cursor.fetchall()
+    assert any(generic > 5 for generic, _ in plans)
+    assert all(custom <= 5 for _, custom in plans)
