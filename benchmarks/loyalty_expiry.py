@@ -107,7 +107,7 @@ def fill(lots: int, accounts: int) -> Any:
     return access.merchant_id
 
 
-def run(lots: int, accounts: int) -> None:
+def run(lots: int, accounts: int, jobs: int) -> None:
     from django.core.management import call_command
     from django.db import connection, transaction
 
@@ -130,13 +130,13 @@ def run(lots: int, accounts: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("VACUUM")
     started, own = time.perf_counter(), time.process_time()
-    found = expire_lots(merchant_id=merchant_id)
+    found = expire_lots(merchant_id=merchant_id, jobs=jobs)
     swept, own = time.perf_counter() - started, time.process_time() - own
     unsound = [finding.says for _, finding in verify() if finding is not None]
     print(f"{found.lots:,} lots of {found.accounts:,} accounts")
-    print(f"plain SQL  {plain:7.1f} s")
-    print(f"sweep      {swept:7.1f} s, of it {own:.1f} s of processor time in Python")
-    print(f"ratio      {swept / plain:7.2f}")
+    print(f"plain SQL, one connection {plain:7.1f} s")
+    print(f"sweep, {jobs} at once          {swept:7.1f} s, of it {own:.1f} s of processor time in Python")
+    print(f"ratio                     {swept / plain:7.2f}")
     print(f"verify_ledger: {', '.join(unsound) or 'sound'}")
 
 
@@ -172,9 +172,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the sweep of expired points.")
     parser.add_argument("--lots", type=int, default=100_000)
     parser.add_argument("--accounts", type=int, default=20_000)
+    parser.add_argument("--jobs", type=int, default=2)
     chosen = parser.parse_args()
     with throw_away_database("_expiry"):
-        run(chosen.lots, chosen.accounts)
+        run(chosen.lots, chosen.accounts, chosen.jobs)
 
 
 if __name__ == "__main__":

@@ -308,7 +308,7 @@ class TestTheSweep:
     def test_many_chunks(self, shop: Shop, expiring: Program, monkeypatch: pytest.MonkeyPatch) -> None:
         members = self.fill(shop, ["Alice", "Bob", "Carol"])
         monkeypatch.setattr(expiry_service, "CHUNK_LOTS", 2)
-        monkeypatch.setattr(expiry_service, "_WALK", expiry_service._WALK.replace("5000", "2"))
+        monkeypatch.setattr(expiry_service, "_WALK", expiry_service._WALK.replace("LIMIT 1000", "LIMIT 2"))
         chunks: list[int] = []
         with time_machine.travel(AFTER + timedelta(days=9), tick=False):
             found = expire_lots(merchant_id=shop.merchant.pk, progress=chunks.append)

@@ -36,7 +36,7 @@ def members(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[Customer]:
             for member in found:
                 move(shop.access, member, "earned", points)
     monkeypatch.setattr(expiry_service, "CHUNK_LOTS", 4)
-    monkeypatch.setattr(expiry_service, "_WALK", expiry_service._WALK.replace("LIMIT 5000", "LIMIT 4"))
+    monkeypatch.setattr(expiry_service, "_WALK", expiry_service._WALK.replace("LIMIT 1000", "LIMIT 4"))
     return found
 
 
@@ -150,3 +150,36 @@ def test_three_at_once_tell_of_each_once(shop: Shop, members: list[Customer]) ->
     at = AFTER - timedelta(days=3)
     told = at_once(lambda number: announce_expiring(merchant_id=shop.merchant.pk, at=at), threads=3)
     assert sum(told) == Event.objects.filter(type="points.expiring_soon").count() == MEMBERS
+
+
+def test_several_transactions_at_once(shop: Shop, members: list[Customer]) -> None:
+    used: set[int] = set()
+    steps: list[int] = []
+    together = expiry_service._expire_together
+
+    def noted(*arguments: Any) -> Expired:
+        used.add(threading.get_ident())
+        return together(*arguments)
+
+    with time_machine.travel(AFTER, tick=False), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(expiry_service, "_expire_together", noted)
+        found = expire_lots(merchant_id=shop.merchant.pk, jobs=3, progress=steps.append)
+    assert found == Expired(20 * MEMBERS, 2 * MEMBERS, MEMBERS)
+    assert sum(steps) == 2 * MEMBERS
+    assert len(used) > 1
+    check(shop, members, 30 * MEMBERS)
+
+
+def test_one_of_several_that_fails_stops_the_others(shop: Shop, members: list[Customer]) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(lots: int) -> None:
+        if threading.current_thread() is threading.main_thread():
+            raise Killed
+
+    with time_machine.travel(AFTER, tick=False):
+        with pytest.raises(Killed):
+            expire_lots(merchant_id=shop.merchant.pk, jobs=3, progress=die)
+        expire_lots(merchant_id=shop.merchant.pk)
+    check(shop, members, 30 * MEMBERS)

@@ -136,6 +136,28 @@ def test_entries_are_bounded(shop: Shop, history: Customer, changed: dict[str, s
         execute(copy_entry(**changed))
 
 
+@pytest.mark.parametrize(
+    ("values", "constraint"),
+    [
+        ("gen_random_uuid(), merchant_id, entry_id, lot_id, 1, false", "loyalty_allocations_uniq"),
+        (
+            "gen_random_uuid(), merchant_id, (SELECT id FROM loyalty_transactions WHERE version = 1), lot_id, 0, false",
+            "loyalty_allocations_points_positive",
+        ),
+        (
+            "gen_random_uuid(), merchant_id, (SELECT id FROM loyalty_transactions WHERE version = 1), lot_id, 1, true",
+            "loyalty_allocations_expires_once",
+        ),
+    ],
+)
+def test_allocations_are_bounded(shop: Shop, history: Customer, values: str, constraint: str) -> None:
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        execute(
+            f"INSERT INTO loyalty_allocations (id, merchant_id, entry_id, lot_id, points, expired)"
+            f" SELECT {values} FROM loyalty_allocations WHERE expired"
+        )
+
+
 def test_nothing_crosses_merchants(shop: Shop, history: Customer, foreign_shop: Shop) -> None:
     mallory = register(foreign_shop, "Mallory")
     for statement in (

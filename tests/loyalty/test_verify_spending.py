@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.utils.timezone import now
 
 from cloudpos.lifecycle.erasing import erase_customer
@@ -165,6 +165,21 @@ def test_damage_is_found(shop: Shop, spent: Customer, unguarded: None, name: str
     bobs = Enrollment.objects.exclude(customer_id=spent.pk).get()
     if name not in ("a hold that nobody was told of", "a capture of another entry"):
         assert subjects.isdisjoint({str(bobs.pk), str(bobs.customer_id)})
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        (f"UPDATE loyalty_holds SET captured_points = 31 {CAPTURED}", "loyalty_holds_captured_once"),
+        (f"UPDATE loyalty_holds SET captured_points = 1 {RELEASED}", "loyalty_holds_captured_once"),
+        (f"UPDATE loyalty_holds SET closed_at = NULL {LAPSED}", "loyalty_holds_closed_at"),
+        ("UPDATE loyalty_rewards SET stock = 1", "loyalty_rewards_stock_holds"),
+        ("UPDATE loyalty_rewards SET taken = -1", "loyalty_rewards_stock_holds"),
+    ],
+)
+def test_the_database_refuses(spent: Customer, statement: str, constraint: str) -> None:
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        execute(statement)
 
 
 def test_erasing_changes_no_amount(shop: Shop, spent: Customer) -> None:

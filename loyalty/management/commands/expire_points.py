@@ -17,6 +17,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--merchant", metavar="SLUG", help="only this merchant's")
+        parser.add_argument(
+            "--jobs", type=int, default=2, help="transactions at once, each on a connection of its own (2)"
+        )
         parser.add_argument("--dry-run", action="store_true", help="say how many, change nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,7 +43,10 @@ class Command(BaseCommand):
             bar = progress.add_task("Lots", total=due.lots)
             for merchant_id in merchants:
                 expired += expire_lots(
-                    merchant_id=merchant_id, at=at, progress=lambda lots: progress.advance(bar, lots)
+                    merchant_id=merchant_id,
+                    at=at,
+                    jobs=options["jobs"],
+                    progress=lambda lots: progress.advance(bar, lots),
                 )
         self.stdout.write(
             self.style.SUCCESS(
