@@ -337,6 +337,8 @@ CELERY_BEAT_SCHEDULE = {
     "lapse-holds": {"task": "loyalty.tasks.lapse_holds", "schedule": 15.0, "options": {"expires": 15.0}},
     # Points end at a midnight of their merchant's, which is at some full quarter of an hour of ours.
     "expire-points": {"task": "loyalty.tasks.expire_points", "schedule": crontab(minute="0,15,30,45")},
+    # Tiers too end at a midnight of their merchant's, and hold from it anyway.
+    "review-tiers": {"task": "loyalty.tasks.review_due_tiers", "schedule": crontab(minute="1,16,31,46")},
     # Each merchant after a midnight of its own, which every clock shows at some full hour or less than one before.
     "announce-expiring-points": {
         "task": "loyalty.tasks.announce_expiring_points",

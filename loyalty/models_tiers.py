@@ -49,7 +49,13 @@ class Qualifying(models.Model):
 QUALIFYING_CONSTRAINTS = [
     models.CheckConstraint(
         condition=Q(tier_window="lifetime", tier_months__isnull=True, tier_downgrade="immediate")
-        | Q(tier_window="rolling", tier_months__gte=1, tier_months__lte=TIER_MONTHS_MAX)
+        | Q(
+            tier_window="rolling",
+            # A comparison with nothing is neither true nor false, and would pass.
+            tier_months__isnull=False,
+            tier_months__gte=1,
+            tier_months__lte=TIER_MONTHS_MAX,
+        )
         | Q(tier_window="calendar_year", tier_months__isnull=True),
         name="loyalty_programs_tier_window",
     ),

@@ -13,6 +13,7 @@ from cloudpos.tenancy.access import Access
 from customers.services import find_customer
 from loyalty.ledger import Account
 from loyalty.models import Enrollment, LedgerEntry, Lot, Program
+from loyalty.reading_tiers import NO_TIERS, tier_facts
 from loyalty.rules import TierRule, from_cents, plain, to_cents
 from loyalty.services import active_program, read_account
 from loyalty.services.courses import load_courses
@@ -38,6 +39,7 @@ def standing(*, access: Access, customer_id: uuid.UUID) -> dict[str, Any]:
             "qualifyingSpend": str(customer.total_spent),
             "currency": access.currency,
             "nextTier": None,
+            **NO_TIERS,
             "expiring": [],
             "inactiveAt": None,
         }
@@ -64,6 +66,7 @@ def standing(*, access: Access, customer_id: uuid.UUID) -> dict[str, Any]:
         "qualifyingSpend": str(from_cents(account.spend_cents)),
         "currency": access.currency,
         "nextTier": _next_tier(account),
+        **tier_facts(access, account),
         "expiring": [] if account.is_new else _expiring(access, account),
         "inactiveAt": account.inactive_at,
     }

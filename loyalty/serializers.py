@@ -32,6 +32,7 @@ from loyalty.models import (
 )
 from loyalty.models_tiers import BENEFIT_CHARS_MAX, BENEFITS_MAX, TIER_GRACE_DAYS_MAX, TIER_MONTHS_MAX
 from loyalty.rules import POINTS_PER_ENTRY_MAX, TierRule, to_cents
+from loyalty.serializers_tiers import TIER_FACTS
 from loyalty.services.program_checks import TIERS_MAX
 from loyalty.services.reversals import REVERSIBLE
 
@@ -184,8 +185,6 @@ _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
 _ID = {"type": "string", "format": "uuid"}
 _TIME = {"type": "string", "format": "date-time"}
-
-_TEXTS = {"type": "array", "items": _TEXT}
 
 TIER = Fields(
     "LoyaltyTier",
@@ -346,12 +345,20 @@ STANDING = Fields(
             "properties": {
                 "tier": _TEXT,
                 "name": _TEXT,
-                "threshold": MONEY,
-                "spendToReach": MONEY,
-                "pointsToReach": {"type": "integer", "description": "What that spend would earn."},
+                "threshold": {**MONEY, "description": "Money, or points where points count."},
+                "spendToReach": {
+                    **MONEY,
+                    "type": ["string", "null"],
+                    "description": "The money that is missing; null: no purchase earns points.",
+                },
+                "pointsToReach": {
+                    "type": "integer",
+                    "description": "What that spend would earn; where points count, the points that are missing.",
+                },
             },
             "required": ["tier", "name", "threshold", "spendToReach", "pointsToReach"],
         },
+        **TIER_FACTS,
         "expiring": Many(
             {
                 "type": "object",

@@ -9,8 +9,10 @@ from loyalty.services import (
     expire_lots,
     lapsing,
     merchants_with_due_lots,
+    merchants_with_due_tiers,
     programs_with_stale_tiers,
     refresh_tiers,
+    review_tiers,
 )
 
 # A million lots at one merchant's midnight: two transactions at once halve the time until lists show the true balances.
@@ -21,6 +23,15 @@ EXPIRY_JOBS = 2
 def refresh_stale_tiers() -> int:
     """Bring members' tiers up to thresholds that have changed. Returns how many changed."""
     return sum(refresh_tiers(program_id=program_id) for program_id in programs_with_stale_tiers())
+
+
+@shared_task(name="loyalty.tasks.review_due_tiers")
+def review_due_tiers() -> int:
+    """Write down the tiers of members whose time has come. Returns how many changed; most times there are none."""
+    at = now()
+    return sum(
+        review_tiers(merchant_id=merchant_id, at=at) for merchant_id in merchants_with_due_tiers(at=at)
+    )
 
 
 @shared_task(name="loyalty.tasks.lapse_holds")

@@ -1,11 +1,13 @@
 from django.urls import path
 
-from loyalty import views, views_analytics, views_promotions, views_rewards
+from loyalty import views, views_analytics, views_promotions, views_rewards, views_tiers
 
 urlpatterns = [
     path("customers/loyalty/points", views.PointsView.as_view()),
     path("customers/<uuid:customer_id>/loyalty", views.StandingView.as_view()),
     path("customers/<uuid:customer_id>/loyalty/transactions", views.EntriesView.as_view()),
+    path("customers/<uuid:customer_id>/loyalty/tiers", views_tiers.TierChangesView.as_view()),
+    path("customers/<uuid:customer_id>/loyalty/tier-override", views_tiers.TierOverrideView.as_view()),
     path("customers/<uuid:customer_id>/loyalty/holds", views_rewards.HoldsView.as_view()),
     path("customers/<uuid:customer_id>/loyalty/rewards", views_rewards.OffersView.as_view()),
     path(

@@ -301,6 +301,11 @@ CASES: dict[str, Case] = {
     f"GET {CUSTOMER}/loyalty/transactions": Case(
         Role.CASHIER, queries=(lambda world: f"storeId={world.store}",)
     ),
+    f"GET {CUSTOMER}/loyalty/tiers": Case(Role.CASHIER),
+    f"POST {CUSTOMER}/loyalty/tier-override": Case(
+        Role.MANAGER, lambda world: {"tier": "bronze", "reason": "A regular of years ago"}
+    ),
+    f"DELETE {CUSTOMER}/loyalty/tier-override": Case(Role.MANAGER),
     f"GET {CUSTOMER}/loyalty/holds": Case(Role.CASHIER),
     f"POST {CUSTOMER}/loyalty/holds": Case(
         Role.CASHIER,

@@ -73,6 +73,12 @@ def make_world(shop: Shop, word: str) -> World:
     )
     doubled = {"name": f"{word} doubled", "kind": "multiplier", "multiplier": "2", "weekdays": [2]}
     promotion = _made(shop.manager.post("/loyalty/promotions", doubled))
+    _made(
+        shop.manager.post(
+            f"/customers/{customer_id}/loyalty/tier-override",
+            {"tier": "bronze", "reason": f"{word} complained"},
+        )
+    )
     reserved = {"transactionId": f"{word}-H-1", "points": 5}
     hold = _made(shop.cashier.post(f"/customers/{customer_id}/loyalty/holds", reserved))
     event_id = f"{word}-event"

@@ -32,7 +32,7 @@ from loyalty.ledger.tables import (
 )
 from loyalty.ledger.tier_state import TierMove, TierState
 from loyalty.models import LedgerEntry
-from loyalty.rules import POINTS_PER_ENTRY_MAX, Course, NextTier, RuleBook, Rules, from_cents, next_tier
+from loyalty.rules import POINTS_PER_ENTRY_MAX, NextTier, RuleBook, Rules, from_cents, next_tier
 
 # Asks a statement with an account's parts whether its row was written.
 WRITTEN = "(SELECT count(*) FROM account)"
@@ -114,7 +114,7 @@ class Account:
             # Where everybody starts.
             self.tiers.follow(0)
         if book.is_lifetime and self.tiers.overrides:
-            self.tiers.courses = {"spend": Course(total=spend_cents), "points": Course()}
+            self.tiers.begin(spend_cents)
 
     # --- Tier -----------------------------------------------------------------------------------------------
 

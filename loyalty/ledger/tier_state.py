@@ -95,9 +95,9 @@ class TierState:
 
     # --- Purchases --------------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Of a customer without purchases."""
-        self.courses = {"spend": Course(), "points": Course()}
+    def begin(self, spend_cents: int = 0) -> None:
+        """Of a customer without purchases, or with purchases that count for ever."""
+        self.courses = {"spend": Course(total=spend_cents), "points": Course()}
 
     def before(self, rules: Rules, at: datetime, *, spend_cents: int) -> TierRule | None:
         """The tier by the rules of a purchase about to be counted, at its instant."""

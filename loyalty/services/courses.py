@@ -14,8 +14,11 @@ from loyalty.services.postings import as_sale, as_take_back
 
 
 def load_courses(account: Account) -> None:
-    """Fold the customer's purchases on record: two statements. Nothing to be done where they are at hand."""
+    """Fold the customer's purchases on record: two statements, none where the net spend says it all."""
     if account.tiers.courses is not None:
+        return
+    if account.book.is_lifetime:
+        account.tiers.begin(account.spend_cents)
         return
     sales, returns = purchases.history(
         merchant_id=account.merchant_id,

@@ -41,6 +41,10 @@ def test_before_the_first_purchase(shop: Shop, program: Program, alice: Customer
             "spendToReach": "500.00",
             "pointsToReach": 500,
         },
+        "tierDetails": {"code": "bronze", "name": "Bronze", "multiplier": "1", "benefits": []},
+        "why": {"code": "start", "message": "Everybody begins with Bronze", "until": None},
+        "qualifying": {"metric": "spend", "amount": "0.00", "from": None, "to": None},
+        "keep": None,
         "expiring": [],
         "inactiveAt": None,
     }
