@@ -16,11 +16,12 @@ from django.db import transaction
 
 from analytics.refresh import refresh_merchant
 from cloudpos.checkout.bulk import load_history, tell_planner
+from cloudpos.demonstration_program import open_program, spend_some
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Membership, Merchant, Role, Store, User
 from customers.services.bulk import load_customers
 from demo import reader
-from loyalty.services.programs import active_program, create_program
+from loyalty.services.programs import active_program
 
 MERCHANT_SLUG = reader.manifest()["merchant"]["slug"]
 OWNER_EMAIL = "owner@demo.example"
@@ -62,8 +63,8 @@ def load(*, at: datetime, progress: Progress) -> Loaded:
     loaded = Loaded(counts["customers"], counts["purchases"], counts["returns"])
     if is_loaded():
         return Loaded(loaded.customers, loaded.purchases, loaded.returns, loaded_before=True)
-    access = _open(slug=MERCHANT_SLUG, emails=_DEMO_PEOPLE, is_active=False)
     until = reader.last_day(at)
+    access = _open(slug=MERCHANT_SLUG, emails=_DEMO_PEOPLE, is_active=False, until=until)
     stores = _stores(access)
     load_customers(
         access=access,
@@ -76,6 +77,7 @@ def load(*, at: datetime, progress: Progress) -> Loaded:
         progress=lambda n: progress("sales", n),
     )
     tell_planner()
+    spend_some(access=access)
     # A bulk load is history and wakes nobody: without this everybody would be new until the day's pass.
     refresh_merchant(merchant_id=access.merchant_id, at=at)
     Merchant.objects.filter(pk=access.merchant_id).update(is_active=True)
@@ -93,8 +95,9 @@ def open_without_sales(*, slug: str, at: datetime) -> Access:
     Its people are `owner_email(slug)`, who logs in with PASSWORD, and a till.
     """
     people = {owner_email(slug): ("Owner", Role.OWNER), f"till@{slug}.example": ("Till", Role.SERVICE)}
-    access = _open(slug=slug, emails=people, is_active=True)
-    load_customers(access=access, rows=_customer_rows(access, _stores(access), reader.last_day(at)))
+    until = reader.last_day(at)
+    access = _open(slug=slug, emails=people, is_active=True, until=until)
+    load_customers(access=access, rows=_customer_rows(access, _stores(access), until))
     tell_planner()
     return access
 
@@ -107,13 +110,13 @@ _DEMO_PEOPLE = {
 }
 
 
-def _open(*, slug: str, emails: dict[str, tuple[str, Role]], is_active: bool) -> Access:
+def _open(*, slug: str, emails: dict[str, tuple[str, Role]], is_active: bool, until: date) -> Access:
     if settings.PRODUCTION:
         raise ImproperlyConfigured("The demonstration merchant has public passwords: never in production")
     with transaction.atomic():
         access = _make_merchant(slug=slug, emails=emails, is_active=is_active)
     if active_program(access.merchant_id) is None:
-        create_program(merchant_id=access.merchant_id)
+        open_program(access=access, until=until)
     return access
 
 
