@@ -8,7 +8,7 @@ from django.utils.timezone import now
 
 from cloudpos import demonstration
 from cloudpos.tenancy.models import Merchant
-from loyalty.models import Enrollment, LedgerEntry, Lot, Promotion, Redemption, Tier
+from loyalty.models import Enrollment, LedgerEntry, Lot, Promotion, PromotionAward, Redemption, Tier
 from loyalty.verification import verify
 
 pytestmark = pytest.mark.django_db
