@@ -7,6 +7,10 @@ class CloudposConfig(AppConfig):
     verbose_name = "CloudPOS"
 
     def ready(self) -> None:
+        from django.core.cache import close_caches
+        from django.core.signals import request_finished, request_started
+        from django.db import reset_queries
+
         from cloudpos import outbox
         from cloudpos.celery import app, enqueue
         from cloudpos.doorbell import Doorbell
@@ -14,6 +18,10 @@ class CloudposConfig(AppConfig):
         from customers.events import on_new_events
 
         read_times_fast()
+        # At each request, for nothing: the caches keep their connections, and queries are noted under DEBUG alone.
+        request_finished.disconnect(close_caches)
+        if not settings.DEBUG:
+            request_started.disconnect(reset_queries)
         # Every process knows every task: the web asks for them by name.
         app.autodiscover_tasks(force=True)
         if settings.CELERY_BROKER_URL:

@@ -41,15 +41,15 @@ class Listing:
 
 def list_customers(*, access: Access, filters: "CustomerFilters") -> Listing:
     """The page of the merchant's visible customers that the caller asks for, and how many there are."""
-    tsquery = filters.tsquery(access.search_key)
-    if tsquery == "":
-        return Listing()
     merchant_id, wanted = access.merchant_id, filters.wanted
     if filters.counted_only:
         among = filters.values
         where = "".join(f' AND "customers"."{key}" = ANY(%s)' for key in among)
         return _list_counted(Plan(merchant_id, where, list(among.values()), None, wanted), among)
     word = filters.word_start(access.search_key)
+    tsquery = word.tsquery if word else filters.tsquery(access.search_key)
+    if tsquery == "":
+        return Listing()
     conditions = _where(filters.conditions(merchant_id))
     return _list_candidates(
         Plan(merchant_id, *conditions, tsquery, wanted, word=word, gathers=filters.gathers)

@@ -135,6 +135,11 @@ class WordStart(NamedTuple):
     end: str
     head: str | None
 
+    @property
+    def tsquery(self) -> str:
+        """What `prefix_query` makes of it: letters need no care."""
+        return f"'{self.first}':*"
+
 
 def word_start(*, search_key: str, text: str) -> WordStart | None:
     """`text` as the start of one word.

@@ -22,6 +22,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         except psycopg.OperationalError as error:
             raise NoConnection(str(error)) from error
 
+    def create_cursor(self, name: str | None = None) -> Any:
+        """Without Django's loader of times: sessions are in UTC, and `read_times_fast` has said who reads them."""
+        if name:
+            return self.connection.cursor(name, scrollable=False, withhold=self.connection.autocommit)
+        return self.connection.cursor()
+
     def is_usable(self) -> bool:
         """Whether the server still holds the session, and no statement of its transaction failed.
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from customers import list_plans
 from customers.models import Customer, CustomerWord
-from customers.search import word_start
+from customers.search import prefix_query, word_start
 from customers.services import hide_customer, lock_customer
 from customers.services.bulk import load_customers
 from tests.customers.conftest import Make
@@ -237,3 +237,9 @@ def test_what_only_the_search_index_knows() -> None:
         assert word_start(search_key="m7", text=text) is None
     assert word_start(search_key="m7", text="Zoés") == ("m7:wzoes", "m7:wzoes\U0010ffff", "m7:wzoe")
     assert word_start(search_key="m7", text="Zo") == ("m7:wzo", "m7:wzo\U0010ffff", None)
+
+
+@pytest.mark.parametrize("text", ["Zo", "ÆRØ", "Straße", "x" * 60, "زهرة", "ａnn", "𝒜nn"])
+def test_both_indexes_are_asked_for_the_same(text: str) -> None:
+    found = word_start(search_key="m7", text=text)
+    assert found and found.tsquery == prefix_query(search_key="m7", text=text)
