@@ -24,7 +24,7 @@ from loyalty.services.promotions import Figures, figures_of, promotions_at, rule
 class Vocabulary:
     """What the sentences of a merchant's promotions need to know."""
 
-    zone: tzinfo
+    zone: ZoneInfo
     currency: str
     stores: Mapping[uuid.UUID, str]
     tiers: Mapping[str, str]

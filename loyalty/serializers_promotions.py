@@ -1,11 +1,14 @@
 """What is sent to and shown of promotions."""
 
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
+
+from rest_framework.exceptions import ValidationError
 
 from cloudpos.api.parameters import Choices, Parameter
 from cloudpos.api.query import StrictFilterSet
-from cloudpos.api.schema import Fields
+from cloudpos.api.schema import Fields, Many
 from cloudpos.api.serializers import (
     AwareDateTimeField,
     CamelSerializer,
@@ -14,6 +17,7 @@ from cloudpos.api.serializers import (
     QuantityField,
     StrictBooleanField,
     StrictChoiceField,
+    StrictDateField,
     StrictIntegerField,
     StrictListField,
     StrictUuidField,
@@ -21,6 +25,7 @@ from cloudpos.api.serializers import (
 from cloudpos.api.shape_schema import MONEY
 from customers.models import Customer
 from customers.serializers import ClockField
+from loyalty.dry_runs import DRY_RUN_DAYS_MAX
 from loyalty.models import Promotion
 from loyalty.models_promotions import (
     BIRTHDAY_DAYS_MAX,
@@ -31,6 +36,8 @@ from loyalty.models_promotions import (
     PROMOTION_POINTS_MAX,
     VISITS_MAX,
 )
+from loyalty.reading_dry_runs import DAYS_DEFAULT
+from loyalty.serializers import ProgramPreviewInput
 
 
 class WeekdaysField(StrictListField):
@@ -52,7 +59,7 @@ def _cap(text: str) -> StrictIntegerField:
 
 
 class PromotionInput(CamelSerializer):
-    ignored_fields = ("id", "version", "summary", "usage", "createdAt", "updatedAt")
+    ignored_fields: ClassVar[Iterable[str]] = ("id", "version", "summary", "usage", "createdAt", "updatedAt")
 
     name = CleanCharField(max_length=100)
     description = CleanCharField(max_length=500, required=False, allow_blank=True)
@@ -188,6 +195,95 @@ _SHOWN = {
 }
 PROMOTION = Fields("LoyaltyPromotion", _SHOWN)
 PROMOTION_WITH_USAGE = Fields("LoyaltyPromotionWithUsage", {**_SHOWN, "usage": USAGE})
+
+
+class TriedPromotionInput(PromotionInput):
+    """A promotion to be tried; with the id of one that there is, that one with these values instead."""
+
+    ignored_fields = ("version", "summary", "usage", "createdAt", "updatedAt")
+
+    id = StrictUuidField(required=False)
+
+
+class DryRunInput(CamelSerializer):
+    promotion = TriedPromotionInput(required=False)
+    program = ProgramPreviewInput(required=False)
+    days = StrictIntegerField(
+        min_value=1,
+        max_value=DRY_RUN_DAYS_MAX,
+        required=False,
+        help_text=f"The last days, today included; {DAYS_DEFAULT} unless given",
+    )
+    first_day = StrictDateField(required=False, help_text="With lastDay, instead of days")
+    last_day = StrictDateField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("promotion" in attrs) == ("program" in attrs):
+            raise ValidationError({"promotion": ["Give either a promotion or a program."]}, code="required")
+        if ("first_day" in attrs) != ("last_day" in attrs):
+            missing = "lastDay" if "first_day" in attrs else "firstDay"
+            raise ValidationError({missing: ["Give both days, or neither."]}, code="required")
+        if "days" in attrs and "first_day" in attrs:
+            raise ValidationError({"days": ["Give either days or both dates."]}, code="not_applicable")
+        if "promotion" in attrs:
+            promotion = dict(attrs["promotion"])
+            attrs = {**attrs, "promotion_id": promotion.pop("id", None), "promotion": promotion}
+        return attrs
+
+
+_MONEY_OR_NONE = {**MONEY, "type": ["string", "null"], "description": "By the value of a point; null: none."}
+_SUMS = {
+    "purchases": _WHOLE,
+    "purchasesTouched": _WHOLE,
+    "customersTouched": _WHOLE,
+    "pointsBefore": {"type": "integer", "description": "What really came of them, net of returns."},
+    "pointsAfter": _WHOLE,
+    "pointsChange": _WHOLE,
+    "cost": _MONEY_OR_NONE,
+}
+_DAY = {"type": "string", "format": "date"}
+_ID = {"type": "string", "format": "uuid"}
+DRY_RUN = Fields(
+    "LoyaltyDryRun",
+    {
+        "summary": _TEXT,
+        "firstDay": _DAY,
+        "lastDay": _DAY,
+        "currency": _TEXT,
+        "pointValue": _DECIMAL_OR_NONE,
+        "customers": {"type": "integer", "description": "Who bought something in the period."},
+        "total": Fields("LoyaltyDryRunTotal", {**_SUMS, "pointsMore": _WHOLE, "pointsLess": _WHOLE}),
+        "weeks": Many(Fields("LoyaltyDryRunWeek", {"week": {**_DAY, "description": "Its Monday."}, **_SUMS})),
+        "tiers": Many(
+            Fields("LoyaltyDryRunTier", {"tier": {"type": ["string", "null"]}, "name": _TEXT, **_SUMS})
+        ),
+        "stores": Many(Fields("LoyaltyDryRunStore", {"storeId": _ID, "name": _TEXT, **_SUMS})),
+        "mostAffected": Many(
+            Fields(
+                "LoyaltyDryRunPurchase",
+                {
+                    "purchaseId": _ID,
+                    "transactionId": _TEXT,
+                    "storeId": _ID,
+                    "customerId": _ID,
+                    "occurredAt": _TIME,
+                    "amount": MONEY,
+                    "pointsBefore": _WHOLE,
+                    "pointsAfter": _WHOLE,
+                    "explanation": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "properties": {"code": _TEXT, "message": _TEXT, "points": _WHOLE},
+                            "required": ["code", "message", "points"],
+                        },
+                    },
+                },
+            )
+        ),
+        "assumptions": _TEXTS,
+    },
+)
 
 
 class Instant(Parameter):

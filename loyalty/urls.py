@@ -22,6 +22,7 @@ urlpatterns = [
     path("loyalty/redemptions/<uuid:redemption_id>/cancel", views_rewards.RedemptionCancelView.as_view()),
     path("loyalty/promotions", views_promotions.PromotionsView.as_view()),
     path("loyalty/promotions/<uuid:promotion_id>", views_promotions.PromotionView.as_view()),
+    path("loyalty/dry-runs", views_promotions.DryRunsView.as_view()),
     path("loyalty/analytics", views_analytics.ProgramAnalyticsView.as_view()),
     path("loyalty/program", views.ProgramView.as_view()),
     path("loyalty/program/preview", views.ProgramPreviewView.as_view()),

@@ -13,9 +13,12 @@ from cloudpos.api.views import ApiView
 from cloudpos.tenancy.roles import Role
 from loyalty import reading_promotions as reading
 from loyalty.models import Promotion
+from loyalty.reading_dry_runs import run_shown
 from loyalty.serializers_promotions import (
+    DRY_RUN,
     PROMOTION,
     PROMOTION_WITH_USAGE,
+    DryRunInput,
     PromotionFilters,
     PromotionInput,
 )
@@ -102,3 +105,15 @@ class PromotionView(ApiView):
         return envelope.success(
             reading.with_usage(promotion), message, headers={"ETag": etag(promotion.version)}
         )
+
+
+class DryRunsView(ApiView):
+    """Real purchases replayed with a promotion, or with changes of the program, beside what really happened."""
+
+    roles = {"post": Role.MANAGER}
+    inputs = {"post": DryRunInput}
+    outputs = {"post": DRY_RUN}
+    summaries = {"post": "Try a promotion or a change of the program on past purchases; nothing is written"}
+
+    def post(self, request: Request) -> HttpResponse:
+        return envelope.success(run_shown(access=self.request.access, **self.input(DryRunInput)))

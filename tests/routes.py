@@ -332,6 +332,14 @@ CASES: dict[str, Case] = {
         Role.MANAGER, _PROMOTION, naming=(_PROMOTION_AT,)
     ),
     f"DELETE {V1}/loyalty/promotions/<uuid:promotion_id>": Case(Role.MANAGER),
+    f"POST {V1}/loyalty/dry-runs": Case(
+        Role.MANAGER,
+        lambda world: {"promotion": _PROMOTION(world), "days": 30},
+        naming=(
+            lambda world: {"promotion": _PROMOTION_AT(world), "days": 30},
+            lambda world: {"promotion": {**_PROMOTION(world), "id": str(world.promotion)}, "days": 30},
+        ),
+    ),
     f"GET {V1}/loyalty/analytics": Case(Role.MANAGER, queries=(lambda world: f"storeId={world.store}",)),
     f"GET {V1}/loyalty/program": Case(Role.CASHIER),
     f"PUT {V1}/loyalty/program": Case(Role.MANAGER, _PROGRAM),
