@@ -1,14 +1,17 @@
 """Tills send late, twice and in any order: the books end the same, and the same as those of a bulk load."""
 
+import calendar
 import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from random import Random
 from typing import Any
 
 import pytest
+import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -228,3 +231,103 @@ def test_a_bulk_load_after_any_part_of_the_history_ends_in_the_same_books(
     expected = by_hand(history)
     found = alice.books()
     assert (found["points"], found["balance"]) == (expected["points"], expected["balance"])
+
+
+# --- Tiers in a window of time --------------------------------------------------------------------------------------
+
+# A minute of a history stands for so many days: some purchases have left the window by the next.
+DAYS = 20
+
+
+@pytest.fixture
+def rolling_stores(shop: Shop) -> Iterator[list[Access]]:
+    """A purchase counts for a month."""
+    create_program(merchant_id=shop.merchant.pk, tiers=TIERS, tier_window="rolling", tier_months=1)
+    second = Store.objects.create(merchant=shop.merchant, name="Station", code="STN")
+    yield [shop.access, replace(shop.access, store_id=second.pk)]
+    with time_machine.travel(minutes(9 * DAYS * 1440), tick=False):
+        assert findings(shop) == []
+
+
+class SlowTills(Tills):
+    """The same messages, with weeks between the minutes."""
+
+    def _send(self, message: Message) -> None:
+        sale = self.history[message.sale]
+        access = self.access[sale.store]
+        number = f"{self.prefix}-{message.sale}"
+        if message.back is None:
+            amount, at = str(Decimal(sale.cents) / 100), minutes(sale.minute * DAYS * 1440)
+            sell(access, self.customer, number, amount, at)
+        else:
+            back = sale.returns[message.back]
+            at = minutes(back.minute * DAYS * 1440)
+            bring_back(access, number, f"{number}-{message.back}", str(Decimal(back.cents) / 100), at)
+
+    def rows(self) -> list[dict[str, Any]]:
+        found = super().rows()
+        for row, sale in zip(found, self.history, strict=True):
+            row["occurred_at"] = minutes(sale.minute * DAYS * 1440)
+            for told, back in zip(row["returns"], sale.returns, strict=True):
+                told["occurred_at"] = minutes(back.minute * DAYS * 1440)
+        return found
+
+
+def by_hand_in_a_window(history: Sequence[Sale], months: int) -> dict[str, Any]:
+    """Points and the tier in the end, by the calendar: no rules of the service."""
+    steps: list[tuple[int, int, str, int, int]] = []
+    for number, sale in enumerate(history):
+        steps.append((sale.minute, 0, str(number), number, sale.cents))
+        for place, back in enumerate(sale.returns):
+            steps.append((max(back.minute, sale.minute), 1, f"{number}-{place}", number, back.cents))
+
+    def day(minute: int) -> date:
+        return minutes(minute * DAYS * 1440).date()
+
+    def last_day(bought: date) -> date:
+        month = bought.month - 1 + months
+        year, month = bought.year + month // 12, month % 12 + 1
+        return date(year, month, min(bought.day, calendar.monthrange(year, month)[1]))
+
+    net: dict[int, int] = {}
+    gross: dict[int, int] = {}
+
+    def factor(on: date) -> tuple[str, Decimal]:
+        counts = sum(cents for number, cents in net.items() if last_day(day(history[number].minute)) >= on)
+        if counts >= 120_00:
+            return "gold", Decimal("2.25")
+        return ("silver", Decimal("1.5")) if counts >= 50_00 else ("bronze", Decimal(1))
+
+    for minute, kind, _, number, cents in sorted(steps):
+        if kind == 0:
+            gross[number] = int(Decimal(cents) / 100 * factor(day(minute))[1])
+            net[number] = cents
+        else:
+            net[number] -= cents
+    points = {
+        f"-{number}": gross[number]
+        - (gross[number] * (sale.cents - net[number]) // sale.cents if sale.cents else 0)
+        for number, sale in enumerate(history)
+    }
+    return {"points": points, "tier": factor(day(9))[0]}
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories, seed=st.integers(0, 2**32))
+def test_any_order_ends_in_the_same_books_also_where_purchases_leave_a_window(
+    shop: Shop, rolling_stores: list[Access], history: list[Sale], seed: int
+) -> None:
+    with time_machine.travel(minutes(9 * DAYS * 1440), tick=False):
+        chance = Random(seed)
+        sent = messages(history)
+        alice = SlowTills(rolling_stores, register(shop, "Alice"), history)
+        alice.send([*chance.sample(sent, len(sent)), *chance.choices(sent, k=3)])
+        bob = SlowTills(rolling_stores, register(shop, "Bob"), history)
+        load_history(access=rolling_stores[0], sales=bob.rows())
+
+        expected = by_hand_in_a_window(history, 1)
+        for till in (alice, bob):
+            found = till.books()
+            assert found["points"] == expected["points"]
+            assert found["tier"] == (expected["tier"], expected["tier"])
+        assert alice.books() == bob.books()
