@@ -313,8 +313,13 @@ SELECT earned_in, month, opened, redeemed, expired, removed FROM loyalty_rollup_
 
 # Points whose time is over count as gone from that instant on, however late the sweep is.
 _PAST_EXPIRY = """
-SELECT coalesce(sum(remaining), 0)::bigint FROM loyalty_lots
-WHERE merchant_id = %(merchant)s AND remaining > 0 AND expires_at <= %(at)s
+SELECT coalesce(sum(remaining), 0)::bigint FROM (
+    SELECT remaining FROM loyalty_lots WHERE merchant_id = %(merchant)s AND remaining > 0 AND expires_at <= %(at)s
+    UNION ALL
+    SELECT l.remaining FROM loyalty_enrollments e
+    JOIN loyalty_lots l ON l.merchant_id = e.merchant_id AND l.enrollment_id = e.id AND l.remaining > 0 AND l.while_active
+    WHERE e.merchant_id = %(merchant)s AND e.inactive_at <= %(at)s
+) over
 """
 
 _MOVED = """

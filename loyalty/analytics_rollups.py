@@ -251,6 +251,7 @@ folding AS MATERIALIZED (
     SELECT id, coalesce(nullif(timezone, ''), %(zone)s) AS zone FROM stores WHERE merchant_id = %(merchant)s
 ), entry AS (
     SELECT entry.id, entry.type, entry.points, entry.purchase_id, entry.store_id, entry.occurred_at, folding.number,
+        greatest(-entry.balance_after, 0) - greatest(-entry.balance_before, 0) AS owed,
         (entry.occurred_at AT TIME ZONE coalesce(store.zone, %(zone)s))::date AS day,
         date_trunc('month', entry.occurred_at AT TIME ZONE %(zone)s)::date AS month
     FROM folding
@@ -281,17 +282,20 @@ ON CONFLICT (merchant_id, day, type, store_id) DO UPDATE SET
 """
 
 # Every credit opens a lot of its own age, but a correction of an earlier purchase one of the purchase's, a transfer
-# moves lots with their ages (which changes nothing here), and a reversal gives back to the ages it took from.
+# moves lots with their ages (which changes nothing here), and a reversal gives back to the ages it took from. What fills
+# a debt is in no lot; by a transfer, points of any age fill it.
 _FOLD_OPENED = f"""
 WITH {_ENTRIES}, opened AS (
     SELECT coalesce(date_trunc('month', purchase.occurred_at AT TIME ZONE %(zone)s)::date, entry.month) AS earned_in,
-        entry.month, entry.points
+        entry.month, entry.points + entry.owed AS points, 0 AS removed
     FROM entry
     LEFT JOIN purchases purchase ON purchase.merchant_id = %(merchant)s AND purchase.id = entry.purchase_id
     WHERE entry.points > 0 AND entry.type NOT IN ('transferred', 'reversed')
+    UNION ALL
+    SELECT month, month, 0, -owed FROM entry WHERE type = 'transferred' AND owed <> 0
 )
 INSERT INTO loyalty_rollup_lots AS rolled (merchant_id, earned_in, month, opened, redeemed, expired, removed)
-SELECT %(merchant)s, earned_in, month, sum(points), 0, 0, 0 FROM opened GROUP BY earned_in, month
+SELECT %(merchant)s, earned_in, month, sum(points), 0, 0, sum(removed) FROM opened GROUP BY earned_in, month
 {_ADD_LOTS}
 """
 

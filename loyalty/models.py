@@ -279,6 +279,11 @@ class Enrollment(TenantPart):
     def __str__(self) -> str:
         return f"{self.balance} points"
 
+    @property
+    def owed(self) -> int:
+        """Points that the balance is below zero."""
+        return max(0, -self.balance)
+
 
 class LedgerEntry(TenantPart):
     """One change of a balance. A database trigger refuses UPDATE and DELETE: a mistake gets a counter-entry."""

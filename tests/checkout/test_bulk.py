@@ -9,9 +9,10 @@ import pytest
 from cloudpos.checkout.bulk import load_history
 from customers.models import Customer, Event, Purchase, PurchaseItem, PurchaseReturn
 from customers.services import CustomerNotFound
-from loyalty.models import Enrollment, LedgerEntry, Program
+from loyalty.models import Enrollment, LedgerEntry, Lot, Program
+from loyalty.services import create_program
 from tests.fixtures import Shop
-from tests.tills import books, findings, minutes, move, register, sell
+from tests.tills import books, bring_back, findings, minutes, move, register, sell
 
 pytestmark = pytest.mark.django_db
 
@@ -254,4 +255,33 @@ def test_chunks_are_loaded_by_workers(shop: Shop, monkeypatch: pytest.MonkeyPatc
     assert (report.purchases, sum(done), len(done) > 2) == (45, 45, True)
     assert all(books(person)["balance"] == 500 for person in people)
     assert sum(Purchase.objects.values_list("amount", flat=True)) == Decimal(4500)
+    assert findings(shop) == []
+
+
+def test_lines_that_earn_are_told_apart(shop: Shop, alice: Customer, bob: Customer) -> None:
+    """As one by one: what earns of a sale, and what returned goods take of it."""
+    create_program(
+        merchant_id=shop.merchant.pk, categories_out=["Gift cards"], earns_on_tax=False, pending_days=3
+    )
+    items = [
+        {"sku": "TEA", "category": "Drinks", "quantity": Decimal(2), "unit_price": Decimal("10.50")},
+        {"sku": "G-1", "category": "gift cards", "quantity": Decimal(1), "unit_price": Decimal("30.00")},
+    ]
+    fields = {"tax": Decimal("3.50"), "items": items}
+    returns = [
+        back(shop, "RA-1", "30", 5, items=[{"line": 2, "quantity": 1}]),
+        back(shop, "RA-2", "10.50", 6, items=[{"line": 1, "quantity": 1}]),
+    ]
+    load_history(access=shop.access, sales=[row(shop, alice, "A-1", "51", 0, **fields, returns=returns)])
+    sell(shop.access, bob, "B-1", "51", minutes(0), **fields)
+    for number, line, minute in (("RB-1", 2, 5), ("RB-2", 1, 6)):
+        bring_back(
+            shop.access, "B-1", number, at=minutes(minute), items=[{"line": line, "quantity": Decimal(1)}]
+        )
+    assert list(books(alice)["points"].values()) == list(books(bob)["points"].values()) == [10]
+    columns = ("points", "remaining", "earned_at", "expires_at", "available_at", "while_active")
+    lots = Lot.objects.order_by("points")
+    assert list(lots.filter(enrollment__customer_id=alice.pk).values(*columns)) == list(
+        lots.filter(enrollment__customer_id=bob.pk).values(*columns)
+    )
     assert findings(shop) == []

@@ -21,6 +21,7 @@ from loyalty import analytics_rollups as rollups
 from loyalty.analytics_breakage import Cohort, cohorts_of
 from loyalty.models import Allocation, Enrollment, LedgerEntry, Lot, Program
 from loyalty.models_rollups import RollupDay, RollupLots
+from loyalty.services import create_program
 from tests.fixtures import Shop
 from tests.tills import bring_back, move, register, sell
 
@@ -329,6 +330,36 @@ def test_points_whose_time_is_over_are_no_liability(shop: Shop, program: Program
     read(shop)
     lot = Lot.objects.for_merchant(shop.merchant).get(points=40)
     Lot.objects.for_merchant(shop.merchant).filter(pk=lot.pk).update(expires_at=now() - timedelta(seconds=1))
+    found = read(shop)
+    assert (found["liability"]["points"], found["liability"]["pastExpiry"]) == (100, 40)
+
+
+def test_what_members_owe_is_no_liability(shop: Shop) -> None:
+    create_program(merchant_id=shop.merchant.pk, shortfall="unlimited")
+    alice, bob = register(shop, "Alice"), register(shop, "Bob")
+    sell(shop.access, alice, "A", "100.00")
+    sell(shop.access, bob, "B", "40.00")
+    move(shop.access, alice, "redeemed", 100)
+    bring_back(shop.access, "A", "R")
+    assert read(shop)["liability"]["points"] == 40
+    # What fills a debt is in no lot.
+    sell(shop.access, alice, "C", "130.00")
+    assert read(shop)["liability"]["points"] == 70
+    # Nor what fills it by a merge.
+    bring_back(shop.access, "C", "RC")
+    move(shop.access, bob, "earned", 60)
+    assert Enrollment.objects.get(customer_id=alice.pk).balance == -100
+    merge_customers(access=shop.access, customer_id=bob.pk, source_id=alice.pk, from_source=[])
+    assert Enrollment.objects.get(customer_id=bob.pk).balance == 0
+    assert read(shop)["liability"]["points"] == 0
+
+
+def test_points_of_inactive_members_are_no_liability(shop: Shop) -> None:
+    create_program(merchant_id=shop.merchant.pk, expiry="after_inactivity", expiry_months=3)
+    alice, bob = register(shop, "Alice"), register(shop, "Bob")
+    sell(shop.access, alice, "A", "100.00")
+    sell(shop.access, bob, "B", "40.00")
+    Enrollment.objects.filter(customer_id=bob.pk).update(inactive_at=now() - timedelta(seconds=1))
     found = read(shop)
     assert (found["liability"]["points"], found["liability"]["pastExpiry"]) == (100, 40)
 

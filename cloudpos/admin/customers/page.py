@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import Sum
+from django.utils import timezone
 
 from cloudpos.admin.customers.telling import Line, tell
 from cloudpos.lifecycle.timeline import read_timeline
@@ -122,15 +123,20 @@ def _entries(account: Enrollment | None) -> list[Any]:
     )
 
 
-def _lots(account: Enrollment | None) -> list[Lot]:
-    """Open lots, in the order in which they will be spent."""
+def _lots(account: Enrollment | None) -> list[Any]:
+    """Open lots, in the order in which they will be spent, with when they end and from when on they can be spent."""
     if account is None:
         return []
-    return list(
+    found: list[Any] = list(
         Lot.objects.for_merchant(account.merchant_id)
         .filter(enrollment_id=account.pk, remaining__gt=0)
         .order_by("expires_at", "earned_at", "pk")[: LOTS_SHOWN + 1]
     )
+    at = timezone.now()
+    for lot in found:
+        lot.ends_at = account.inactive_at if lot.while_active else lot.expires_at
+        lot.waits_until = lot.available_at if lot.available_at is not None and lot.available_at > at else None
+    return found
 
 
 def _ladder(customer: Customer, account: Enrollment | None) -> Ladder | None:
