@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cloudpos.checkout.bulk import load_history
 from customers.models import Customer
 from loyalty.models import Program, Shortfall
 from loyalty.rules import taken_back
@@ -53,4 +54,30 @@ def test_at_the_till(shop: Shop, program: Program, parts: list[int], spent: int)
         )
         found.append((told["balance"], told["tier"], told["spend"], sum(told["points"].values()), short))
     assert found[0] == found[1]
+    assert findings(shop) == []
+
+
+@pytest.mark.django_db
+def test_in_a_file_that_is_loaded(shop: Shop, program: Program, alice: Customer, bob: Customer) -> None:
+    """19 points; a third of the money back takes 6 at once, and in ten parts of 0.66, worth 0 each, as many."""
+    for customer, parts in ((alice, ["6.60"]), (bob, ["0.66"] * 10)):
+        name = customer.first_name
+        sale = {
+            "customer_id": customer.pk,
+            "store_id": shop.store.pk,
+            "transaction_id": f"T-{name}",
+            "amount": "19.80",
+            "occurred_at": minutes(0),
+            "returns": [
+                {
+                    "store_id": shop.store.pk,
+                    "transaction_id": f"R-{name}-{number}",
+                    "amount": part,
+                    "occurred_at": minutes(1 + number),
+                }
+                for number, part in enumerate(parts)
+            ],
+        }
+        load_history(access=shop.access, sales=[sale])
+    assert (books(alice)["balance"], books(bob)["balance"]) == (13, 13)
     assert findings(shop) == []
