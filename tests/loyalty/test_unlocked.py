@@ -166,7 +166,7 @@ def test_what_else_the_row_says_is_left_alone(
 
 @pytest.mark.parametrize("lots", [1, 3])
 def test_planned_once(shop: Shop, alice: Customer, lots: int) -> None:
-    """PostgreSQL takes longer to plan a redemption than to do it. It plans each statement anew five times to see whether it pays."""
+    """Planning a redemption takes longer than doing it. PostgreSQL plans a statement anew five times to see if it pays."""
     access = shop.access
     for number in range(20):
         for _ in range(lots):
