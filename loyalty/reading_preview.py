@@ -18,6 +18,8 @@ from django.utils.timezone import now
 
 from cloudpos.tenancy.models import Merchant
 from customers import purchases
+from loyalty.dry_runs import dry_run
+from loyalty.dry_runs.reading import Period, count_purchases
 from loyalty.models import Enrollment
 from loyalty.reading import describe_program
 from loyalty.rules import Expiry, Rules, TierRule, from_cents, replay
@@ -30,6 +32,9 @@ from loyalty.services.redemptions import money_for
 RECENT_DAYS = 90
 MONTH_DAYS = Decimal("30.4375")
 MONTHS_EARNED = 12
+# A form that is being filled in is waited for: the dry run takes more of both.
+TRIED_DAYS = 30
+TRIED_PURCHASES_MAX = 20_000
 # More members than these are not folded: so many are drawn by lot.
 MEMBERS_FOLDED_MAX = 500
 
@@ -75,16 +80,19 @@ def preview(
     zone = ZoneInfo(Merchant.objects.values_list("timezone", flat=True).get(pk=merchant_id))
     existing, other = _existing(merchant_id, zone, at)
     rate = _points_a_month(merchant_id, at)
+    earning = _earning(merchant_id, proposal, tiers, fields, at)
+    rate_after = _rate_after(proposal, rate, earning)
     return {
         "effectiveFrom": proposal.effective_from,
         "changes": _changes(proposal),
         "pointsPerMonth": rate,
-        "pointsPerMonthAfter": _rate_after(proposal, rate),
-        "pendingAfter": _waiting(proposal, rate),
+        "pointsPerMonthAfter": rate_after,
+        "earning": earning,
+        "pendingAfter": _waiting(proposal, rate_after),
         "existing": {name: _worth(proposal, points) for name, points in other.items()},
-        "months": _months(proposal, existing, rate, at, zone),
+        "months": _months(proposal, existing, rate, rate_after, at, zone),
         "tiers": _moves(merchant_id, proposal, at),
-        "assumptions": _assumptions(proposal),
+        "assumptions": _assumptions(proposal, earning),
     }
 
 
@@ -176,23 +184,62 @@ def _points_a_month(merchant_id: uuid.UUID, at: datetime) -> int:
     return max(0, int(points * MONTH_DAYS / RECENT_DAYS))
 
 
-def _rate_after(proposal: Proposal, rate: int) -> int:
+def _earning(
+    merchant_id: uuid.UUID,
+    proposal: Proposal,
+    tiers: Sequence[TierRule] | None,
+    fields: Mapping[str, Any],
+    at: datetime,
+) -> dict[str, int] | None:
+    """What the purchases of the last days would have earned; None when they earn the same, or are too many to wait for."""
+    if not _earns_otherwise(proposal):
+        return None
+    begin = at - timedelta(days=TRIED_DAYS)
+    period = Period(begin, at, whole=not proposal.book.is_lifetime)
+    if count_purchases(merchant_id, period, most=TRIED_PURCHASES_MAX + 1) > TRIED_PURCHASES_MAX:
+        return None
+    program = {**fields, **({} if tiers is None else {"tiers": tiers})}
+    total = dry_run(merchant_id=merchant_id, begin=begin, end=at, program=program).total
+    return {
+        "days": TRIED_DAYS,
+        "purchases": total.purchases,
+        "pointsBefore": total.before,
+        "pointsAfter": total.before + total.change,
+    }
+
+
+def _earns_otherwise(proposal: Proposal) -> bool:
+    before, after = proposal.rules_before, proposal.rules_after
+    return any(
+        getattr(before, name) != getattr(after, name)
+        for name in ("points_per_unit", "rounding", "basis", "store_ids", "returns", "tiers", "qualification")
+    )
+
+
+def _rate_after(proposal: Proposal, rate: int, earning: Mapping[str, int] | None) -> int:
+    if earning is not None and earning["pointsBefore"] > 0:
+        return max(0, rate * earning["pointsAfter"] // earning["pointsBefore"])
     before, after = proposal.rules_before.points_per_unit, proposal.rules_after.points_per_unit
     return rate if before == after or not before else int(rate * after / before)
 
 
-def _waiting(proposal: Proposal, rate: int) -> int:
+def _waiting(proposal: Proposal, rate_after: int) -> int:
     """Points that would be waiting to be spent at any time."""
     pending = proposal.rules_after.pending
-    return 0 if pending is None else int(_rate_after(proposal, rate) * pending.days / MONTH_DAYS)
+    return 0 if pending is None else int(rate_after * pending.days / MONTH_DAYS)
 
 
 def _months(
-    proposal: Proposal, existing: Mapping[str, int], rate: int, at: datetime, zone: ZoneInfo
+    proposal: Proposal,
+    existing: Mapping[str, int],
+    rate: int,
+    rate_after: int,
+    at: datetime,
+    zone: ZoneInfo,
 ) -> list[dict[str, Any]]:
     """By month: points that exist and end in it, and those of the next year that would, by the rules of now and changed."""
     present = _ending(proposal.rules_before, rate, at, zone)
-    changed = _ending(proposal.rules_after, _rate_after(proposal, rate), at, zone)
+    changed = _ending(proposal.rules_after, rate_after, at, zone)
     return [
         {
             "month": month,
@@ -299,7 +346,7 @@ def _moves_by_fold(
     return moves
 
 
-def _assumptions(proposal: Proposal) -> list[str]:
+def _assumptions(proposal: Proposal, earning: Mapping[str, int] | None) -> list[str]:
     found = [
         f"Points to come are those of the last {RECENT_DAYS} days, month by month for a year, and none of them is redeemed.",
         "Lots that exist keep the times that they have.",
@@ -308,9 +355,10 @@ def _assumptions(proposal: Proposal) -> list[str]:
         found.append("The program says no value of a point, so there is no money here.")
     if proposal.rules_after.lasts_while_active:
         found.append("When points end by inactivity depends on each member: they are in no month.")
-    before, after = proposal.rules_before, proposal.rules_after
-    if (before.basis, before.store_ids) != (after.basis, after.store_ids):
+    if earning is not None:
+        found.append(f"What changed rules earn is tried on the purchases of the last {TRIED_DAYS} days.")
+    elif _earns_otherwise(proposal):
         found.append(
-            "What other purchases, or purchases at fewer stores, would have earned is not in the points to come."
+            "There are too many purchases to try it on at once: points to come follow the rate. Make a dry run."
         )
     return found

@@ -261,6 +261,12 @@ PROGRAM_PREVIEW = Fields(
         ),
         "pointsPerMonth": {"type": "integer", "description": "What purchases earned of late."},
         "pointsPerMonthAfter": _WHOLE,
+        "earning": {
+            "type": ["object", "null"],
+            "description": "What the purchases of the last days would have earned; null: the same, or too many to try.",
+            "properties": dict.fromkeys(("days", "purchases", "pointsBefore", "pointsAfter"), _WHOLE),
+            "required": ["days", "purchases", "pointsBefore", "pointsAfter"],
+        },
         "pendingAfter": {"type": "integer", "description": "Points that would be waiting at any time."},
         "existing": Fields(
             "LoyaltyPointsOnRecord",
