@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -10,7 +11,7 @@ from django.urls import reverse
 
 from customers.models import Consent, Customer, Event, Merge, Preferences, Purchase
 from customers.services import update_customer
-from loyalty.models import LedgerEntry, Tier
+from loyalty.models import LedgerEntry, Tier, TierOverride
 from tests.admin.conftest import Regulars
 from tests.fixtures import Shop
 
@@ -199,3 +200,28 @@ def test_removing_keeps_the_books(manager: Client, regulars: Regulars) -> None:
     assert "can no longer be changed" in follow(
         manager, page(bob, "adjust_points"), direction="add", points=1, reason="x", token="t"
     )
+
+
+def test_a_tier_is_given_and_taken_back(manager: Client, shop: Shop, regulars: Regulars) -> None:
+    bob = regulars.bob
+    url = page(bob, "give_tier")
+    assert "Give this tier" in manager.get(url).content.decode()
+    sent = {"tier": "gold", "mode": "at_least", "last_day": "2199-05-31", "reason": "Runs the chess club"}
+    for wrong in ({"tier": "diamond"}, {"reason": ""}, {"last_day": "soon"}, {"last_day": "2020-01-01"}):
+        assert manager.post(url, {**sent, **wrong}).status_code == 200, wrong
+    assert not TierOverride.objects.exists()
+    assert "The tier is now Gold." in follow(manager, url, **sent)
+    override = TierOverride.objects.get()
+    assert (override.actor_id, override.until) == (
+        shop.manager.user_id,
+        datetime(2199, 5, 31, 23, tzinfo=UTC),
+    )
+    bob.refresh_from_db()
+    assert bob.tier == "gold"
+    shown = manager.get(page(bob, "change")).content.decode()
+    assert "Runs the chess club" in shown and "Take the tier back" in shown
+    assert "the tier follows the purchases again" in follow(manager, page(bob, "end_tier"))
+    bob.refresh_from_db()
+    assert bob.tier != "gold"
+    assert "has no tier that was given by hand" in follow(manager, page(bob, "end_tier"))
+    assert manager.get(page(bob, "end_tier")).status_code == 405

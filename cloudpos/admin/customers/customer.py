@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from cloudpos.admin.customers import erasure, merge, operations
+from cloudpos.admin.customers import erasure, merge, operations, tiers
 from cloudpos.admin.customers.forms import AddressForm, ConsentForm, CustomerForm, address_rows
 from cloudpos.admin.customers.listing import (
     CustomerChangeList,
@@ -85,7 +85,7 @@ class CustomerAdmin(TenantModelAdmin):
     search_help_text = "Name, e-mail, phone or customer number"
     ordering = ["-created_at"]
     actions = ["merge_selected", "erase_selected"]
-    actions_detail = ["adjust_points", "merge", {"title": "More", "items": ["remove", "erase"]}]
+    actions_detail = ["adjust_points", "merge", {"title": "More", "items": ["give_tier", "remove", "erase"]}]
     change_form_template = "admin/customers/customer/change_form.html"
     warn_unsaved_form = True
     fieldsets = [
@@ -268,6 +268,10 @@ class CustomerAdmin(TenantModelAdmin):
     def adjust_points(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._operation(request, object_id, operations.adjust_points)
 
+    @action(description="Give a tier", url_path="tier", icon="military_tech", permissions=["change"])
+    def give_tier(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._operation(request, object_id, tiers.give)
+
     @action(description="Merge", url_path="merge", icon="merge", permissions=["change"])
     def merge(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._operation(request, object_id, merge.merge)
@@ -297,7 +301,17 @@ class CustomerAdmin(TenantModelAdmin):
             self.admin_site.admin_view(require_POST(self.undo_merge)),
             name="customers_customer_undo_merge",
         )
-        return [consent, undo, *super().get_urls()]
+        end_tier = path(
+            "<path:object_id>/end-tier/",
+            self.admin_site.admin_view(require_POST(self.end_tier)),
+            name="customers_customer_end_tier",
+        )
+        return [consent, undo, end_tier, *super().get_urls()]
+
+    def end_tier(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        return self._operation(request, object_id, tiers.end)
 
     def undo_merge(self, request: HttpRequest, object_id: str) -> HttpResponse:
         if not self.has_change_permission(request):

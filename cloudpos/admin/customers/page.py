@@ -9,6 +9,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from cloudpos.admin.customers.telling import Line, tell
+from cloudpos.admin.customers.tiers import lasts_until, override_of
 from cloudpos.lifecycle.timeline import read_timeline
 from cloudpos.tenancy.models import Merchant, Store, User
 from customers.models import (
@@ -61,6 +62,8 @@ def customer_page(customer: Customer, merchant: Merchant) -> dict[str, Any]:
         "entries": entries,
         "lots": _lots(account),
         "ladder": _ladder(customer, account),
+        "override": override_of(customer) if account is not None else None,
+        "tier_lasts_until": lasts_until(account),
         "consents": consents,
         "permissions": _permissions(customer),
         "channels": Channel.labels,
