@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -31,6 +30,9 @@ from loyalty.services.sales import in_step, open_settled_account
 
 R = TypeVar("R")
 Work = Callable[[Customer, Account], R]
+
+# As long as the database lets a statement wait for a lock.
+TURN_SECONDS_MAX = 2.0
 
 # Both versions, and both rows locked: whoever had to wait for a lock looks again at what the row says by then.
 _UNCHANGED = """
@@ -61,18 +63,17 @@ def once(*, access: Access, customer_id: uuid.UUID, repeated: Callable[[], R | N
 
     Runs inside the caller's transaction. Raises CustomerNotFound, NoProgram, and what either raises.
     """
-    with _crowd.joined(customer_id):
-        try:
-            customer = lock_customer(merchant_id=access.merchant_id, customer_id=customer_id)
-        except CustomerNotFound:
-            # The answer to a repeated request outlives its customer.
-            if (answer := repeated()) is not None:
-                return answer
-            raise
-        # Under the lock: a till that sends twice at once waited for its first request.
+    try:
+        customer = lock_customer(merchant_id=access.merchant_id, customer_id=customer_id)
+    except CustomerNotFound:
+        # The answer to a repeated request outlives its customer.
         if (answer := repeated()) is not None:
             return answer
-        return work(customer, open_for(customer, access))
+        raise
+    # Under the lock: a till that sends twice at once waited for its first request.
+    if (answer := repeated()) is not None:
+        return answer
+    return work(customer, open_for(customer, access))
 
 
 def open_for(customer: Customer, access: Access) -> Account:
@@ -90,23 +91,20 @@ def try_unlocked(
 
     `work` adds the account to the statement that it is given, sends it by `write`, and returns None when that wrote nothing.
     """
-    with _crowd.joined(customer_id) as is_alone:
-        if not is_alone:
-            return None
-        found = read_member(merchant_id=access.merchant_id, customer_id=customer_id, with_lots=debits)
-        if found is None:
-            return None
-        customer, account = found
-        if account.is_new or account.tiers.is_changed or not in_step(account, customer):
-            return None
-        statement = Statement()
-        statement.add(
-            "unchanged",
-            _UNCHANGED,
-            [customer.merchant_id, customer.pk, customer.version, account.id, account.version],
-        )
-        statement.only_if = "unchanged"
-        return work(customer, account, statement)
+    found = read_member(merchant_id=access.merchant_id, customer_id=customer_id, with_lots=debits)
+    if found is None:
+        return None
+    customer, account = found
+    if account.is_new or account.tiers.is_changed or not in_step(account, customer):
+        return None
+    statement = Statement()
+    statement.add(
+        "unchanged",
+        _UNCHANGED,
+        [customer.merchant_id, customer.pk, customer.version, account.id, account.version],
+    )
+    statement.only_if = "unchanged"
+    return work(customer, account, statement)
 
 
 def write(
@@ -132,26 +130,32 @@ def write(
     return bool(written)
 
 
-class _Crowd:
-    """Who is at work on which customer in this process: where one is, the next had better queue for the lock at once."""
+class _Turns:
+    """Requests of this process for the same customer, one after the other.
+
+    They would wait for each other in the database, each with a lock to be woken for and a look to be taken again. Here they
+    wait before they look. Between processes the versions and the lock decide, here nothing does: whoever waits too long goes on.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._there: Counter[uuid.UUID] = Counter()
+        self._turns: dict[uuid.UUID, tuple[threading.Lock, list[None]]] = {}
 
     @contextmanager
-    def joined(self, customer_id: uuid.UUID) -> Iterator[bool]:
-        """Whether nobody was there before."""
+    def taken(self, customer_id: uuid.UUID) -> Iterator[None]:
         with self._lock:
-            self._there[customer_id] += 1
-            is_alone = self._there[customer_id] == 1
+            turn, there = self._turns.setdefault(customer_id, (threading.Lock(), []))
+            there.append(None)
+        is_mine = turn.acquire(timeout=TURN_SECONDS_MAX)
         try:
-            yield is_alone
+            yield
         finally:
+            if is_mine:
+                turn.release()
             with self._lock:
-                self._there[customer_id] -= 1
-                if not self._there[customer_id]:
-                    del self._there[customer_id]
+                there.pop()
+                if not there:
+                    del self._turns[customer_id]
 
 
-_crowd = _Crowd()
+turns = _Turns()

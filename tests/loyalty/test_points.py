@@ -13,6 +13,7 @@ from customers.models import Customer, Event
 from customers.services import delete_customer
 from loyalty.ledger.lots import LOTS_FIRST_PAGE
 from loyalty.models import Enrollment, LedgerEntry, Lot, Program
+from loyalty.services import create_program
 from tests.fixtures import ApiClient, Shop
 from tests.tills import findings, minutes, move, register, sell
 
@@ -185,11 +186,12 @@ def test_an_adjustment_is_a_managers(shop: Shop, program: Program, alice: Custom
     assert (too_much.status_code, too_much.json()["code"]) == (409, "insufficient_points")
 
 
-@pytest.mark.parametrize("points", [0, -1, 1_000_000_001, "100", 1.5, True, None, 10**30, [1]])
+@pytest.mark.parametrize("type", ["earned", "redeemed", "reversed"])
+@pytest.mark.parametrize("points", [0, -1, 1_000_000_001, 2**31, "100", 1.5, True, None, 10**30, [1]])
 def test_points_are_whole_numbers_from_one_to_a_billion(
-    shop: Shop, program: Program, alice: Customer, points: Any
+    shop: Shop, program: Program, alice: Customer, points: Any, type: str
 ) -> None:
-    response = post(shop.cashier, alice, "earned", points)
+    response = post(shop.cashier, alice, type, points, "X-1")
     assert response.status_code == 400
     assert errors(response)[0][0] == "points"
     assert LedgerEntry.objects.count() == 0
@@ -213,6 +215,8 @@ def test_a_billion_at_once_and_more_in_all(shop: Shop, program: Program, alice: 
         ({"transactionId": "a\x00b"}, "transactionId", "invalid_text"),
         ({"reversesType": "earned"}, "reversesType", "not_applicable"),
         ({"balance": 7}, "balance", "unknown_field"),
+        # Points moved by hand are moved now.
+        ({"occurredAt": "2099-01-01T00:00:00Z"}, "occurredAt", "unknown_field"),
     ],
 )
 def test_what_is_wrong_is_named(
@@ -234,6 +238,29 @@ def test_nobody_and_a_foreigner_are_the_same(shop: Shop, program: Program, forei
 def test_without_a_program(shop: Shop, alice: Customer) -> None:
     response = post(shop.cashier, alice, "earned", 1)
     assert (response.status_code, response.json()["code"]) == (409, "no_program")
+
+
+def test_another_merchant_s_transaction_is_not_reversed(
+    shop: Shop, program: Program, alice: Customer, foreign_shop: Shop
+) -> None:
+    create_program(merchant_id=foreign_shop.merchant.pk)
+    mallory = register(foreign_shop, "Mallory")
+    assert post(foreign_shop.cashier, mallory, "earned", 50, "X-1").status_code == 201
+    response = post(shop.cashier, alice, "reversed", 50, "X-1")
+    assert (response.status_code, response.json()["code"]) == (404, "transaction_not_found")
+
+
+def test_what_was_given_back_is_not_given_back_again(shop: Shop, program: Program, alice: Customer) -> None:
+    post(shop.cashier, alice, "earned", 100)
+    post(shop.cashier, alice, "redeemed", 60, "X-1")
+    assert post(shop.cashier, alice, "reversed", 60, "X-1").status_code == 201
+    response = post(shop.cashier, alice, "reversed", 1, "V-1", reversesTransactionId="X-1")
+    assert (response.status_code, response.json()["code"], response.json()["reversible"]) == (
+        409,
+        "reversal_exceeds_original",
+        0,
+    )
+    assert balance() == 100
 
 
 class TestReversing:
