@@ -185,6 +185,15 @@ class TestPending:
             assert shown(shop, alice, "balance", "pending", "available") == [10, 10, 0]
             assert findings(shop) == []
 
+    def test_the_check_finds_what_was_spent_too_early(self, shop: Shop, alice: Customer) -> None:
+        with time_machine.travel(READY, tick=False):
+            sell(shop.access, alice, "T-1", "100.00", MONDAY)
+            move(shop.access, alice, "redeemed", 10)
+        assert findings(shop) == []
+        Lot.objects.update(available_at=READY + timedelta(seconds=1))
+        (found,) = findings(shop)
+        assert found.startswith("6: ")
+
     def test_a_late_sale_was_waiting_all_the_time(self, shop: Shop, alice: Customer) -> None:
         with time_machine.travel(READY, tick=False):
             receipt = sell(shop.access, alice, "T-1", "100.00", MONDAY).receipt
