@@ -115,6 +115,11 @@ class Plan:
         self.counted_params: list[Any] = []
         self._fingerprint = hash((self.where, str(self.params), tsquery))
 
+    @property
+    def walks_words(self) -> bool:
+        """Whether the index of words leads to the page, however many match."""
+        return self.word is not None and self.word.head is not None
+
     def count_by(self, among: Mapping[str, Any]) -> None:
         """Let the counters say the total."""
         sql, self.counted_params = counted_sql(merchant_id=self.merchant_id, among=among)
@@ -168,18 +173,24 @@ class Plan:
         """`candidates`, from the index of words alone: it knows when somebody was created, and ends at its limit.
 
         A quarter more words than customers are read: "an" is the start of two of Ann Anderson's. Where there are yet more,
-        one row comes back, to say so.
+        the page is walked to as `walk_words` does, or, of fewer letters than it needs, one row comes back, to say so.
         """
         assert self.word is not None
         beyond, beyond_params = self._beyond("k", "id", " WHERE ")
         words_max = self.most + self.most // 4
-        one_or_all = f"LIMIT CASE WHEN (SELECT total FROM counted) > {self.most} THEN 1 ELSE "  # noqa: S608
-        window = self.window.replace(
-            f"LIMIT {self.wanted.limit + 1}", f"{one_or_all}{self.wanted.limit + 1} END"
-        )
+        frequent = f"(SELECT total FROM counted) > {self.most}"  # noqa: S608
+        few, more = self.wanted.limit + 1, 0 if self.word.head else 1
+        window = self.window.replace(f"LIMIT {few}", f"LIMIT CASE WHEN {frequent} THEN {more} ELSE {few} END")
+        ids = f"SELECT id FROM hit{beyond} ORDER BY {self.order_of_hits} {window}"  # noqa: S608
+        params = [*beyond_params, *self.window_params]
+        if self.word.head:
+            walked, walked_params = self._walked_words()
+            # Without a column in it, the condition is looked at before anything is read.
+            ids = f"({ids}) UNION ALL (SELECT id FROM ({walked}) AS walked WHERE {frequent})"  # noqa: S608
+            params += walked_params
         return self._page(
-            f"SELECT id FROM hit{beyond} ORDER BY {self.order_of_hits} {window}",  # noqa: S608
-            [*beyond_params, *self.window_params],
+            ids,
+            params,
             counted="hit AS MATERIALIZED (SELECT k, id, count(*)::int AS words FROM ("  # noqa: S608
             "SELECT created_at AS k, customer_id AS id FROM customer_words "
             f"WHERE lexeme >= (SELECT %s) AND lexeme < (SELECT %s) LIMIT {words_max + 1}) AS word GROUP BY k, id), "
@@ -283,18 +294,22 @@ class Plan:
 
     def walk_words(self) -> list[Any]:
         """`walk_searching`, in the index of words: those with the same first letters, by the time of their creation."""
+        ids, params = self._walked_words()
+        rows = self._page(ids, params, prepared=True)
+        return rows if len(rows) > self.wanted.limit else self.sort_all()
+
+    def _walked_words(self) -> tuple[str, list[Any]]:
+        """(SELECT of the page's ids, its parameters)."""
         assert self.word is not None
         direction = "DESC" if self.wanted.descending else "ASC"
         beyond, beyond_params = self._beyond("created_at", "customer_id", " AND ")
-        rows = self._page(
+        return (
             "SELECT id FROM (SELECT DISTINCT k, id FROM (SELECT lexeme, created_at AS k, customer_id AS id "  # noqa: S608
             f"FROM customer_words WHERE {WORD_HEAD} = (SELECT %s){beyond} "
             f"ORDER BY created_at {direction}, customer_id {direction} LIMIT {WALKED_MAX}) AS walked "
             f"WHERE lexeme >= (SELECT %s) AND lexeme < (SELECT %s) ORDER BY {self.order_of_hits} {self.window}) AS hit",
             [self.word.head, *beyond_params, *self.word[:2], *self.window_params],
-            prepared=True,
         )
-        return rows if len(rows) > self.wanted.limit else self.sort_all()
 
     def sort_all(self) -> list[Any]:
         """By sorting everything that matches."""

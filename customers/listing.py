@@ -5,7 +5,8 @@ Three plans; why and how fast: ADR 0004.
 - What the counters know (no filter, or status, type, segment and tier alone): the total is their sum, and the page is
   read from the sort order's index.
 - Few rows match: all of them, at most CANDIDATES_MAX (or SEARCH_CANDIDATES_MAX), are counted, sorted and paged.
-- Of a search for the start of one word, in order of creation, the same from `customer_words`, without reading customers.
+- Of a search for the start of one word, in order of creation, the same from `customer_words`, without reading customers; the
+  page of a frequent one as well.
 - More rows match: the total is said to be that bound and not exact, and the page is found by walking the sort order's
   index: where many match, the next twenty are near.
 """
@@ -91,6 +92,7 @@ def _list_candidates(plan: Plan) -> Listing:
     if frequent is None and not plan.word:
         frequent = plan.is_sure_to_be_frequent()
         plan.remember("frequent", frequent)
+    rows: list[Any] = []
     if not frequent:
         rows = plan.candidates_by_word() if plan.word else plan.candidates()
         total = rows[0][-1] if rows else plan.count_candidates() if plan.wanted.is_further else 0
@@ -100,10 +102,11 @@ def _list_candidates(plan: Plan) -> Listing:
     if plan.wanted.offset >= plan.most:
         # Beyond the last page that the total speaks of; a cursor goes on.
         return Listing(total=plan.most, exact=False)
-    if plan.word and plan.word.head:
-        rows = plan.walk_words()
-    else:
+    if not plan.walks_words:
         rows = plan.walk_searching() if plan.tsquery else plan.walk()
+    elif len(rows) <= plan.wanted.limit:
+        # Not found out just now, in the same statement.
+        rows = plan.walk_words()
     listing = _page(plan, rows)
     listing.total, listing.exact = plan.most, False
     return listing

@@ -263,6 +263,23 @@ def test_near(shop: Shop, make: Make) -> None:
     assert found(shop, near="89.99,-60", radiusKm="5") == ["Pole"]
 
 
+def test_a_wide_circle_is_asked_of_a_sample_first(
+    shop: Shop, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its addresses would all be measured before the first customer is known."""
+    place = {"street1": "1", "city": "X", "latitude": 51.5, "longitude": -0.1}
+    for name in ("Ann", "Ben", "Cat", "Dan", "Eve"):
+        make(name, addresses=[place])
+    for name, value in {"CANDIDATES_MAX": 3, "SAMPLED_FROM": 5, "SAMPLE_ROWS": 5, "SURELY": 1}.items():
+        monkeypatch.setattr(list_plans, name, value)
+    with CaptureQueriesContext(connection) as queries:
+        data = shop.cashier.get("/customers?near=51.5,-0.1&radiusKm=500&limit=2").json()["data"]
+    assert (data["total"], data["totalIsExact"]) == (3, False)
+    assert [row["firstName"] for row in data["customers"]] == ["Eve", "Dan"]
+    assert not [query for query in queries if "hit AS MATERIALIZED" in query["sql"]]
+    assert found(shop, near="51.5,-2", radiusKm="5") == []
+
+
 def test_near_never_looks_at_another_merchant(shop: Shop, foreign_shop: Shop, make: Make) -> None:
     from customers.services import create_customer
 
