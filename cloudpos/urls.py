@@ -5,6 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from cloudpos.admin.liability import liability
+from cloudpos.admin.promotion_calendar import promotion_calendar
 from cloudpos.admin.start import favicon, lead_to_docs, start_page
 
 urlpatterns = [
@@ -32,6 +33,11 @@ urlpatterns = [
     path("admin", RedirectView.as_view(pattern_name="admin:index", query_string=True)),
     # A page of no model.
     path("admin/loyalty/liability/", admin.site.admin_view(liability), name="liability"),
+    path(
+        "admin/loyalty/promotion-calendar/",
+        admin.site.admin_view(promotion_calendar),
+        name="promotion_calendar",
+    ),
     path("admin/", admin.site.urls),
 ]
 

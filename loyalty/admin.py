@@ -8,6 +8,7 @@ from cloudpos.tenancy.backoffice.pages import StoreFilter, TenantModelAdmin
 from cloudpos.tenancy.formats import count, moment, money, signed
 from customers.admin import CustomerFilter, SearchesByCustomer, customer_link, link, numbers
 from loyalty.admin_program import ProgramAdmin
+from loyalty.admin_promotions import PromotionAdmin
 from loyalty.admin_rewards import HoldAdmin, RedemptionAdmin, RewardAdmin
 from loyalty.models import Enrollment, LedgerEntry
 
@@ -17,6 +18,7 @@ __all__ = [
     "HoldAdmin",
     "LedgerEntryAdmin",
     "ProgramAdmin",
+    "PromotionAdmin",
     "RedemptionAdmin",
     "RewardAdmin",
 ]

@@ -14,7 +14,7 @@ from cloudpos.tenancy.backoffice.access import ALL_MERCHANTS, staff_access
 from cloudpos.tenancy.models import Membership, Merchant, Store, User
 from cloudpos.tenancy.roles import Role
 from customers.models import Consent, Customer, Event, Purchase, PurchaseReturn
-from loyalty.models import Enrollment, Hold, LedgerEntry, Program, Redemption, Reward
+from loyalty.models import Enrollment, Hold, LedgerEntry, Program, Promotion, Redemption, Reward
 from marketing.models import Webhook, WebhookDelivery
 
 
@@ -60,6 +60,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _link("Liability", "account_balance", "liability", Role.MANAGER, site=""),
                 _list(LedgerEntry, "toll", Role.MANAGER),
                 _list(Enrollment, "badge", Role.MANAGER),
+                _list(Promotion, "campaign", Role.MANAGER),
+                _link("Promotion calendar", "calendar_month", "promotion_calendar", Role.MANAGER, site=""),
                 _list(Reward, "redeem", Role.MANAGER),
                 _list(Redemption, "shopping_bag", Role.MANAGER),
                 _list(Hold, "lock_clock", Role.MANAGER),

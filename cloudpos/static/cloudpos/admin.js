@@ -95,7 +95,27 @@
     ask();
   }
 
+  /* A button that sends a form elsewhere than where it is saved, and shows the answer. */
+  function askOnClick(button) {
+    var form = document.getElementById(button.dataset.askFor);
+    var target = document.getElementById(button.dataset.into);
+    if (!form || !target) return;
+    button.addEventListener("click", function () {
+      button.disabled = true;
+      target.textContent = "One moment \u2026";
+      window.fetch(button.dataset.url, { method: "POST", body: new FormData(form), credentials: "same-origin" })
+        .then(function (answer) {
+          if (!answer.ok) throw new Error(answer.statusText);
+          return answer.text();
+        })
+        .then(function (text) { target.innerHTML = text; })
+        .catch(function () { target.textContent = "This cannot be shown at the moment."; })
+        .then(function () { button.disabled = false; });
+    });
+  }
+
   document.addEventListener("DOMContentLoaded", function () {
+    document.querySelectorAll("[data-ask-for]").forEach(askOnClick);
     document.querySelectorAll("[data-preview-of]").forEach(watchForm);
     document.querySelectorAll("nav[data-tabs]").forEach(openTabs);
     document.documentElement.dataset.tabs = "ready";
