@@ -148,20 +148,20 @@ class PromotionAdmin(TenantModelAdmin):
     ordering = ["-created_at"]
     fieldsets = [
         (None, {"fields": ["name", "description", "status"]}),
-        ("What customers get", {"fields": [("kind", "multiplier"), "points"]}),
+        ("What customers get", {"fields": ["kind", "multiplier", "points"]}),
         (
             "When",
             {
-                "fields": [("starts_at", "ends_at"), "weekdays", ("opens", "closes")],
+                "fields": ["starts_at", "ends_at", "weekdays", "opens", "closes"],
                 "description": "Days and hours are those of the store. Hours may go past midnight: 22:00 to 02:00.",
             },
         ),
         ("Where and for whom", {"fields": ["stores", "tiers", "segments"]}),
         (
             "For which purchases",
-            {"fields": ["categories", "skus", ("min_quantity", "min_spend")]},
+            {"fields": ["categories", "skus", "min_quantity", "min_spend"]},
         ),
-        ("On which occasion", {"fields": ["first_purchase", ("birthday_days", "every_visit")]}),
+        ("On which occasion", {"fields": ["first_purchase", "birthday_days", "every_visit"]}),
         (
             "Limits",
             {
@@ -177,7 +177,7 @@ class PromotionAdmin(TenantModelAdmin):
         (
             "Beside other promotions",
             {
-                "fields": [("priority", "exclusive")],
+                "fields": ["priority", "exclusive"],
                 "description": "All that fit a purchase are added up, the highest priority first.",
             },
         ),

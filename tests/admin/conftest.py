@@ -17,6 +17,7 @@ from customers.models import Customer, Event
 from customers.services import create_customer, record_consent
 from loyalty.services import create_program
 from loyalty.services.holds import hold_points
+from loyalty.services.promotions import create_promotion
 from loyalty.services.redemptions import redeem_reward
 from loyalty.services.rewards import create_reward
 from marketing.services import create_webhook, send_test_event
@@ -99,6 +100,9 @@ def make_regulars(shop: Shop) -> Regulars:
     )
     redeem_reward(
         access=shop.access, customer_id=regulars.bob.pk, reward_id=gift.pk, transaction_id=f"{mark}-G"
+    )
+    create_promotion(
+        merchant_id=shop.merchant.pk, values={"name": f"promotion of {mark}", "kind": "bonus", "points": 5}
     )
     hold_points(access=shop.access, customer_id=regulars.bob.pk, points=1, transaction_id=f"{mark}-H")
     made = create_webhook(

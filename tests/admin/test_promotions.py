@@ -38,7 +38,7 @@ def test_a_manager_adds_a_promotion_and_makes_it_active(manager: Client, shop: S
         {**FORM, "weekdays": ["2", "4"], "stores": [str(shop.store.pk)], "categories": "Tea\nCoffee"},
     )
     assert added.status_code == 302, added.content
-    promotion = Promotion.objects.get()
+    promotion = Promotion.objects.get(name="Double days")
     assert (promotion.weekdays, promotion.stores, promotion.categories) == (
         [2, 4],
         [shop.store.pk],
@@ -60,7 +60,7 @@ def test_what_cannot_be_is_said_on_the_form(manager: Client) -> None:
     ).content.decode()
     assert "more than 1" in page
     assert "Give both hours, or neither." in page
-    assert not Promotion.objects.exists()
+    assert not Promotion.objects.filter(name="Double days").exists()
 
 
 def test_the_sentence_beside_the_form(manager: Client, shop: Shop) -> None:
@@ -82,7 +82,7 @@ def test_it_is_tried_on_real_purchases(manager: Client, shop: Shop, regulars: Re
     page = manager.post(reverse("admin:loyalty_promotion_tried"), FORM).content.decode()
     assert "Points more" in page
     assert "TRIED-1" in page
-    assert not Promotion.objects.exists()
+    assert not Promotion.objects.filter(name="Double days").exists()
 
 
 def test_only_a_draft_is_deleted_and_what_has_ended_is_read_only(manager: Client, shop: Shop) -> None:
@@ -91,13 +91,13 @@ def test_only_a_draft_is_deleted_and_what_has_ended_is_read_only(manager: Client
         manager.post(reverse("admin:loyalty_promotion_delete", args=[active.pk]), {"post": "yes"}).status_code
         == 403
     )
-    Promotion.objects.update(status="ended", ends_at=now())
+    Promotion.objects.filter(pk=active.pk).update(status="ended", ends_at=now())
     url = reverse("admin:loyalty_promotion_change", args=[active.pk])
     assert manager.get(url).status_code == 200
     assert manager.post(url, FORM).status_code == 403
-    Promotion.objects.update(status="draft")
+    Promotion.objects.filter(pk=active.pk).update(status="draft")
     gone = manager.post(reverse("admin:loyalty_promotion_delete", args=[active.pk]), {"post": "yes"})
-    assert (gone.status_code, Promotion.objects.count()) == (302, 0)
+    assert (gone.status_code, Promotion.objects.filter(pk=active.pk).count()) == (302, 0)
 
 
 def test_another_merchant_s_promotion_is_not_there(manager: Client, foreign_shop: Shop, shop: Shop) -> None:

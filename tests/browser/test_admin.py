@@ -140,3 +140,19 @@ def test_a_phone_shows_the_customer_page_without_scrolling_sideways(
     ):
         page.goto(url)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), url
+
+
+def test_a_manager_tries_a_promotion_before_it_begins(
+    page: Page, busy_shop: Shop, regulars: Regulars
+) -> None:
+    sign_in(page, busy_shop, "manager")
+    page.goto(reverse("admin:loyalty_promotion_add"))
+    page.get_by_label("Name").fill("Double points")
+    page.get_by_label("Times the points").fill("2")
+    expect(page.get_by_text("Double points in all stores")).to_be_visible()
+    page.get_by_role("button", name="Try it").click()
+    expect(page.get_by_text("The purchases most affected")).to_be_visible()
+    for url in (reverse("admin:loyalty_promotion_add"), reverse("promotion_calendar")):
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.goto(url)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), url
