@@ -48,6 +48,9 @@ FACTS_STAY = "What promotions gave for these purchases stays as it was."
 SHARE_BY_MONEY = "Returned goods take back by their price."
 
 
+Bought = tuple[datetime, tuple[str, uuid.UUID], int, Person, SalePoints]
+
+
 class TooManyPurchases(BadRequest):
     code = "too_many_purchases"
     message = f"There are more than {PURCHASES_MAX:,} purchases in this period: choose a shorter one"
@@ -75,7 +78,7 @@ def dry_run(
     run = DryRun(begin, end, zone, redeem_value=active.redeem_value)
     if (promotion is None) == (program is None):
         raise TypeError("either a promotion or a program")
-    with transaction.atomic(), rare_collections():
+    with rare_collections():
         if program is not None:
             proposal = propose(merchant_id=merchant_id, **program)
             _run_program(run, merchant_id, active, book, proposal)
@@ -117,11 +120,36 @@ def _run_promotion(
     run: DryRun, merchant_id: uuid.UUID, program: Program, book: RuleBook, rule: PromotionRule
 ) -> None:
     period = _period(run, merchant_id, whole=not book.is_lifetime)
-    facts = read_facts(merchant_id, program.pk, period)
+    # Judging takes seconds: the database ends a transaction that idles for so long.
+    with transaction.atomic():
+        facts = read_facts(merchant_id, program.pk, period)
+        bought = _bought(run, merchant_id, program, book, period, facts, with_lines=rule.by_line)
+    judge = _Judge(merchant_id, rule, facts)
+    for _, _, visit, person, points in bought:
+        after, awards = judge.judge(person, points, visit)
+        run.add(person.id, points, after, awards)
+    run.assumptions += [SAME_BEHAVIOUR, WHOLE_PERIOD, TIERS_AS_THEY_WERE]
+    if rule.caps.of_customer or rule.caps.of_all:
+        run.assumptions.append(CAPS_IN_ORDER)
+    if rule.segments:
+        run.assumptions.append(SEGMENTS_OF_NOW)
+
+
+def _bought(
+    run: DryRun,
+    merchant_id: uuid.UUID,
+    program: Program,
+    book: RuleBook,
+    period: Period,
+    facts: Facts,
+    *,
+    with_lines: bool,
+) -> list[Bought]:
+    """The purchases of the period in the order of time, each with what it earned and its number for its customer."""
     people = read_people(merchant_id, program.pk, period)
-    bought: list[tuple[datetime, tuple[str, uuid.UUID], int, Person, SalePoints]] = []
+    bought: list[Bought] = []
     for person, sales in read_sales(
-        merchant_id, people, period, facts=facts, with_lines=rule.by_line or book.needs_lines
+        merchant_id, people, period, facts=facts, with_lines=with_lines or book.needs_lines
     ):
         outcome = replay(
             sales, person.returns, book, opening_cents=person.opening_cents, overrides=person.overrides
@@ -134,15 +162,7 @@ def _run_promotion(
                 bought.append((points.sale.at, points.sale.reference, visit, person, points))
     run.buyers = len(people)
     bought.sort(key=lambda each: each[:2])
-    judge = _Judge(merchant_id, rule, facts)
-    for _, _, visit, person, points in bought:
-        after, awards = judge.judge(person, points, visit)
-        run.add(person.id, points, after, awards)
-    run.assumptions += [SAME_BEHAVIOUR, WHOLE_PERIOD, TIERS_AS_THEY_WERE]
-    if rule.caps.of_customer or rule.caps.of_all:
-        run.assumptions.append(CAPS_IN_ORDER)
-    if rule.segments:
-        run.assumptions.append(SEGMENTS_OF_NOW)
+    return bought
 
 
 class _Judge:
@@ -232,18 +252,19 @@ def _run_program(
     changed = _from_then_on(book, proposal, run.begin)
     run.redeem_value = proposal.after.redeem_value
     period = _period(run, merchant_id, whole=not (book.is_lifetime and changed.is_lifetime))
-    people = read_people(merchant_id, program.pk, period)
-    facts = read_facts(merchant_id, program.pk, period)
-    fold: Callable[..., Any] = replay
-    for person, sales in read_sales(
-        merchant_id, people, period, facts=facts, with_lines=book.needs_lines or changed.needs_lines
-    ):
-        how = {"opening_cents": person.opening_cents, "overrides": person.overrides}
-        before = fold(sales, person.returns, book, **how).points
-        after = fold(sales, person.returns, changed, **how).points
-        for sale_id, points in before.items():
-            if points.sale.at >= run.begin:
-                run.add(person.id, points, after[sale_id])
+    with transaction.atomic():
+        people = read_people(merchant_id, program.pk, period)
+        facts = read_facts(merchant_id, program.pk, period)
+        fold: Callable[..., Any] = replay
+        for person, sales in read_sales(
+            merchant_id, people, period, facts=facts, with_lines=book.needs_lines or changed.needs_lines
+        ):
+            how = {"opening_cents": person.opening_cents, "overrides": person.overrides}
+            before = fold(sales, person.returns, book, **how).points
+            after = fold(sales, person.returns, changed, **how).points
+            for sale_id, points in before.items():
+                if points.sale.at >= run.begin:
+                    run.add(person.id, points, after[sale_id])
     run.buyers = len(people)
     run.assumptions += [SAME_BEHAVIOUR, FACTS_STAY]
     if book.needs_lines or changed.needs_lines:
