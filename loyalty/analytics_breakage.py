@@ -66,6 +66,12 @@ class Breakage:
     high: int | None = None
     rate_of_new: float | None = None
 
+    @property
+    def nothing_redeemed(self) -> bool:
+        """Whether there is no estimate although there are points enough to tell from: nobody has spent any yet."""
+        enough = self.sample_points >= POINTS_MIN and min(self.cohorts, self.horizon_months) >= COHORTS_MIN
+        return enough and self.points is None
+
 
 def cohorts_of(flows: Iterable[tuple[date, date, int, int, int, int]]) -> dict[int, Cohort]:
     """By month of earning, from (earned in, month, opened, redeemed, expired, removed)."""

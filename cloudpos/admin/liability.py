@@ -162,6 +162,7 @@ def _breakage(found: ProgramFigures, merchant: Merchant) -> dict[str, Any]:
     observed = breakage.observed
     told: dict[str, Any] = {
         "estimated": breakage.points is not None,
+        "nothing_redeemed": breakage.nothing_redeemed,
         "sample": f"{counted(breakage.sample_points, 'point')} earned in {counted(breakage.cohorts, 'month')}",
         "needed": f"{count(POINTS_MIN)} points earned in {COHORTS_MIN} whole months, some of them redeemed",
         "horizon": breakage.horizon_months,

@@ -43,17 +43,18 @@ def test_points_taken_back_are_censored_half_way() -> None:
 
 
 @pytest.mark.parametrize(
-    "cohorts",
+    ("cohorts", "nothing_redeemed"),
     [
-        {},
-        {NOW - n: cohort(1_000, redeemed={0: 500}) for n in range(1, 6)},
-        {NOW - n: cohort(100, redeemed={0: 50}) for n in range(1, 9)},
-        {NOW - n: cohort(1_000, redeemed={}) for n in range(1, 20)},
+        ({}, False),
+        ({NOW - n: cohort(1_000, redeemed={0: 500}) for n in range(1, 6)}, False),
+        ({NOW - n: cohort(100, redeemed={0: 50}) for n in range(1, 9)}, False),
+        ({NOW - n: cohort(1_000, redeemed={}) for n in range(1, 20)}, True),
     ],
     ids=["nothing", "five months", "few points", "nobody redeemed"],
 )
-def test_too_little_to_tell_from(cohorts: dict[int, Cohort]) -> None:
+def test_too_little_to_tell_from(cohorts: dict[int, Cohort], nothing_redeemed: bool) -> None:
     found = estimate(cohorts, current_month=NOW)
+    assert found.nothing_redeemed == nothing_redeemed
     assert (found.points, found.low, found.high, found.rate_of_new) == (None, None, None, None)
     assert found.outstanding == sum(each.outstanding for each in cohorts.values())
 
