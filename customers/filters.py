@@ -171,7 +171,7 @@ class CustomerFilters(StrictFilterSet):
 
     @property
     def gathers(self) -> bool:
-        """Whether the conditions are about addresses: all of these are looked at before the first customer is known."""
+        """Whether the conditions are dear to look at for ten thousand customers: distances."""
         return "near" in self.values
 
     def conditions(self, merchant_id: uuid.UUID) -> QuerySet[Customer] | None:

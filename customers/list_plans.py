@@ -89,8 +89,8 @@ class Plan:
     ) -> None:
         """`where`: what narrows the merchant's visible customers beside the search, " AND ..." or nothing.
 
-        `word` is the search once more, when it is for one word and its index knows the order. `gathers`: all that fulfil the
-        conditions are collected before the first of them is known.
+        `word` is the search once more, when it is for one word and its index knows the order. `gathers`: it is
+        dear to collect what fulfils the conditions.
         """
         self.merchant_id = merchant_id
         self.tsquery = tsquery
@@ -137,7 +137,7 @@ class Plan:
     def is_sure_to_be_frequent(self) -> bool:
         """Whether far more than `most` match, among the many of a large merchant.
 
-        The search index collects all of them before the first is seen, and so does the distance to a place. Customer
+        The search index collects all of them before the first is seen, and distances are dear to measure. Customer
         numbers are random: those with the lowest are a sample that is spread evenly over the merchant, the same each time
         and so always in memory.
         """

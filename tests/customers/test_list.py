@@ -266,7 +266,7 @@ def test_near(shop: Shop, make: Make) -> None:
 def test_a_wide_circle_is_asked_of_a_sample_first(
     shop: Shop, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its addresses would all be measured before the first customer is known."""
+    """Else the distance to ten thousand addresses is measured to know that there are more."""
     place = {"street1": "1", "city": "X", "latitude": 51.5, "longitude": -0.1}
     for name in ("Ann", "Ben", "Cat", "Dan", "Eve"):
         make(name, addresses=[place])
