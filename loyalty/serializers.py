@@ -48,7 +48,9 @@ class PointsInput(CamelSerializer):
         max_value=POINTS_PER_ENTRY_MAX,
         help_text="1 to 1,000,000,000; an adjustment may be negative",
     )
-    description = CleanCharField(max_length=500, required=False, allow_blank=True)
+    description = CleanCharField(
+        max_length=500, required=False, allow_blank=True, help_text="An adjustment needs one: its reason"
+    )
     transaction_id = CleanCharField(max_length=TRANSACTION_ID_CHARS_MAX, required=False)
     reverses_transaction_id = CleanCharField(
         max_length=TRANSACTION_ID_CHARS_MAX,
@@ -60,8 +62,8 @@ class PointsInput(CamelSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["points"] == 0 or (attrs["points"] < 0 and attrs["type"] != "adjusted"):
             raise ValidationError({"points": ["Give a whole number of points from 1 on."]}, code="min_value")
-        if attrs["points"] < 0 and not attrs.get("description"):
-            raise ValidationError({"description": ["Say why points are taken."]}, code="required")
+        if attrs["type"] == "adjusted" and not attrs.get("description"):
+            raise ValidationError({"description": ["Say why points are adjusted."]}, code="required")
         if attrs["type"] != "reversed":
             for name, outside in (
                 ("reverses_transaction_id", "reversesTransactionId"),

@@ -132,6 +132,12 @@ def test_what_was_read_may_be_sent_back_and_changes_nothing(shop: Shop, world: W
 def test_a_cashier_cannot_raise_a_balance_by_an_adjustment(shop: Shop, world: World) -> None:
     response = shop.cashier.post(
         "/customers/loyalty/points",
-        {"customerId": str(world.customer), "type": "adjusted", "points": 5, "transactionId": "A-1"},
+        {
+            "customerId": str(world.customer),
+            "type": "adjusted",
+            "points": 5,
+            "description": "Mine",
+            "transactionId": "A-1",
+        },
     )
     assert response.status_code == 403
