@@ -240,6 +240,21 @@ def test_returns_take_back_base_and_awards_in_proportion(
     assert findings(shop) == []
 
 
+def test_damage_is_found(shop: Shop, program: Program, alice: Customer) -> None:
+    promote(shop, total_points=500)
+    sell(shop.access, alice, "T-1", "10.00", TUESDAY)
+    assert findings(shop) == []
+    Promotion.objects.update(used_points=99)
+    assert [found[:3] for found in findings(shop)] == ["22:"]
+    Promotion.objects.update(used_points=7)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE loyalty_awards DISABLE TRIGGER loyalty_awards_immutable")
+        cursor.execute("UPDATE loyalty_awards SET points = 7")
+        cursor.execute("ALTER TABLE loyalty_awards ENABLE TRIGGER loyalty_awards_immutable")
+    assert "award" in str([found for found in findings(shop) if found.startswith("22:")])
+
+
 def test_caps_of_a_member_follow_a_merge(
     shop: Shop, program: Program, alice: Customer, bob: Customer
 ) -> None:
