@@ -21,7 +21,7 @@ from django.utils.timezone import now
 from cloudpos.tenancy.statements import Statement
 from customers.events import add_events_from, emit_all
 from customers.services import add_points_from, lock_customers, write_standing
-from loyalty.ledger.account import EXPIRED, EXPIRED_DESCRIPTION
+from loyalty.ledger.balance import EXPIRED, EXPIRED_DESCRIPTION
 from loyalty.rules import POINTS_PER_ENTRY_MAX
 from loyalty.services.accounts import open_account
 from loyalty.services.inactivity import expire_inactive, merchants_with_inactive_members
