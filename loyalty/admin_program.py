@@ -29,15 +29,13 @@ from cloudpos.tenancy.backoffice.pages import (
 from cloudpos.tenancy.formats import money
 from cloudpos.tenancy.models import Store
 from cloudpos.tenancy.roles import Role
-from loyalty.models import (
+from loyalty.models import POINTS_PER_ENTRY_MAX, Program, Tier
+from loyalty.models_program import (
     EXPIRY_MONTHS_MAX,
     GRACE_DAYS_MAX,
     NAME_CHARS_MAX,
     PENDING_DAYS_MAX,
-    POINTS_PER_ENTRY_MAX,
     POLICY_LIST_MAX,
-    Program,
-    Tier,
 )
 from loyalty.models_tiers import BENEFIT_CHARS_MAX, BENEFITS_MAX, TIER_GRACE_DAYS_MAX, TIER_MONTHS_MAX
 from loyalty.reading_preview import preview

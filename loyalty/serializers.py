@@ -21,14 +21,13 @@ from cloudpos.api.serializers import (
     StrictUuidField,
 )
 from cloudpos.api.shape_schema import MONEY
-from loyalty.models import (
+from loyalty.models import LedgerEntry, Program
+from loyalty.models_program import (
     EXPIRY_MONTHS_MAX,
     GRACE_DAYS_MAX,
     NAME_CHARS_MAX,
     PENDING_DAYS_MAX,
     POLICY_LIST_MAX,
-    LedgerEntry,
-    Program,
 )
 from loyalty.models_tiers import BENEFIT_CHARS_MAX, BENEFITS_MAX, TIER_GRACE_DAYS_MAX, TIER_MONTHS_MAX
 from loyalty.rules import POINTS_PER_ENTRY_MAX, TierRule, to_cents

@@ -7,7 +7,8 @@ from typing import Any
 
 from cloudpos.api.errors import BadRequest
 from cloudpos.tenancy.models import Store
-from loyalty.models import PENDING_DAYS_MAX, Program
+from loyalty.models import Program
+from loyalty.models_program import PENDING_DAYS_MAX
 from loyalty.rules import TierRule, check_tiers
 
 TIERS_MAX = 20
