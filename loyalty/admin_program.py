@@ -325,7 +325,7 @@ class ProgramAdmin(TenantModelAdmin):
                 " of grace come on top.",
             },
         ),
-        ("What points are called", {"fields": [("point_name", "points_name")]}),
+        ("What points are called", {"fields": ["point_name", "points_name"]}),
     ]
     change_form_outer_after_template = "backoffice/program_preview_panel.html"
     empty_icon = "loyalty"

@@ -166,9 +166,11 @@ class PromotionAdmin(TenantModelAdmin):
             "Limits",
             {
                 "fields": [
-                    ("member_times", "member_points"),
+                    "member_times",
+                    "member_points",
                     "member_period",
-                    ("total_times", "total_points"),
+                    "total_times",
+                    "total_points",
                 ],
                 "description": "Leave empty for none. A limit of points gives what is left. Returned goods give nothing of"
                 " it back.",

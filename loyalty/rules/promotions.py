@@ -91,7 +91,8 @@ class PromotionRule:
 
     `multiplier` adds (multiplier - 1) x the base points; `points` is a fixed bonus: one of the two. `weekdays` are 1
     (Monday) to 7. `opens` and `closes` are times of day; a night that ends after midnight belongs to the day on which
-    it begins. `categories` and `skus` are in lower case. `birthday_days`: so many days before and after the day too.
+    it begins. `categories` and `skus` are in lower case, `items_named` says them as they were
+    written. `birthday_days`: so many days before and after the day too.
     `every_visit`: each n-th. `created` orders promotions of the same priority.
     """
 
@@ -118,6 +119,7 @@ class PromotionRule:
     priority: int = 0
     exclusive: bool = False
     created: datetime | None = None
+    items_named: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:

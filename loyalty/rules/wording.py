@@ -25,7 +25,7 @@ def sentence(
 ) -> str:
     """Double points on Tuesdays in all stores, until 24 Dec 2026. `stores` and `tiers` are their names."""
     parts = [_what(promotion, points)]
-    items = [*sorted(promotion.categories), *sorted(promotion.skus)]
+    items = promotion.items_named or [*sorted(promotion.categories), *sorted(promotion.skus)]
     if items:
         number = plain(promotion.min_quantity) if promotion.min_quantity is not None else ""
         parts.append(f"for {number + ' or more of ' if number else ''}{named(items)}")

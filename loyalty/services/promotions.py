@@ -156,6 +156,7 @@ def rule_of(row: Promotion) -> PromotionRule:
         priority=row.priority,
         exclusive=row.exclusive,
         created=row.created_at,
+        items_named=(*row.categories, *row.skus),
     )
 
 
