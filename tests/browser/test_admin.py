@@ -75,7 +75,7 @@ def test_a_manager_finds_a_customer_and_adjusts_points(
     page.get_by_role("link", name="Alice Ashford").click()
 
     page.get_by_role("tab", name="Points").click()
-    expect(page.get_by_text("Spend towards tiers")).to_be_visible()
+    expect(page.get_by_text("Net spend", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", name="Timeline")).to_be_hidden()
     regulars.alice.refresh_from_db()
     page.locator("#panel-points").get_by_role("link", name="Adjust points").click()
