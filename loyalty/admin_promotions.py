@@ -23,7 +23,7 @@ from cloudpos.tenancy.models import Merchant, Store
 from cloudpos.tenancy.roles import Role
 from customers.admin import numbers
 from customers.models import Customer
-from loyalty.admin_program import FactorForm, NamesField
+from loyalty.admin_program_forms import FactorForm, NamesField
 from loyalty.dry_runs import dry_run
 from loyalty.models import Promotion, Tier
 from loyalty.reading_dry_runs import describe_run
