@@ -104,6 +104,7 @@ else:
 INSTALLED_APPS = [
     "cloudpos.api",
     "cloudpos.tenancy",
+    "cloudpos.jobs",
     "customers",
     "loyalty",
     "analytics",
@@ -309,6 +310,10 @@ WEBHOOKS_ALLOW_PRIVATE = env.bool("WEBHOOKS_ALLOW_PRIVATE", not PRODUCTION)
 
 # --- Background work ----------------------------------------------------------------------------------------
 
+# Long work that runs at the same time, in all processes together: fewer than workers, whom sales wait for as well.
+JOBS_AT_ONCE = whole_number("JOBS_AT_ONCE", 1)
+if JOBS_AT_ONCE < 1:
+    raise ImproperlyConfigured("JOBS_AT_ONCE must be 1 or more")
 CELERY_BROKER_URL = REDIS_URL or None
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True
@@ -328,6 +333,9 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"expires": 5.0},
     },
+    # A job is rung for when it is asked for; this finds those whose process has died.
+    "run-jobs": {"task": "cloudpos.jobs.tasks.run_jobs", "schedule": 10.0, "options": {"expires": 10.0}},
+    "forget-old-jobs": {"task": "cloudpos.jobs.tasks.forget_old_jobs", "schedule": 86400.0},
     "compact-counts": {"task": "customers.tasks.compact_counts", "schedule": 60.0},
     "forget-idempotency-keys": {"task": "cloudpos.api.tasks.forget_idempotency_keys", "schedule": 3600.0},
     "forget-expired-tokens": {"task": "cloudpos.tenancy.tasks.forget_expired_tokens", "schedule": 86400.0},

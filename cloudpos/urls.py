@@ -20,6 +20,7 @@ urlpatterns = [
                 path("", include("loyalty.urls")),
                 path("", include("customers.urls")),
                 path("", include("cloudpos.tenancy.urls")),
+                path("", include("cloudpos.jobs.urls")),
                 path("", include("analytics.urls")),
                 path("", include("marketing.urls")),
             ]

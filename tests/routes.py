@@ -75,6 +75,7 @@ class World:
     reward: uuid.UUID
     redemption: uuid.UUID
     promotion: uuid.UUID
+    job: uuid.UUID
     transaction: str
     customer_number: str
     phone: str
@@ -93,6 +94,7 @@ class World:
             "<uuid:reward_id>": self.reward,
             "<uuid:redemption_id>": self.redemption,
             "<uuid:promotion_id>": self.promotion,
+            "<uuid:job_id>": self.job,
             "<path:transaction_id>": self.transaction,
         }.items():
             template = template.replace(variable, str(value))
@@ -103,7 +105,7 @@ class World:
 def absent_world() -> World:
     """Ids of the right form that nobody has."""
     return World(
-        *[uuid.uuid4() for _ in range(11)],
+        *[uuid.uuid4() for _ in range(12)],
         transaction="NOBODY-SOLD-THIS",
         customer_number="1000000008",
         phone="+441614960123",
@@ -348,6 +350,10 @@ CASES: dict[str, Case] = {
     f"GET {V1}/analytics/overview": Case(Role.MANAGER, queries=(lambda world: f"storeId={world.store}",)),
     f"GET {V1}/analytics/segments": Case(Role.MANAGER),
     f"GET {V1}/analytics/customers/<uuid:customer_id>": Case(Role.MANAGER),
+    # Jobs
+    f"GET {V1}/jobs": Case(Role.MANAGER),
+    f"GET {V1}/jobs/<uuid:job_id>": Case(Role.MANAGER),
+    f"POST {V1}/jobs/<uuid:job_id>/cancel": Case(Role.MANAGER),
     # Webhooks
     f"GET {V1}/webhooks": Case(Role.MANAGER),
     f"POST {V1}/webhooks": Case(Role.MANAGER, _WEBHOOK),

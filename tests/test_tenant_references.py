@@ -121,7 +121,7 @@ def test_each_index_of_a_tenant_table_starts_with_the_merchant() -> None:
 
 
 def test_every_table_of_ours_belongs_to_a_merchant() -> None:
-    ours = {"tenancy", "api", "customers", "loyalty", "analytics", "marketing", "cloudpos"}
+    ours = {"tenancy", "api", "customers", "loyalty", "analytics", "marketing", "cloudpos", "jobs"}
     shared = {
         label(model)
         for model in apps.get_models()

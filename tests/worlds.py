@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from cloudpos.jobs.models import Job
 from customers.models import Event
 from loyalty.services import active_program, create_program
 from tests.fixtures import Shop
@@ -87,6 +88,8 @@ def make_world(shop: Shop, word: str) -> World:
     hook = {"url": f"http://127.0.0.1:9/{word}", "eventTypes": ["*"], "description": f"{word} hook"}
     webhook = _made(shop.manager.post("/webhooks", hook))["webhook"]
     merge = _made(shop.manager.post(f"/customers/{customer_id}/merge", {"sourceId": merged["id"]}))
+    job = Job(merchant=shop.merchant, kind="probe", parameters={"secret": f"{word} job"})
+    job.save()
     assert Event.objects.for_merchant(shop.merchant).exists()
     addresses = shop.manager.get(f"/customers/{customer_id}/addresses").json()["data"]["addresses"]
     return World(
@@ -101,6 +104,7 @@ def make_world(shop: Shop, word: str) -> World:
         reward=uuid.UUID(reward["id"]),
         redemption=uuid.UUID(redeemed["id"]),
         promotion=uuid.UUID(promotion["id"]),
+        job=job.pk,
         transaction=transaction,
         customer_number=customer["customerNumber"],
         phone=phone,
