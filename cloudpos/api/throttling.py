@@ -13,13 +13,14 @@ import structlog
 from django.conf import settings
 from limits.storage import MemoryStorage, RedisStorage, Storage
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from cloudpos.api.errors import TooManyRequests
 
 WINDOW_SECONDS = 60
 REDIS_TIMEOUT_SECONDS = 0.05
 REDIS_REST_SECONDS = 3.0
+ANSWER_BYTES_MAX = 1_024
 
 logger = structlog.get_logger("cloudpos.api.throttling")
 
@@ -75,16 +76,27 @@ class ThreadRedisStorage(RedisStorage):
         return self._count(connection, command)
 
     def _count(self, connection: Any, command: bytes) -> int:
+        # Two integers are the answer: the client's parser takes longer to read them than Redis to count.
         try:
-            connection.send_packed_command([command], check_health=False)
-            count = int(connection.read_response())
-            connection.read_response()
-        except BaseException:
+            socket = connection._sock
+            socket.sendall(command)
+            answer = socket.recv(ANSWER_BYTES_MAX)
+            while answer.count(b"\r\n") < 2:
+                more = socket.recv(ANSWER_BYTES_MAX)
+                if not more:
+                    raise RedisConnectionError("the connection was closed")
+                answer += more
+            count, _, expiry = answer.partition(b"\r\n")
+            if not count.startswith(b":") or not expiry.startswith(b":"):
+                raise ResponseError(answer.decode(errors="replace"))
+        except BaseException as exc:
             # An answer that came too late must never be taken for the next one's.
             connection.disconnect()
             self._threads.connection = None
+            if isinstance(exc, OSError) and not isinstance(exc, TimeoutError):
+                raise RedisConnectionError(str(exc)) from exc
             raise
-        return count
+        return int(count[1:])
 
 
 class Limiter:

@@ -33,6 +33,7 @@ from customers.services import CustomerNotFound, add_standing, find_customer, lo
 from loyalty.ledger import WRITTEN, Account
 from loyalty.rules import Sale, to_cents
 from loyalty.services import accrue, open_account
+from loyalty.services.accounts import read_member
 from loyalty.services.awarding import needs_lines
 from loyalty.services.postings import Posting, as_line
 
@@ -86,10 +87,21 @@ def take_purchase(*, access: Access, sale: Mapping[str, Any], at: datetime | Non
 def quote_purchase(*, access: Access, sale: Mapping[str, Any], at: datetime | None = None) -> dict[str, Any]:
     """The receipt that `take_purchase` would give now, with nothing written or locked."""
     at = at or now()
-    customer = find_customer(merchant_id=access.merchant_id, **_identity(sale), country=access.country)
-    purchase = _new_purchase(access, sale, at)
-    planned = _plan(access, customer, purchase, open_account(customer=customer, lock=False))
+    customer, account = _look(access, sale)
+    planned = _plan(access, customer, _new_purchase(access, sale, at), account)
+    purchase = planned.purchase
     return receipts.purchase_receipt(purchase, planned.outcome, receipts.items_json(purchase.items))
+
+
+def _look(access: Access, sale: Mapping[str, Any]) -> tuple[Customer, Account | None]:
+    """Who a quote is for, and their account to read; in one query for a member who is named by id. Raises CustomerNotFound."""
+    customer_id = sale.get("customer_id")
+    if customer_id is not None:
+        found = read_member(merchant_id=access.merchant_id, customer_id=customer_id, with_lots=False)
+        if found is not None:
+            return found
+    customer = find_customer(merchant_id=access.merchant_id, **_identity(sale), country=access.country)
+    return customer, open_account(customer=customer, lock=False)
 
 
 def take_purchases(

@@ -19,7 +19,8 @@ from loyalty.rules import RuleBook, TierOverride, to_cents
 from loyalty.services.courses import bring_up, read_overrides
 from loyalty.services.programs import rule_book
 
-_MEMBER_FIELDS = {"id", "merchant", "version", "visit_count", "total_spent"}
+# What is asked of a customer when points are given or a sale is worked out.
+_MEMBER_FIELDS = {"id", "merchant", "version", "visit_count", "total_spent", "segment", "date_of_birth"}
 
 # The enrollment is locked after its customer; the program is only read. One statement, because a till waits for it.
 # The lots' index begins with what expires first.
@@ -94,8 +95,8 @@ def read_member(
 ) -> tuple[Customer, Account] | None:
     """A visible customer with their account as they are now, in one query; None without a customer or a program.
 
-    Nothing is locked. All but the customer's `version` and what is counted of their purchases is deferred. With
-    `with_lots` the first lots that a debit takes come along.
+    Nothing is locked. All but the customer's `version`, what is counted of their purchases and what promotions ask for is
+    deferred. With `with_lots` the first lots that a debit takes come along.
     """
     parameters = [*_open_parameters(merchant_id, customer_id), customer_id]
     with connection.cursor() as cursor:

@@ -114,22 +114,50 @@ def test_keys_hold_no_address(anonymous: Client, limits) -> None:
     assert b"192.0.2.55" not in keys
 
 
+class Watched:
+    """A connection's socket that tells what passes, and answers too late when asked to."""
+
+    def __init__(self, socket: Any, *, late: bool = False) -> None:
+        self._socket, self._late = socket, late
+        self.sent: list[bytes] = []
+
+    def sendall(self, data: bytes) -> None:
+        self.sent.append(data)
+        self._socket.sendall(data)
+
+    def recv(self, size: int) -> bytes:
+        if self._late:
+            raise TimeoutError
+        # In the smallest pieces a network may make of an answer.
+        return bytes(self._socket.recv(1))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+
 @needs_redis
 def test_one_round_trip_per_request(monkeypatch) -> None:
     limiter = Limiter(django_settings.REDIS_URL)
     limiter.hit("user", "warm", 10)
     connection = limiter._redis._threads.connection  # type: ignore[union-attr]
-    sent: list[bytes] = []
-    original = connection.send_packed_command
-
-    def record(command: list[bytes], **options: Any) -> None:
-        sent.extend(command)
-        original(command, **options)
-
-    monkeypatch.setattr(connection, "send_packed_command", record)
+    connection._sock = watched = Watched(connection._sock)
     monkeypatch.setattr(redis.Redis, "execute_command", lambda *args, **options: pytest.fail("another trip"))
-    limiter.hit("user", "warm", 10)
-    assert len(sent) == 1
+    before = limiter.hit("user", "warm", 10).remaining
+    assert limiter.hit("user", "warm", 10).remaining == before - 1
+    assert len(watched.sent) == 2
+
+
+@needs_redis
+def test_an_error_is_no_count() -> None:
+    limiter = Limiter(django_settings.REDIS_URL)
+    subject = f"text-{time.monotonic_ns()}"
+    client = redis.from_url(django_settings.REDIS_URL)
+    window = int(time.time() // throttling.WINDOW_SECONDS)
+    for each in (window, window + 1):
+        client.set(f"cloudpos:rate:user:{subject}:{each}", "no number", ex=120)
+    # Counted in memory, as while Redis is away.
+    assert limiter.hit("user", subject, 10).remaining == 9
+    assert limiter._resting_until > 0
 
 
 @needs_redis
@@ -152,15 +180,12 @@ def test_a_connection_that_redis_closed_is_no_outage() -> None:
 
 
 @needs_redis
-def test_a_late_answer_is_not_the_next_ones(monkeypatch) -> None:
+def test_a_late_answer_is_not_the_next_ones() -> None:
     limiter = Limiter(django_settings.REDIS_URL)
     limiter.hit("user", "late", 10)
     connection = limiter._redis._threads.connection  # type: ignore[union-attr]
 
-    def too_late() -> None:
-        raise redis.TimeoutError
-
-    monkeypatch.setattr(connection, "read_response", too_late)
+    connection._sock = Watched(connection._sock, late=True)
     limiter.hit("user", "late", 10)
     assert limiter._redis._threads.connection is None  # type: ignore[union-attr]
     assert limiter._resting_until > 0
