@@ -1,0 +1,1 @@
+"""How figures look outside, one file per resource."""

@@ -1,0 +1,7 @@
+"""Figures for store managers, one file per resource."""
+
+from analytics.views.customers import CustomerAnalyticsView
+from analytics.views.overview import OverviewView
+from analytics.views.segments import SegmentsView
+
+__all__ = ["CustomerAnalyticsView", "OverviewView", "SegmentsView"]
