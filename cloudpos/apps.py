@@ -9,7 +9,7 @@ class CloudposConfig(AppConfig):
     def ready(self) -> None:
         from django.core.cache import close_caches
         from django.core.signals import request_finished, request_started
-        from django.db import reset_queries
+        from django.db import close_old_connections, reset_queries
 
         from cloudpos import outbox
         from cloudpos.celery import app, enqueue
@@ -18,8 +18,10 @@ class CloudposConfig(AppConfig):
         from customers.events import on_new_events
 
         read_times_fast()
-        # At each request, for nothing: the caches keep their connections, and queries are noted under DEBUG alone.
+        # At each request, for nothing: the caches keep their connections, the database's is looked at when the next request
+        # begins, and queries are noted under DEBUG alone.
         request_finished.disconnect(close_caches)
+        request_finished.disconnect(close_old_connections)
         if not settings.DEBUG:
             request_started.disconnect(reset_queries)
         # Every process knows every task: the web asks for them by name.
