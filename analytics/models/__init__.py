@@ -1,5 +1,20 @@
 """The tables of analytics, one file per noun."""
 
+from analytics.models.customer_figures import HORIZONS_DAYS, CustomerFigures, Level
+from analytics.models.customer_snapshots import CustomerSnapshot
+from analytics.models.cut_points import CutPoints
+from analytics.models.model_runs import ModelRun, PromotedModel
 from analytics.models.segment_refreshes import SegmentRefresh
+from analytics.models.settings import AnalyticsSettings
 
-__all__ = ["SegmentRefresh"]
+__all__ = [
+    "HORIZONS_DAYS",
+    "AnalyticsSettings",
+    "CustomerFigures",
+    "CustomerSnapshot",
+    "CutPoints",
+    "Level",
+    "ModelRun",
+    "PromotedModel",
+    "SegmentRefresh",
+]

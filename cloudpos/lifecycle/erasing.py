@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import CharField, F, Func, Q, Value
 from django.utils.timezone import now
 
+from analytics.models import CustomerFigures, CustomerSnapshot
 from cloudpos.api.context import current_request_id
 from cloudpos.api.encoding import encode
 from cloudpos.api.transactions import use_case
@@ -136,6 +137,8 @@ def _erase_rows(merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> dict[str, int]:
         "events": clients_events.update(**BY_MODEL[Event].emptied),
         "addresses": rows(Address).delete()[0],
         "preferences": rows(Preferences).delete()[0],
+        "analyticsFigures": rows(CustomerFigures).delete()[0],
+        "analyticsSnapshots": rows(CustomerSnapshot).delete()[0],
         "consents": emptied(Consent, Q(ip__isnull=False)),
         "returns": emptied(PurchaseReturn, ~Q(reason="")),
         "loyaltyTransactions": emptied(LedgerEntry, ~Q(description="")),

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.models import Model
 
+from analytics.models import CustomerFigures, CustomerSnapshot
 from cloudpos.models import EventTask
 from customers.models import (
     Address,
@@ -293,6 +294,23 @@ TABLES = (
         OnErase.KEPT,
         BOOKKEEPING,
         order=("occurred_at", "pk"),
+    ),
+    Table(
+        CustomerFigures,
+        "customer_id",
+        "analyticsFigures",
+        OnMerge.STAYS,
+        OnErase.DELETED,
+        "A profile of the person. After a merge it is worked out anew.",
+    ),
+    Table(
+        CustomerSnapshot,
+        "customer_id",
+        "analyticsSnapshots",
+        OnMerge.STAYS,
+        OnErase.DELETED,
+        "A profile of the person over time.",
+        order=("month",),
     ),
     Table(
         Merge,
