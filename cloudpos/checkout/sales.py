@@ -29,7 +29,13 @@ from customers import purchases
 from customers.events import add_events, event
 from customers.models import Customer, Purchase
 from customers.purchases import Item, NewPurchase, TransactionConflict
-from customers.services import CustomerNotFound, add_standing, find_customer, lock_customer
+from customers.services import (
+    CustomerNotFound,
+    add_standing,
+    find_customer,
+    lock_customer,
+    lock_everybody,
+)
 from loyalty.ledger import WRITTEN, Account
 from loyalty.rules import Sale, to_cents
 from loyalty.services import accrue, open_account
@@ -116,34 +122,32 @@ def take_purchases(
     """
     # Asked here: the innermost block below is the item's own.
     answer_is_stored = in_request_transaction()
-    results: dict[int, Taken | Problem] = {}
-    # Customer by customer: with an Idempotency-Key every lock is held to the end, and two batches with the same people in
-    # another order would wait for each other.
-    for index in sorted(range(len(sales)), key=lambda index: _lock_order(sales[index])):
-        sale = sales[index]
+    if answer_is_stored:
+        # Every lock is held to the end: were customers locked one by one, whoever sells to the second and waits for a
+        # promotion of the first, or has the same two the other way round, would wait for us, and we for them.
+        lock_everybody(
+            merchant_id=access.merchant_id,
+            named=[_identity(sale, lock=True) for sale in sales if isinstance(sale, Mapping)],
+            country=access.country,
+        )
+    results: list[Taken | Problem] = []
+    for sale in sales:
         if isinstance(sale, Problem):
-            results[index] = sale
+            results.append(sale)
             continue
         try:
             if isinstance(sale, ApiError):
                 raise sale
             with transaction.atomic():
-                results[index] = record_sale(access=access, sale=sale, at=at or now())
+                results.append(record_sale(access=access, sale=sale, at=at or now()))
         except (ApiError, Error) as exc:
             if isinstance(exc, Error) and not connection.is_usable():
                 raise
             problem = describe(exc)
             if problem.status == Unavailable.status and answer_is_stored:
                 raise
-            results[index] = problem
-    return [results[index] for index in range(len(sales))]
-
-
-def _lock_order(sale: Mapping[str, Any] | ApiError | Problem) -> tuple[str, ...]:
-    """The same for the same customer named in the same way; sales of one customer stay as they were sent."""
-    if not isinstance(sale, Mapping):
-        return ()
-    return tuple(str(value or "") for value in _identity(sale).values())
+            results.append(problem)
+    return results
 
 
 def record_sale(*, access: Access, sale: Mapping[str, Any], at: datetime) -> Taken:

@@ -32,6 +32,7 @@ from customers.services.finding import (
     find_customer,
     lock_customer,
     lock_customers,
+    lock_everybody,
     visible_customer_id,
 )
 from customers.services.profile import (
@@ -74,6 +75,7 @@ __all__ = [
     "keep_one_default",
     "lock_customer",
     "lock_customers",
+    "lock_everybody",
     "record_consent",
     "refold_consents",
     "update_customer",

@@ -1,7 +1,11 @@
 """Finding one customer, and locking it: the first lock that every writer takes."""
 
 import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
+
+from django.db import connection
 
 from cloudpos.api.errors import BadRequest, NotFound
 from cloudpos.tenancy.rows import Rows
@@ -96,6 +100,42 @@ def lock_customers(*, merchant_id: uuid.UUID, customer_ids: list[uuid.UUID]) -> 
     if any(customer_id not in rows for customer_id in customer_ids):
         raise CustomerNotFound()
     return [rows[customer_id] for customer_id in customer_ids]
+
+
+def lock_everybody(*, merchant_id: uuid.UUID, named: Iterable[Mapping[str, Any]], country: str = "") -> None:
+    """Lock in order of id whoever is there of these customers, for a transaction that then locks them one by one.
+
+    `named` have the arguments by which `lock_customer` finds a customer. Who is named wrongly, or is not there, is passed
+    over: `lock_customer` says so.
+    """
+    wanted: dict[str, list[Any]] = {}
+    for name in named:
+        try:
+            condition, value = _identifies(
+                id=name.get("customer_id"),
+                number=name.get("number"),
+                phone=name.get("phone"),
+                email=name.get("email"),
+                country=country,
+            )
+        except BadRequest:
+            continue
+        wanted.setdefault(condition, []).append(value)
+    ids: set[uuid.UUID] = set()
+    with connection.cursor() as cursor:
+        for condition, values in wanted.items():
+            cursor.execute(
+                "SELECT id, deleted_at IS NULL FROM customers"  # noqa: S608 - a condition of ours
+                f" WHERE merchant_id = %s AND {condition.replace('= %s', '= ANY(%s)', 1)}",
+                [merchant_id, values],
+            )
+            for customer_id, is_visible in cursor.fetchall():
+                if is_visible:
+                    ids.add(customer_id)
+                    continue
+                with suppress(CustomerNotFound):
+                    ids.add(visible_customer_id(merchant_id=merchant_id, customer_id=customer_id))
+    lock_customers(merchant_id=merchant_id, customer_ids=list(ids))
 
 
 def visible_customer_id(*, merchant_id: uuid.UUID, customer_id: uuid.UUID) -> uuid.UUID:

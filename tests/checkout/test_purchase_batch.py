@@ -142,31 +142,3 @@ def test_a_batch_is_a_list_of_one_to_five_hundred(shop: Shop, purchases: Any, co
     response = shop.cashier.post("/purchases/batch", {"purchases": purchases})
     assert response.status_code == 400
     assert response.json()["errors"][0]["code"] == code
-
-
-def test_batches_lock_the_same_customers_in_the_same_order(
-    shop: Shop, program: Program, alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else two of them with an Idempotency-Key, which hold every lock to the end, would wait for each other."""
-    locked: list[str] = []
-    lock = sales.lock_customer
-
-    def watched(**arguments: Any) -> Customer:
-        customer = lock(**arguments)
-        locked.append(customer.first_name)
-        return customer
-
-    monkeypatch.setattr(sales, "lock_customer", watched)
-    there = [sale(alice, 1), sale(bob, 2), sale(alice, 3)]
-    back = [sale(bob, 4), sale(alice, 5), sale(alice, 6)]
-    answers = [
-        shop.cashier.post("/purchases/batch", {"purchases": batch}, headers={"idempotency-key": key}).json()[
-            "data"
-        ]
-        for key, batch in (("there", there), ("back", back))
-    ]
-    assert list(dict.fromkeys(locked[:3])) == list(dict.fromkeys(locked[3:]))
-    sent = [[one["transactionId"] for one in batch] for batch in (there, back)]
-    assert [
-        [result["receipt"]["purchase"]["transactionId"] for result in answer["results"]] for answer in answers
-    ] == sent
