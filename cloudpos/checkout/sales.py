@@ -36,7 +36,7 @@ from customers.services import (
     lock_customer,
     lock_everybody,
 )
-from loyalty.ledger import WRITTEN, Account
+from loyalty.ledger import Account
 from loyalty.rules import Sale, to_cents
 from loyalty.services import accrue, open_account
 from loyalty.services.accounts import read_member
@@ -244,7 +244,7 @@ def send(
     add_standing(statement, customer, **changed, points=account.balance, tier=account.tier)
     events += account.events(store_id=access.store_id, actor_id=access.user_id, request_id=request_id)
     add_events(statement, events)
-    is_new, written = statement.execute(f"SELECT ({recorded}), {WRITTEN}")
+    is_new, written = statement.execute(f"SELECT ({recorded}), {account.written}")
     if is_new:
         account.check(written)
     return bool(is_new)

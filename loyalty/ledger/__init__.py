@@ -1,5 +1,5 @@
 from loyalty.ledger.account import WRITTEN, Account, StaleAccount
-from loyalty.ledger.awards import AwardRow, Budgets, use_budgets
+from loyalty.ledger.awards import AwardRow, Budgets, PromotionCapped, use_budgets
 from loyalty.ledger.records import Cause, Entry, LotState, ShortfallRow
 from loyalty.ledger.tables import COLUMNS
 
@@ -12,6 +12,7 @@ __all__ = [
     "Cause",
     "Entry",
     "LotState",
+    "PromotionCapped",
     "ShortfallRow",
     "StaleAccount",
     "use_budgets",

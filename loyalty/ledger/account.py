@@ -15,7 +15,16 @@ from cloudpos.ids import new_id
 from cloudpos.tenancy.statements import Statement
 from customers.events import event
 from customers.models import Event
-from loyalty.ledger.awards import USE_BUDGETS, AwardRow, Budgets, budget_values, counted
+from loyalty.ledger.awards import (
+    UNCAPPED,
+    USE_BUDGETS,
+    AwardRow,
+    Budgets,
+    PromotionCapped,
+    budget_values,
+    counted,
+    uncounted,
+)
 from loyalty.ledger.balance import Balance
 from loyalty.ledger.lots import Lots
 from loyalty.ledger.tables import (
@@ -30,8 +39,9 @@ from loyalty.ledger.tables import (
 from loyalty.ledger.tier_state import TierMove, TierState
 from loyalty.rules import NextTier, RuleBook, from_cents, next_tier
 
-# Asks a statement with an account's parts whether its row was written.
+# Rows of the account that a statement with its parts has written.
 WRITTEN = "(SELECT count(*) FROM account)"
+CAPPED = -1
 DESCRIPTION_CHARS_MAX = 500
 # So many lots are changed each by a part of its own, which PostgreSQL plans once for all; it plans anew for each array.
 FEW_LOTS = 3
@@ -118,14 +128,22 @@ class Account(Balance):
     # --- Writing --------------------------------------------------------------------------------------------
 
     def write(self) -> None:
-        """Send everything as a statement of its own. Raises StaleAccount when the row changed since it was read."""
+        """Send everything as a statement of its own. Raises what `check` does."""
         statement = Statement()
         self.add_to(statement)
-        (written,) = statement.execute(f"SELECT {WRITTEN}")
+        (written,) = statement.execute(f"SELECT {self.written}")
         self.check(written)
 
+    @property
+    def written(self) -> str:
+        """What a statement with the account's parts is asked, for `check`."""
+        free = uncounted(self.awards)
+        if not free:
+            return WRITTEN
+        return f"(SELECT CASE WHEN (SELECT count(*) FROM uncapped) = {len(free)} THEN {WRITTEN} ELSE {CAPPED} END)"  # noqa: S608
+
     def add_to(self, statement: Statement) -> None:
-        """Add everything to a statement that the caller sends, asking for WRITTEN.
+        """Add everything to a statement that the caller sends, asking what is `written`.
 
         What a client moved under its own transaction id goes first: where that is on record, nothing is written.
         """
@@ -157,6 +175,9 @@ class Account(Balance):
         if used:
             sql = USE_BUDGETS.format(condition=statement.condition)
             statement.add("budgets", sql, budget_values(used, self.merchant_id))
+        free = uncounted(self.awards)
+        if free:
+            statement.add("uncapped", UNCAPPED, [self.merchant_id, free])
         if self.is_new:
             row = dict(zip(COLUMNS["loyalty_enrollments"], self.enrollment_values(), strict=True))
             statement.insert(TABLES["loyalty_enrollments"], [row], name="account", ending="RETURNING id")
@@ -191,7 +212,9 @@ class Account(Balance):
         )  # fmt: skip
 
     def check(self, written: int) -> None:
-        """Raises StaleAccount unless the row was written."""
+        """Raises StaleAccount unless the row was written, and PromotionCapped."""
+        if written == CAPPED:
+            raise PromotionCapped()
         if written != 1:
             raise StaleAccount(f"enrollment {self.id} changed under the customer's lock")
 

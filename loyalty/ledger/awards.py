@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
+
+from cloudpos.api.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +79,38 @@ WHERE loyalty_promotions.merchant_id = %s AND loyalty_promotions.id = v.id AND {
 """
 
 
-def use_budgets(*, merchant_id: uuid.UUID, awards: Iterable[AwardRow]) -> None:
-    """Count awards that were copied in towards the total caps, in a statement of its own."""
-    used = counted(awards)
-    if used:
-        with connection.cursor() as cursor:
+# Whoever gives a promotion its first total cap waits for us, and counts what we gave; or we waited, and see the cap.
+UNCAPPED = """
+SELECT id FROM loyalty_promotions
+WHERE merchant_id = %s AND id = ANY(%s::uuid[]) AND total_times IS NULL AND total_points IS NULL FOR KEY SHARE
+"""
+
+
+class PromotionCapped(Unavailable):
+    """A promotion got a total cap while something was given of it uncounted. Nothing is written: to be done again."""
+
+
+def use_budgets(*, merchant_id: uuid.UUID, awards: Sequence[AwardRow]) -> None:
+    """Count awards that were copied in towards the total caps, in statements of their own. Raises PromotionCapped."""
+    used, free = counted(awards), uncounted(awards)
+    with connection.cursor() as cursor:
+        if used:
             cursor.execute(USE_BUDGETS.format(condition="true"), budget_values(used, merchant_id))
+        if free:
+            cursor.execute(UNCAPPED, [merchant_id, free])
+            if len(cursor.fetchall()) != len(free):
+                raise PromotionCapped()
 
 
 def budget_values(used: Mapping[uuid.UUID, tuple[int, int]], merchant_id: uuid.UUID) -> list[Any]:
     """The values of USE_BUDGETS."""
     times, points = [each[0] for each in used.values()], [each[1] for each in used.values()]
     return [list(used), times, points, merchant_id]
+
+
+def uncounted(rows: Iterable[AwardRow]) -> list[uuid.UUID]:
+    """The promotions without total caps of these awards, each once."""
+    return list(dict.fromkeys(row.promotion_id for row in rows if not row.counted))
 
 
 def counted(rows: Iterable[AwardRow]) -> dict[uuid.UUID, tuple[int, int]]:

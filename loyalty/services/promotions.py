@@ -242,11 +242,13 @@ def delete_promotion(
     promotion.delete()
 
 
-def find_promotion(*, merchant_id: uuid.UUID, promotion_id: uuid.UUID, lock: bool = False) -> Promotion:
-    """One promotion. Raises PromotionNotFound."""
+def find_promotion(
+    *, merchant_id: uuid.UUID, promotion_id: uuid.UUID, lock: bool = False, alone: bool = False
+) -> Promotion:
+    """One promotion; with `alone` its lock also waits for whoever gives of it. Raises PromotionNotFound."""
     rows = Promotion.objects.for_merchant(merchant_id)
     if lock:
-        rows = rows.select_for_update(no_key=True)
+        rows = rows.select_for_update(no_key=not alone)
     found: Promotion | None = rows.filter(pk=promotion_id).first()
     if found is None:
         raise PromotionNotFound()
@@ -284,6 +286,8 @@ def _end(promotion: Promotion, at: datetime) -> None:
 def _count_caps(promotion: Promotion, *, had_total: bool) -> None:
     """What was given before there was a cap for all counts towards it. Raises CapBelowUsed."""
     if not rule_of(promotion).caps.of_all:
+        # Sales that are under way gave of it uncounted: they are waited for, and whoever comes after them sees the cap.
+        find_promotion(merchant_id=promotion.merchant_id, promotion_id=promotion.pk, lock=True, alone=True)
         return
     if not had_total:
         promotion.used_times, promotion.used_points = given_by(

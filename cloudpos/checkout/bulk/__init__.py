@@ -18,6 +18,7 @@ from cloudpos.checkout.bulk.copying import tell_planner
 from cloudpos.checkout.bulk.rows import Row
 from cloudpos.garbage import rare_collections
 from cloudpos.tenancy.access import Access
+from loyalty.ledger import PromotionCapped
 
 __all__ = ["LoadReport", "load_history", "tell_planner"]
 
@@ -112,7 +113,7 @@ def _load_chunk(access: Access, chunk: list[list[Row]]) -> LoadReport:
                 with connection.cursor() as cursor:
                     cursor.execute(f"SET LOCAL statement_timeout = {CHUNK_TIMEOUT_SECONDS * 1000}")
                 return Chunk(access, chunk).load()
-        except (IntegrityError, OperationalError):
+        except (IntegrityError, OperationalError, PromotionCapped):
             if attempt == ATTEMPTS or connection.in_atomic_block:
                 raise
             time.sleep(0.1 * attempt)
