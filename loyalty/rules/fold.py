@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 
+from loyalty.rules.arithmetic import POINTS_PER_ENTRY_MAX
 from loyalty.rules.basis import Line
 from loyalty.rules.program import KEEP, RuleBook, Rules
 from loyalty.rules.qualifying import HUNDREDTHS, Course
@@ -132,6 +133,11 @@ def earned_by(rules: Rules | None, sale: Sale, tier: TierRule | None) -> int:
     return rules.points_for(eligible_cents(rules, sale), tier)
 
 
+def gross_of(rules: Rules | None, sale: Sale, tier: TierRule | None) -> int:
+    """What a sale earns in all, by the rules and by promotions: no more than one entry can take back."""
+    return min(earned_by(rules, sale, tier) + sale.awarded, POINTS_PER_ENTRY_MAX)
+
+
 def taken_back(gross: int, sale_cents: int, returned_cents: int, share: Fraction | None = None) -> int:
     """The points that returns of `returned_cents` in all take from a sale that earned `gross`.
 
@@ -176,10 +182,10 @@ def replay(
     for at, _, _, step in steps:
         if isinstance(step, Sale):
             rules = book.at(at)
-            tier, gross = None, step.awarded
+            tier = None
             if rules is not None:
                 tier = rules.ladder.tier(courses[rules.qualification.metric], at, overrides)
-                gross += earned_by(rules, step, tier)
+            gross = gross_of(rules, step, tier)
             points[step.id] = SalePoints(step, gross, tier, rules)
             spend.add(step.id, at, step.cents)
             earned_points.add(step.id, at, gross * HUNDREDTHS)

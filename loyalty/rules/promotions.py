@@ -22,32 +22,21 @@ from loyalty.rules.arithmetic import (
     plain,
 )
 from loyalty.rules.basis import Line
-from loyalty.rules.fold import Sale, eligible_cents
+from loyalty.rules.fold import Sale, earned_by, eligible_cents
 from loyalty.rules.program import Rules
 from loyalty.rules.tiers import TierRule
 
 MULTIPLIER = "multiplier"
 BONUS = "bonus"
 
-# Why a promotion adds nothing, as a cashier says it.
-REASONS: Mapping[str, str] = {
-    "not_started": "it has not begun",
-    "over": "it is over",
-    "other_day": "it is for other days of the week",
-    "other_hours": "it is for other hours",
-    "other_store": "it is for other stores",
-    "other_tier": "it is for members of other tiers",
-    "other_segment": "it is for other customers",
-    "no_such_item": "none of its items was bought, or too few",
-    "spend_too_low": "too little was spent",
-    "not_first_purchase": "it is for the first purchase",
-    "no_birthday": "it is for birthdays",
-    "other_visit": "it is for another visit",
-    "nothing_earns": "nothing of the purchase earns points",
-    "member_cap": "the customer has had it as often as allowed",
-    "total_cap": "all that it gives away has been given",
-    "excluded": "another promotion excludes it",
-}
+# Why a promotion adds nothing.
+REASONS = frozenset(
+    {
+        "not_started", "over", "other_day", "other_hours", "other_store", "other_tier", "other_segment", "no_such_item",
+        "spend_too_low", "not_first_purchase", "no_birthday", "other_visit", "nothing_earns", "member_cap", "total_cap",
+        "sale_cap", "excluded",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +147,7 @@ class Occasion:
 
 @dataclass(frozen=True, slots=True)
 class Award:
-    """What a promotion gives; when it gives nothing, `reason` is a key of REASONS."""
+    """What a promotion gives; when it gives nothing, `reason` is one of REASONS."""
 
     promotion: PromotionRule
     points: int
@@ -183,12 +172,15 @@ def award(
     found: list[Award] = []
     applied: list[PromotionRule] = []
     for promotion in sorted(promotions, key=lambda one: one.precedence):
-        given = _offer(occasion, promotion, usage.get(promotion.id, UNUSED))
+    # A return takes back in one entry what its sale earned.
+    room = POINTS_PER_ENTRY_MAX - earned_by(occasion.rules, occasion.sale, occasion.tier)
+        given = _offer(occasion, promotion, usage.get(promotion.id, UNUSED), room)
         if given.applies and is_excluded(promotion, applied):
             given = Award(promotion, 0, "excluded")
         if given.applies:
             applied.append(promotion)
         found.append(given)
+            room -= given.points
     return found
 
 
@@ -202,8 +194,8 @@ def fitting(occasion: Occasion, promotions: Iterable[PromotionRule]) -> list[Pro
     return [promotion for promotion in promotions if not _hindrance(occasion, promotion)]
 
 
-def _offer(occasion: Occasion, promotion: PromotionRule, used: Used) -> Award:
-    """What it gives by itself."""
+def _offer(occasion: Occasion, promotion: PromotionRule, used: Used, room: int) -> Award:
+    """What it gives by itself: `room` points at most."""
     reason = _hindrance(occasion, promotion)
     if reason:
         return Award(promotion, 0, reason)
@@ -226,6 +218,9 @@ def _offer(occasion: Occasion, promotion: PromotionRule, used: Used) -> Award:
     if left <= 0:
         return Award(promotion, 0, "total_cap")
     return Award(promotion, left, cents=cents, is_rest=left < points)
+    left = min(left, room)
+    if left <= 0:
+        return Award(promotion, 0, "sale_cap")
 
 
 def _points(occasion: Occasion, promotion: PromotionRule, cents: int) -> int:
@@ -256,7 +251,7 @@ def covered_cents(occasion: Occasion, promotion: PromotionRule) -> int:
 
 
 def _hindrance(occasion: Occasion, promotion: PromotionRule) -> str:
-    """The first condition that does not hold, as a key of REASONS; "" when all do."""
+    """The first condition that does not hold, as one of REASONS; "" when all do."""
     at = occasion.sale.at
     if promotion.starts_at is not None and at < promotion.starts_at:
         return "not_started"

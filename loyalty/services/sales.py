@@ -18,7 +18,7 @@ from customers.events import emit_all
 from customers.models import Customer
 from customers.services import write_standing
 from loyalty.ledger import Account
-from loyalty.rules import Sale, SalePoints, TakeBack, earned_by, replay, to_cents
+from loyalty.rules import Sale, SalePoints, TakeBack, gross_of, replay, to_cents
 from loyalty.services.accounts import open_account
 from loyalty.services.awarding import awarded_points, decide_awards
 from loyalty.services.courses import load_courses
@@ -86,7 +86,7 @@ def _accrue_latest(
     awards = decide_awards(account, customer, sale, rules=rules, tier=tier, zone=zone)
     if awards:
         sale = replace(sale, awarded=sum(given.points for given in awards))
-    earned = SalePoints(sale, earned_by(rules, sale, tier) + sale.awarded, tier, rules)
+    earned = SalePoints(sale, gross_of(rules, sale, tier), tier, rules)
     account.be_active()
     post_sale(account, earned, awards, actor_id)
     account.spend_cents += sale.cents
