@@ -337,7 +337,10 @@ def _line_of(item: Mapping[str, Any], sold: Mapping[int, PurchaseItem], index: i
         if line not in sold or (item.get("sku") and item["sku"] != sold[line].sku):
             raise UnknownLine(field=f"items.{index}.line")
         return line
-    lines = [number for number, sale_item in sold.items() if sale_item.sku == item.get("sku")]
-    if not item.get("sku") or len(lines) != 1:
+    sku = item.get("sku")
+    lines = [number for number, sale_item in sold.items() if sale_item.sku == sku]
+    if sku and not lines:
+        raise UnknownLine("The purchase has no such item", field=f"items.{index}.sku")
+    if not sku or len(lines) > 1:
         raise UnknownLine("Name the line by its number.", field=f"items.{index}.line")
     return lines[0]

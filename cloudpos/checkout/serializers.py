@@ -85,12 +85,12 @@ class ReturnItemInput(CamelSerializer):
 
 
 class ReturnInput(CamelSerializer):
-    """Neither amount nor items: all that is left of the purchase."""
+    """Neither amount nor items: all that is left of the purchase. A list of no items is no way to say that."""
 
     transaction_id = CleanCharField(max_length=TRANSACTION_ID_CHARS_MAX)
     purchase_store_id = StrictUuidField(required=False)
     amount = MoneyField(min_value=Decimal("0.01"), required=False)
-    items = ReturnItemInput(many=True, max_length=ITEMS_MAX, required=False)  # type: ignore[call-arg]  # many= takes a list's
+    items = ReturnItemInput(many=True, max_length=ITEMS_MAX, allow_empty=False, required=False)  # type: ignore[call-arg]  # many= takes a list's
     reason = CleanCharField(max_length=200, required=False, allow_blank=True)
     occurred_at = AwareDateTimeField(required=False)
 

@@ -186,7 +186,8 @@ def test_a_return_sent_twice_at_once_gets_one_receipt(
     ("items", "status", "field", "code"),
     [
         ([{"line": 3, "quantity": 1}], 400, "items.0.line", "unknown_line"),
-        ([{"sku": "NONE", "quantity": 1}], 400, "items.0.line", "unknown_line"),
+        ([{"sku": "NONE", "quantity": 1}], 400, "items.0.sku", "unknown_line"),
+        ([], 400, "items", "empty"),
         ([{"line": 1, "sku": "HAM", "quantity": 1}], 400, "items.0.line", "unknown_line"),
         ([{"quantity": 1}], 400, "items.0.line", "unknown_line"),
         ([{"line": 1, "quantity": 4}], 409, "items.0.quantity", "return_exceeds_purchase"),
