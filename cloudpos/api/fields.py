@@ -132,6 +132,11 @@ class StrictBooleanField(serializers.BooleanField):
         return self.fail("invalid", input=data)
 
 
+_NUMBER = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
+# Beyond this a number is not even written out.
+_NUMBER_MAX = 10**40
+
+
 class MoneyField(serializers.DecimalField):
     """An amount as a decimal string ("12.50") or a JSON number, in the merchant's currency.
 
@@ -141,6 +146,7 @@ class MoneyField(serializers.DecimalField):
     default_error_messages = {
         "invalid": 'This must be an amount such as "12.50".',
         "places": "An amount has at most {places} decimal places.",
+        "too_large": "An amount has at most {digits} digits before the decimal point.",
     }
     decimal_places: int
 
@@ -153,9 +159,7 @@ class MoneyField(serializers.DecimalField):
         max_value: Decimal | int | None = None,
         **kwargs: Any,
     ) -> None:
-        whole_digits = max_digits - places
-        self._pattern = re.compile(rf"-?[0-9]{{1,{whole_digits}}}(?:\.([0-9]+))?")
-        self._bound = Decimal(10) ** whole_digits
+        self._whole_digits = max_digits - places
         super().__init__(
             max_digits=max_digits,
             decimal_places=places,
@@ -180,17 +184,19 @@ class MoneyField(serializers.DecimalField):
 
     def to_internal_value(self, data: Any) -> Decimal:
         if type(data) is int:
-            text = str(data) if abs(data) < self._bound else ""
+            text = str(data) if abs(data) < _NUMBER_MAX else ""
         elif type(data) is float:
-            text = format(Decimal(repr(data)), "f") if abs(data) < self._bound else ""
+            text = format(Decimal(repr(data)), "f") if abs(data) < _NUMBER_MAX else ""
         elif type(data) is str and len(data) <= 64 and data.isascii():
             text = data
         else:
             text = ""
-        match = self._pattern.fullmatch(text)
+        match = _NUMBER.fullmatch(text)
         if match is None:
             self.fail("invalid")
-        decimals = match.group(1) or ""
+        whole, decimals = match.group(1), match.group(2) or ""
+        if len(whole) > self._whole_digits:
+            self.fail("too_large", digits=self._whole_digits)
         if len(decimals.rstrip("0")) > self.decimal_places:
             self.fail("places", places=self.decimal_places)
         # `+ 0` turns -0 into 0.
@@ -203,6 +209,7 @@ class QuantityField(MoneyField):
     default_error_messages = {
         "invalid": 'This must be a quantity such as 2 or "0.750".',
         "places": "A quantity has at most {places} decimal places.",
+        "too_large": "A quantity has at most {digits} digits before the decimal point.",
     }
 
     def __init__(self, **kwargs: Any) -> None:
