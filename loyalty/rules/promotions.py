@@ -9,9 +9,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from decimal import Decimal
 
+from loyalty.rules import hours
 from loyalty.rules.arithmetic import (
     MULTIPLIER_SCALE,
     POINT_SCALE,
@@ -171,16 +172,16 @@ def award(
     """
     found: list[Award] = []
     applied: list[PromotionRule] = []
-    for promotion in sorted(promotions, key=lambda one: one.precedence):
     # A return takes back in one entry what its sale earned.
     room = POINTS_PER_ENTRY_MAX - earned_by(occasion.rules, occasion.sale, occasion.tier)
+    for promotion in sorted(promotions, key=lambda one: one.precedence):
         given = _offer(occasion, promotion, usage.get(promotion.id, UNUSED), room)
         if given.applies and is_excluded(promotion, applied):
             given = Award(promotion, 0, "excluded")
         if given.applies:
             applied.append(promotion)
-        found.append(given)
             room -= given.points
+        found.append(given)
     return found
 
 
@@ -217,10 +218,10 @@ def _offer(occasion: Occasion, promotion: PromotionRule, used: Used, room: int) 
         left = min(left, caps.total_points - used.total_points)
     if left <= 0:
         return Award(promotion, 0, "total_cap")
-    return Award(promotion, left, cents=cents, is_rest=left < points)
     left = min(left, room)
     if left <= 0:
         return Award(promotion, 0, "sale_cap")
+    return Award(promotion, left, cents=cents, is_rest=left < points)
 
 
 def _points(occasion: Occasion, promotion: PromotionRule, cents: int) -> int:
@@ -257,7 +258,7 @@ def _hindrance(occasion: Occasion, promotion: PromotionRule) -> str:
         return "not_started"
     if promotion.ends_at is not None and at >= promotion.ends_at:
         return "over"
-    reason = _hours(promotion, occasion.local)
+    reason = hours.hindrance(promotion.weekdays, promotion.opens, promotion.closes, occasion.local)
     if reason:
         return reason
     if promotion.stores and occasion.sale.reference[1] not in promotion.stores:
@@ -291,23 +292,6 @@ def _basket(occasion: Occasion, promotion: PromotionRule) -> str:
         return "nothing_earns"
     if promotion.min_spend_cents is not None and cents < promotion.min_spend_cents:
         return "spend_too_low"
-    return ""
-
-
-def _hours(promotion: PromotionRule, local: datetime) -> str:
-    day = local.date()
-    if promotion.opens is not None and promotion.closes is not None:
-        clock = local.time()
-        if promotion.opens < promotion.closes:
-            if not promotion.opens <= clock < promotion.closes:
-                return "other_hours"
-        elif clock < promotion.closes:
-            # The rest of the night that began yesterday.
-            day -= timedelta(days=1)
-        elif clock < promotion.opens:
-            return "other_hours"
-    if promotion.weekdays and day.isoweekday() not in promotion.weekdays:
-        return "other_day"
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cloudpos.api.errors import BadRequest, FieldError
 from cloudpos.tenancy.models import Store
+from cloudpos.tenancy.zones import store_zones
 from customers.models import Customer
 from loyalty.models import Promotion, Tier
 from loyalty.models_promotions import (
@@ -15,6 +16,7 @@ from loyalty.models_promotions import (
     PROMOTION_POINTS_MAX,
     VISITS_MAX,
 )
+from loyalty.rules.hours import occur_between
 
 Kind = Promotion.Kind
 Wrong = list[tuple[str, str]]
@@ -62,7 +64,7 @@ def _of_time(promotion: Promotion) -> Wrong:
     wrong: Wrong = []
     start, end = promotion.starts_at, promotion.ends_at
     if start is not None and end is not None and start >= end:
-        wrong.append(("endsAt", "This must be later than the start."))
+        wrong.append(("endsAt", "This must be later than the start, which is now unless it is given."))
     if (promotion.opens is None) != (promotion.closes is None):
         missing = "opens" if promotion.opens is None else "closes"
         wrong.append((missing, "Give both hours, or neither."))
@@ -71,7 +73,26 @@ def _of_time(promotion: Promotion) -> Wrong:
     days = promotion.weekdays
     if len(set(days)) != len(days) or not set(days) <= set(range(1, 8)):
         wrong.append(("weekdays", "Weekdays are 1 (Monday) to 7 (Sunday), each once."))
+    if not wrong and not _occurs(promotion):
+        field = "weekdays" if days else "opens"
+        wrong.append((field, "Between its start and its end there is no such time at any of its stores."))
     return wrong
+
+
+def _occurs(promotion: Promotion) -> bool:
+    """Whether its days and hours come about between its start and its end, by the clock of one of its stores."""
+    start, end = promotion.starts_at, promotion.ends_at
+    if start is None or end is None:
+        return True
+    zones = {
+        zone
+        for store_id, zone in store_zones(promotion.merchant_id).items()
+        if not promotion.stores or store_id in promotion.stores
+    }
+    return not zones or any(
+        occur_between(promotion.weekdays, promotion.opens, promotion.closes, begin=start, end=end, zone=zone)
+        for zone in zones
+    )
 
 
 def _of_lists(promotion: Promotion) -> Wrong:
