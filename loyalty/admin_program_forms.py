@@ -24,6 +24,7 @@ from loyalty.models_program import (
     POLICY_LIST_MAX,
 )
 from loyalty.models_tiers import BENEFIT_CHARS_MAX, BENEFITS_MAX, TIER_GRACE_DAYS_MAX, TIER_MONTHS_MAX
+from loyalty.services.programs import CHANGEABLE
 
 
 class FactorForm(TenantForm):
@@ -135,34 +136,7 @@ class ProgramForm(FactorForm):
 
     class Meta:
         model = Program
-        fields = [
-            "name",
-            "points_per_unit",
-            "rounding",
-            "expiry",
-            "expiry_months",
-            "expiry_month_end",
-            "grace_days",
-            "redeem_value",
-            "redeem_points_min",
-            "point_name",
-            "points_name",
-            "earns_on_tax",
-            "earns_on_discount",
-            "categories_in",
-            "skus_in",
-            "categories_out",
-            "skus_out",
-            "store_ids",
-            "pending_days",
-            "returns",
-            "shortfall",
-            "tier_metric",
-            "tier_window",
-            "tier_months",
-            "tier_downgrade",
-            "tier_grace_days",
-        ]
+        fields = CHANGEABLE
         labels = {
             "points_per_unit": "Points per unit of currency",
             "expiry": "Points expire",

@@ -64,36 +64,7 @@ class PromotionForm(FactorForm):
 
     class Meta:
         model = Promotion
-        fields = [
-            "name",
-            "description",
-            "status",
-            "kind",
-            "multiplier",
-            "points",
-            "starts_at",
-            "ends_at",
-            "weekdays",
-            "opens",
-            "closes",
-            "stores",
-            "tiers",
-            "segments",
-            "categories",
-            "skus",
-            "min_quantity",
-            "min_spend",
-            "first_purchase",
-            "birthday_days",
-            "every_visit",
-            "member_times",
-            "member_points",
-            "member_period",
-            "total_times",
-            "total_points",
-            "priority",
-            "exclusive",
-        ]
+        fields = COLUMNS
         labels = {
             "multiplier": "Times the points",
             "points": "Extra points",

@@ -37,36 +37,12 @@ from loyalty.services.program_checks import check_ladder, check_program, folded,
 
 RULE_BOOKS_CACHED_MAX = 10_000
 
-CHANGEABLE = frozenset(
-    {
-        "name",
-        "point_name",
-        "points_name",
-        "points_per_unit",
-        "rounding",
-        "expiry",
-        "expiry_months",
-        "expiry_month_end",
-        "grace_days",
-        "redeem_value",
-        "redeem_points_min",
-        "earns_on_tax",
-        "earns_on_discount",
-        "categories_in",
-        "categories_out",
-        "skus_in",
-        "skus_out",
-        "store_ids",
-        "pending_days",
-        "returns",
-        "shortfall",
-        "tier_metric",
-        "tier_window",
-        "tier_months",
-        "tier_downgrade",
-        "tier_grace_days",
-    }
-)
+CHANGEABLE = (
+    "name", "point_name", "points_name", "points_per_unit", "rounding", "expiry", "expiry_months", "expiry_month_end",
+    "grace_days", "redeem_value", "redeem_points_min", "earns_on_tax", "earns_on_discount", "categories_in",
+    "categories_out", "skus_in", "skus_out", "store_ids", "pending_days", "returns", "shortfall", "tier_metric",
+    "tier_window", "tier_months", "tier_downgrade", "tier_grace_days",
+)  # fmt: skip
 DEFAULT_TIERS = (
     TierRule("bronze", "Bronze", 0, Decimal("1")),
     TierRule("silver", "Silver", to_cents(Decimal(500)), Decimal("1.25")),

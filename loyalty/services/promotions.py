@@ -27,13 +27,11 @@ from loyalty.services.promotion_checks import check_promotion
 PROMOTIONS_MAX = 200
 MERCHANTS_CACHED_MAX = 10_000
 Status = Promotion.Status
-COLUMNS = frozenset(
-    {
-        "name", "description", "kind", "multiplier", "points", "status", "starts_at", "ends_at", "weekdays", "opens",
-        "closes", "stores", "tiers", "segments", "categories", "skus", "min_quantity", "min_spend", "first_purchase",
-        "birthday_days", "every_visit", "member_times", "member_points", "member_period", "total_times",
-        "total_points", "priority", "exclusive",
-    }
+COLUMNS = (
+    "name", "description", "kind", "multiplier", "points", "status", "starts_at", "ends_at", "weekdays", "opens",
+    "closes", "stores", "tiers", "segments", "categories", "skus", "min_quantity", "min_spend", "first_purchase",
+    "birthday_days", "every_visit", "member_times", "member_points", "member_period", "total_times",
+    "total_points", "priority", "exclusive",
 )  # fmt: skip
 # What may follow what. What has ended stays ended: its window has been told to customers.
 FOLLOWS: Mapping[str, frozenset[str]] = {
@@ -286,10 +284,10 @@ def _end(promotion: Promotion, at: datetime) -> None:
 def _count_caps(promotion: Promotion, *, had_total: bool) -> None:
     """What was given before there was a cap for all counts towards it. Raises CapBelowUsed."""
     if not rule_of(promotion).caps.of_all:
-        # Sales that are under way gave of it uncounted: they are waited for, and whoever comes after them sees the cap.
-        find_promotion(merchant_id=promotion.merchant_id, promotion_id=promotion.pk, lock=True, alone=True)
         return
     if not had_total:
+        # Sales that are under way gave of it uncounted: they are waited for, and whoever comes after them sees the cap.
+        find_promotion(merchant_id=promotion.merchant_id, promotion_id=promotion.pk, lock=True, alone=True)
         promotion.used_times, promotion.used_points = given_by(
             merchant_id=promotion.merchant_id, promotion_ids=[promotion.pk]
         ).get(promotion.pk, (0, 0))
