@@ -10,7 +10,7 @@ import uuid
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from loyalty import analytics_rollups as rollups
 from loyalty.analytics_breakage import Breakage, cohorts_of, estimate, month_number
 from loyalty.analytics_periods import Steps
 from loyalty.models import Program
+from loyalty.rules.calendar import midnight
 from loyalty.services import active_program
 from loyalty.services.programs import tiers_of
 
@@ -164,8 +165,8 @@ class _Asked:
     ) -> None:
         self.steps, self.stores, self.program = steps, stores, program
         ((name,),) = _rows("SELECT timezone FROM merchants WHERE id = %(m)s", {"m": merchant_id})
-        self.zone = ZoneInfo(name)
-        self.today = at.astimezone(self.zone).date()
+        zone = ZoneInfo(name)
+        self.today = at.astimezone(zone).date()
         self.parameters: dict[str, Any] = {
             "merchant": merchant_id,
             "store": store_id,
@@ -174,14 +175,11 @@ class _Asked:
             "first": steps.span.before.first,
             "current": steps.span.first,
             "last": steps.span.last,
-            "begin": self._midnight(steps.span.first),
-            "begin_before": self._midnight(steps.span.before.first),
-            "end": self._midnight(steps.span.last + timedelta(days=1)),
+            "begin": midnight(steps.span.first, zone),
+            "begin_before": midnight(steps.span.before.first, zone),
+            "end": midnight(steps.span.last + timedelta(days=1), zone),
         }
         ((self.past_expiry,),) = _rows(_PAST_EXPIRY, self.parameters)
-
-    def _midnight(self, day: date) -> datetime:
-        return datetime.combine(day, time.min, self.zone)
 
     def key(self, standing: rollups.Standing, state: rollups.State) -> str:
         """Everything that the answer depends on: it changes when, and only when, one of these does."""

@@ -12,6 +12,7 @@ from django.db.models import QuerySet, Sum
 from cloudpos.tenancy.models import Merchant
 from customers.models import Customer, CustomerCount, Purchase
 from loyalty.models import Tier
+from loyalty.rules.calendar import midnight
 
 DAYS = 30
 PURCHASES_SHOWN = 8
@@ -94,9 +95,9 @@ def figures(merchant: Merchant, *, now: datetime) -> Figures:
     period: dict[str, Any] = {
         "merchant": merchant.pk,
         "zone": merchant.timezone,
-        "since": _midnight(before, merchant),
-        "half": _midnight(first, merchant),
-        "until": _midnight(today + timedelta(days=1), merchant),
+        "since": midnight(before, merchant.tz),
+        "half": midnight(first, merchant.tz),
+        "until": midnight(today + timedelta(days=1), merchant.tz),
     }
     found = Figures()
     with connection.cursor() as cursor:
@@ -180,10 +181,6 @@ def merchant_rows(merchants: list[Merchant], *, now: datetime) -> list[MerchantR
         MerchantRow(merchant, customers.get(merchant.pk) or 0, *sold.get(merchant.pk, (0, Decimal(0))))
         for merchant in merchants
     ]
-
-
-def _midnight(day: date, merchant: Merchant) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=merchant.tz)
 
 
 def _standing(merchant_id: uuid.UUID) -> list[tuple[str, str, int]]:
