@@ -8,7 +8,7 @@ from rest_framework.exceptions import ValidationError
 
 from cloudpos.api import envelope
 from cloudpos.api.errors import ApiError, BadRequest, flatten
-from cloudpos.api.schema import Output, Paged
+from cloudpos.api.schema import Paged, once
 from cloudpos.api.views import ApiView, batch_body_bytes_max
 from cloudpos.tenancy.roles import Role
 from customers.finding_events import count_events, events_of
@@ -29,10 +29,7 @@ class CustomerEventsView(ApiView):
     inputs = {"post": EventInput}
     outputs = {
         "get": Paged("events", EVENT),
-        "post": [
-            Output(EVENT, status=201),
-            Output(EVENT, status=200, description="The same event was sent before under this eventId."),
-        ],
+        "post": once(EVENT, "The same event was sent before under this eventId."),
     }
     filters = {"get": EventFilters}
     summaries = {"get": "List what happened to a customer", "post": "Record an event of a customer"}
@@ -47,12 +44,8 @@ class CustomerEventsView(ApiView):
     def post(self, request: Any, customer_id: uuid.UUID) -> HttpResponse:
         access = request.access
         recorded = record_activity(access=access, customer_id=customer_id, data=self.input(EventInput))
-        shown = EVENT.instance(recorded.event)
-        if not recorded.is_new:
-            return envelope.success(shown, "This event was recorded before")
-        return envelope.created(
-            shown, location=f"/api/v1/customers/{recorded.event.customer_id}/events", message="Event recorded"
-        )
+        location = f"/api/v1/customers/{recorded.event.customer_id}/events"
+        return envelope.once(EVENT.instance(recorded.event), location, is_new=recorded.is_new)
 
 
 class EventBatchView(ApiView):

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from cloudpos.api import envelope
 from cloudpos.api.query import NoParameters
-from cloudpos.api.schema import Output, Paged
+from cloudpos.api.schema import Output, Paged, once
 from cloudpos.api.views import ApiView
 from cloudpos.tenancy.roles import Role
 from loyalty import reading
@@ -32,12 +32,7 @@ class PointsView(ApiView):
 
     roles = {"post": Role.CASHIER}
     inputs = {"post": PointsInput}
-    outputs = {
-        "post": [
-            Output(POINTS, status=201),
-            Output(POINTS, status=200, description="The same request again: the answer as first given."),
-        ]
-    }
+    outputs = {"post": once(POINTS, "The same request again: the answer as first given.")}
     summaries = {"post": "Earn, redeem, adjust or reverse points, once per store, type and transactionId"}
 
     def post(self, request: Request) -> HttpResponse:

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from cloudpos.api import envelope
 from cloudpos.api.query import NoParameters
-from cloudpos.api.schema import Output, Paged
+from cloudpos.api.schema import Output, Paged, once
 from cloudpos.api.views import ApiView
 from cloudpos.tenancy.roles import Role
 from loyalty import reading_rewards as reading
@@ -39,10 +39,7 @@ class HoldsView(ApiView):
     inputs = {"post": HoldInput}
     outputs = {
         "get": Paged("holds", OPEN_HOLD),
-        "post": [
-            Output(HOLD, status=201),
-            Output(HOLD, status=200, description="The same request again: the hold as it is by now."),
-        ],
+        "post": once(HOLD, "The same request again: the hold as it is by now."),
     }
     filters = {"get": HoldFilters}
     summaries = {
@@ -165,12 +162,7 @@ class OffersView(ApiView):
 class RewardRedeemView(ApiView):
     roles = {"post": Role.CASHIER}
     inputs = {"post": RewardRedeemInput}
-    outputs = {
-        "post": [
-            Output(REDEMPTION, status=201),
-            Output(REDEMPTION, status=200, description="The same request again."),
-        ]
-    }
+    outputs = {"post": once(REDEMPTION, "The same request again.")}
     summaries = {"post": "Redeem a reward, once per store and transactionId"}
 
     def post(self, request: Request, customer_id: uuid.UUID, reward_id: uuid.UUID) -> HttpResponse:

@@ -49,6 +49,11 @@ class Output:
     etag: bool = False
 
 
+def once(data: Any, again: str) -> list[Output]:
+    """The answers of `envelope.once`; `again` says what the same request gets when it is repeated."""
+    return [Output(data, status=201), Output(data, status=200, description=again)]
+
+
 @dataclass(frozen=True)
 class Paged:
     """One page of a list: `key` is the plural noun that holds the rows."""

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from cloudpos.api import envelope
 from cloudpos.api.errors import Problem, describe
-from cloudpos.api.schema import Output, Paged
+from cloudpos.api.schema import Paged, once
 from cloudpos.api.views import ApiView, batch_body_bytes_max
 from cloudpos.checkout.history import past_purchases
 from cloudpos.checkout.returns import return_purchase
@@ -31,12 +31,7 @@ from cloudpos.tenancy.roles import Role
 class PurchasesView(ApiView):
     roles = {"post": Role.CASHIER}
     inputs = {"post": PurchaseInput}
-    outputs = {
-        "post": [
-            Output(RECEIPT, status=201),
-            Output(RECEIPT, status=200, description="The same purchase again: the receipt as first given."),
-        ]
-    }
+    outputs = {"post": once(RECEIPT, "The same purchase again: the receipt as first given.")}
     summaries = {"post": "Record a purchase; its transactionId may be sent again any number of times"}
 
     def post(self, request: Request) -> HttpResponse:
@@ -96,14 +91,7 @@ def _tally(results: list[Taken | Problem]) -> dict[str, object]:
 class ReturnsView(ApiView):
     roles = {"post": Role.CASHIER}
     inputs = {"post": ReturnInput}
-    outputs = {
-        "post": [
-            Output(RETURN_RECEIPT, status=201),
-            Output(
-                RETURN_RECEIPT, status=200, description="The same return again: the receipt as first given."
-            ),
-        ]
-    }
+    outputs = {"post": once(RETURN_RECEIPT, "The same return again: the receipt as first given.")}
     summaries = {"post": "Take back a purchase: wholly, an amount, or items"}
 
     def post(self, request: Request, transaction_id: str) -> HttpResponse:
