@@ -17,10 +17,20 @@ from cloudpos.tenancy.models import Merchant
 from customers.models import Customer
 from loyalty.models import Enrollment, Tier, TierOverride
 from loyalty.models_tiers import OVERRIDE_REASON_CHARS_MAX
+from loyalty.rules.calendar import midnight
 from loyalty.services.overrides import end_tier, give_tier, overrides_in_force
 
 if TYPE_CHECKING:
     from cloudpos.admin.customers.customer import CustomerAdmin
+
+
+class DayWidget(UnfoldAdminDateWidget):
+    """A day by the browser's own calendar: the page has no script for another."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%d")
 
 
 class TierForm(forms.Form):
@@ -35,7 +45,7 @@ class TierForm(forms.Form):
     )
     last_day = forms.DateField(
         required=False,
-        widget=UnfoldAdminDateWidget,
+        widget=DayWidget,
         label="Last day",
         help_text="Empty: until somebody takes it back",
     )
@@ -53,8 +63,7 @@ class TierForm(forms.Form):
         last = self.cleaned_data["last_day"]
         if last is None:
             return None
-        over = last + timedelta(days=1)
-        return datetime(over.year, over.month, over.day, tzinfo=get_current_timezone())
+        return midnight(last + timedelta(days=1), get_current_timezone())
 
 
 def give(page: "CustomerAdmin", request: HttpRequest, customer: Customer, merchant: Merchant) -> HttpResponse:
