@@ -13,6 +13,7 @@ import numpy as np
 
 from analytics.prediction.arrays import DAYS_PER_WEEK, Floats, Integers, Parameters
 from analytics.prediction.features import CustomerHistories
+from analytics.prediction.special import logistic
 
 SERIES_TERMS_MAX = 2_000
 SERIES_TOLERANCE = 1e-10
@@ -68,7 +69,7 @@ def probability_alive(model: BgNbd, counts: RepeatCounts) -> Floats:
 
     1 / (1 + [x > 0] a / (b + x - 1) ((alpha + T) / (alpha + t_x))^(r + x)).
     """
-    return _logistic(-_log_odds_gone(model, counts))
+    return logistic(-_log_odds_gone(model, counts))
 
 
 def probability_none_alive(model: BgNbd, counts: RepeatCounts, *, days: float) -> Floats:
@@ -150,7 +151,3 @@ def _log_odds_gone(model: BgNbd, counts: RepeatCounts) -> Floats:
         + (model.r + x) * (np.log(model.alpha + counts.T) - np.log(model.alpha + counts.t_x))
     )
     return np.where(repeated, log_odds, -np.inf)
-
-
-def _logistic(log_odds: Floats) -> Floats:
-    return 0.5 * (1.0 + np.tanh(0.5 * log_odds))

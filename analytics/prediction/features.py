@@ -38,6 +38,8 @@ FEATURE_SCHEMA = hashlib.sha256(f"{VERSION}:{','.join(FEATURES)}".encode()).hexd
 GAP_PRIOR_WEIGHT = 1.0
 # The population's gap where nobody has come twice.
 GAP_DAYS_DEFAULT = 90.0
+# A shorter or longer N than these would say little of customers.
+HORIZON_SUGGESTION_DAYS = (14, 365)
 # Larger than any real figure, small enough that sums and squares stay finite.
 FIGURE_MAX = 1e15
 
@@ -60,11 +62,19 @@ class PurchaseTable:
         """The first purchase day of all; None without a purchase."""
         return int(self.day.min()) if len(self.day) else None
 
+    def every(self, step: int) -> "PurchaseTable":
+        """The purchases of every step-th customer, who keep their indices."""
+        if step <= 1:
+            return self
+        return self._rows(self.customer % step == 0)
+
     def until(self, day: int) -> "PurchaseTable":
         """What was known at the end of `day`."""
-        known = self.day <= day
+        return self if not len(self.day) or self.day.max() <= day else self._rows(self.day <= day)
+
+    def _rows(self, kept: Booleans) -> "PurchaseTable":
         return PurchaseTable(
-            self.customer[known], self.day[known], self.amount[known], self.quantity[known], self.customers
+            self.customer[kept], self.day[kept], self.amount[kept], self.quantity[kept], self.customers
         )
 
 
@@ -99,6 +109,12 @@ class CustomerHistories:
     def repeats(self) -> Integers:
         """x: purchase days after the first."""
         return np.maximum(self.purchase_days - 1, 0)
+
+    @property
+    def mean_amount(self) -> Floats:
+        """Money spent on a purchase day, 0 at least."""
+        mean = _finite(self.total) / np.maximum(self.purchase_days, 1)
+        return np.clip(mean, 0.0, FIGURE_MAX)
 
     @property
     def tenure(self) -> Integers:
@@ -196,6 +212,19 @@ def histories_at(table: PurchaseTable, *, as_of: int) -> tuple[Integers, Custome
     )
 
 
+def horizon_suggestion(table: PurchaseTable) -> int | None:
+    """Days within which 85 of 100 customers who come again have come: the p85 of the gaps; None without a gap.
+
+    A suggestion for N of churn, within HORIZON_SUGGESTION_DAYS.
+    """
+    gaps = np.diff(table.day)[~_is_start(table.customer)[1:]]
+    if not len(gaps):
+        return None
+    p85 = float(np.quantile(gaps, 0.85))
+    shortest, longest = HORIZON_SUGGESTION_DAYS
+    return min(max(round(p85), shortest), longest)
+
+
 def population_gap_days(histories: CustomerHistories) -> float:
     """The mean over repeat buyers of their mean gap in days, which the gaps of the others are shrunk to."""
     repeated = histories.repeats > 0
@@ -228,7 +257,7 @@ def feature_matrix(histories: CustomerHistories, *, gap_prior_days: float) -> Fl
         "gap_sd": histories.gap_sd,
         "recency_in_gaps": recency / gap,
         "total_spend": histories.total,
-        "mean_spend": _finite(histories.total) / count,
+        "mean_spend": histories.mean_amount,
         "last_spend": histories.last_amount,
         "spend_90d": histories.spend_90d,
         "mean_quantity": _finite(histories.quantity) / count,
