@@ -131,7 +131,7 @@ def _relay_some(merchants: Sequence[uuid.UUID]) -> int:
         for recorder in wiring.RECORDERS:
             recorded, failed = _record(recorder, events)
             tasks += [(event, recorder.fallback) for event in failed]
-            if recorded:
+            if recorded and recorder.task is not None:
                 bells.add((recorder.task,))
         with connection.cursor() as cursor:
             if tasks:

@@ -358,6 +358,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expires": 300.0},
     },
+    # Reading sums up by itself what came since; the less there is of it, the quicker it is.
+    "refresh-rollups": {
+        "task": "analytics.tasks.refresh_rollups",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
+    },
     "refresh-tiers": {"task": "loyalty.tasks.refresh_stale_tiers", "schedule": 60.0},
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from analytics.rollups.changes import note_changes
 from customers.events import EventRef
 from marketing.deliveries import queue_deliveries
 
@@ -23,15 +24,17 @@ ROUTES: dict[str, tuple[str, ...]] = {
 class Recorder:
     """Work that has rows of its own: they are written in the relay's transaction, and `task` only works them off.
 
-    When `record` fails for an event, the event goes to `fallback`, a handler as in ROUTES, which is tried again later.
+    Without a task nobody is woken: the rows wait for what looks for them by the clock. When `record` fails for an event,
+    the event goes to `fallback`, a handler as in ROUTES, which is tried again later.
     """
 
     record: Callable[[Sequence[EventRef]], int]
-    task: str
+    task: str | None
     fallback: str
 
 
 RECORDERS: tuple[Recorder, ...] = (
+    Recorder(record=note_changes, task=None, fallback="analytics.tasks.note_changes_of"),
     Recorder(
         record=queue_deliveries,
         task="marketing.tasks.send_due_deliveries",

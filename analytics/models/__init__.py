@@ -4,17 +4,23 @@ from analytics.models.customer_figures import HORIZONS_DAYS, CustomerFigures, Le
 from analytics.models.customer_snapshots import CustomerSnapshot
 from analytics.models.cut_points import CutPoints
 from analytics.models.model_runs import ModelRun, PromotedModel
+from analytics.models.rollups import ChangedDays, PurchaseRollup, RollupDay, RollupMember, RollupSpan
 from analytics.models.segment_refreshes import SegmentRefresh
 from analytics.models.settings import AnalyticsSettings
 
 __all__ = [
     "HORIZONS_DAYS",
     "AnalyticsSettings",
+    "ChangedDays",
     "CustomerFigures",
     "CustomerSnapshot",
     "CutPoints",
     "Level",
     "ModelRun",
     "PromotedModel",
+    "PurchaseRollup",
+    "RollupDay",
+    "RollupMember",
+    "RollupSpan",
     "SegmentRefresh",
 ]

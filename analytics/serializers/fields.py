@@ -1,6 +1,7 @@
 """Shapes that the resources of analytics share."""
 
 from decimal import Decimal
+from typing import Any
 
 from cloudpos.api.rendering import Schema
 
@@ -13,6 +14,23 @@ MONEY: Schema = {
 RATE: Schema = {"type": "number"}
 DAY: Schema = {"type": "string", "format": "date"}
 TEXT: Schema = {"type": "string"}
+AS_OF: Schema = {
+    "type": ["string", "null"],
+    "format": "date-time",
+    "description": "Null when everything on record is in the figures; else what came since is not, yet.",
+}
+NOTES: Schema = {
+    "type": "array",
+    "items": TEXT,
+    "description": "What the figures cannot say by themselves.",
+}
+# The note beside an `asOf`.
+BEING_PREPARED = "A large change is being summed up: what came since `asOf` is not in these figures yet."
+
+
+def one_or_none(described: Any) -> Schema:
+    """A shape or null."""
+    return {"oneOf": [described, {"type": "null"}]}
 
 
 def share(part: Decimal | int, whole: Decimal | int) -> float | None:

@@ -3,12 +3,24 @@
 from decimal import Decimal
 from typing import Any
 
-from analytics.overview import INTERVALS, Overview, Period, Totals
-from analytics.serializers.fields import COUNT, DAY, MONEY, RATE, TEXT
+from analytics.overview import Overview, Totals, money
+from analytics.periods import COMPARISONS, INTERVALS, Period
+from analytics.serializers.fields import (
+    AS_OF,
+    BEING_PREPARED,
+    COUNT,
+    DAY,
+    MONEY,
+    NOTES,
+    RATE,
+    TEXT,
+    one_or_none,
+)
 from cloudpos.api.parameters import Choices, Day, Identifier
 from cloudpos.api.query import StrictFilterSet
 from cloudpos.api.schema import Fields, Many
 from cloudpos.api.shape_schema import nullable
+from cloudpos.api.tables import Table, format_parameter
 from cloudpos.tenancy.access import Access
 
 TOTALS: dict[str, Any] = {
@@ -19,8 +31,14 @@ TOTALS: dict[str, Any] = {
     "averageOrderValue": nullable(MONEY),
     "customers": Fields("CustomerFigures", {"active": COUNT, "new": COUNT, "returning": COUNT}),
     "repeatRate": nullable(RATE),
-    "points": Fields("PointFigures", {"earned": COUNT, "redeemed": COUNT}),
+    "purchaseFrequency": nullable({**RATE, "description": "Purchases per active customer."}),
+    "discounts": MONEY,
+    "points": Fields("PointFigures", {"earned": COUNT, "redeemed": COUNT, "expired": COUNT}),
+    "redemptionRate": nullable({**RATE, "description": "Points redeemed per point earned."}),
 }
+CHANGES = (
+    "revenue", "purchases", "averageOrderValue", "activeCustomers", "newCustomers", "returningCustomers",
+)  # fmt: skip
 OVERVIEW = Fields(
     "Overview",
     {
@@ -34,19 +52,31 @@ OVERVIEW = Fields(
         "series": Many(
             Fields(
                 "OverviewStep",
-                {"from": DAY, "to": DAY, "revenue": MONEY, "purchases": COUNT, "customers": COUNT},
+                {
+                    "from": DAY,
+                    "to": DAY,
+                    "revenue": MONEY,
+                    "purchases": COUNT,
+                    "customers": {**COUNT, "description": "Distinct within the step."},
+                    "newCustomers": COUNT,
+                },
             )
         ),
-        "previous": Fields("OverviewBefore", {"from": DAY, "to": DAY, **TOTALS}),
-        "change": Fields(
-            "OverviewChange",
-            {
-                name: nullable(
-                    {**RATE, "description": "0.1 is a tenth more; null when there was nothing before."}
-                )
-                for name in ("revenue", "purchases", "averageOrderValue", "activeCustomers", "newCustomers")
-            },
+        "compare": {"type": "string", "enum": list(COMPARISONS)},
+        "previous": one_or_none(Fields("OverviewBefore", {"from": DAY, "to": DAY, **TOTALS})),
+        "change": one_or_none(
+            Fields(
+                "OverviewChange",
+                {
+                    name: nullable(
+                        {**RATE, "description": "0.1 is a tenth more; null when there was nothing before."}
+                    )
+                    for name in CHANGES
+                },
+            )
         ),
+        "asOf": AS_OF,
+        "notes": NOTES,
     },
 )
 
@@ -61,9 +91,16 @@ class OverviewFilters(StrictFilterSet):
     interval = Choices(
         INTERVALS, many=False, method="", description="Step of the series; chosen by the length when absent."
     )
+    compare = Choices(
+        COMPARISONS,
+        many=False,
+        method="",
+        description="With as many days right before (when absent), with the same dates a year before, or with nothing.",
+    )
+    format = format_parameter()
 
 
-def render_overview(found: Overview, access: Access) -> dict[str, Any]:
+def render_overview(found: Overview, access: Access, *, customers: int) -> dict[str, Any]:
     return {
         "from": found.period.first,
         "to": found.period.last,
@@ -71,28 +108,62 @@ def render_overview(found: Overview, access: Access) -> dict[str, Any]:
         "timezone": access.timezone,
         "currency": access.currency,
         **_totals(found.current),
-        "totalCustomers": found.customers,
+        "totalCustomers": customers,
         "series": [
             {
                 "from": step.period.first,
                 "to": step.period.last,
-                "revenue": step.sold - step.returned,
-                "purchases": step.purchases,
+                "revenue": step.revenue,
+                "purchases": step.sums.purchases,
                 "customers": step.customers,
+                "newCustomers": step.new,
             }
             for step in found.series
         ],
-        "previous": {**_ends(found.period.previous), **_totals(found.previous)},
-        "change": {
-            "revenue": change(found.previous.revenue, found.current.revenue),
-            "purchases": change(found.previous.purchases, found.current.purchases),
-            "averageOrderValue": change(
-                found.previous.average_order_value or 0, found.current.average_order_value or 0
-            ),
-            "activeCustomers": change(found.previous.active, found.current.active),
-            "newCustomers": change(found.previous.new, found.current.new),
-        },
+        "compare": found.compare,
+        "previous": {**_ends(found.compared), **_totals(found.previous)}
+        if found.compared and found.previous
+        else None,
+        "change": _changes(found.previous, found.current) if found.previous else None,
+        "asOf": found.as_of,
+        "notes": _notes(found),
     }
+
+
+def overview_table(found: Overview) -> Table:
+    """The series."""
+    return Table(
+        ("from", "to", "revenue", "sales", "returns", "purchases", "customers", "newCustomers"),
+        [
+            (
+                step.period.first, step.period.last, step.revenue, money(step.sums.sold), money(step.sums.returned),
+                step.sums.purchases, step.customers, step.new,
+            )
+            for step in found.series
+        ],
+    )  # fmt: skip
+
+
+def _changes(before: Totals, after: Totals) -> dict[str, float | None]:
+    return {
+        "revenue": change(before.revenue, after.revenue),
+        "purchases": change(before.purchases, after.purchases),
+        "averageOrderValue": change(before.average_order_value or 0, after.average_order_value or 0),
+        "activeCustomers": change(before.active, after.active),
+        "newCustomers": change(before.new, after.new),
+        "returningCustomers": change(before.active - before.new, after.active - after.new),
+    }
+
+
+def _notes(found: Overview) -> list[str]:
+    notes = []
+    if not found.current.purchases:
+        notes.append("Nothing was bought in this period: averages and rates are null.")
+    if found.previous and not found.previous.purchases:
+        notes.append("Nothing was bought in the period before: changes are null.")
+    if found.as_of is not None:
+        notes.append(BEING_PREPARED)
+    return notes
 
 
 def _ends(period: Period) -> dict[str, Any]:
@@ -112,10 +183,14 @@ def _totals(totals: Totals) -> dict[str, Any]:
             "returning": totals.active - totals.new,
         },
         "repeatRate": totals.repeat_rate,
+        "purchaseFrequency": totals.purchase_frequency,
+        "discounts": totals.discount,
         "points": {
-            "earned": totals.points.get("earned", 0) + totals.points.get("bonus", 0),
-            "redeemed": -totals.points.get("redeemed", 0),
+            "earned": totals.sums.points_earned,
+            "redeemed": totals.sums.points_redeemed,
+            "expired": totals.sums.points_expired,
         },
+        "redemptionRate": totals.redemption_rate,
     }
 
 

@@ -5,9 +5,11 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils.timezone import now
 
-from analytics.overview import overview, read_interval, read_period
-from analytics.serializers.overview import OVERVIEW, OverviewFilters, render_overview
+from analytics.overview import overview, total_customers
+from analytics.periods import PREVIOUS_PERIOD, read_interval, read_period
+from analytics.serializers.overview import OVERVIEW, OverviewFilters, overview_table, render_overview
 from cloudpos.api import envelope
+from cloudpos.api.tables import csv_response, wants_csv
 from cloudpos.api.views import ApiView
 from cloudpos.tenancy.roles import Role
 
@@ -17,12 +19,23 @@ class OverviewView(ApiView):
     outputs = {"get": OVERVIEW}
     filters = {"get": OverviewFilters}
     summaries = {"get": "Read the merchant's figures for a period"}
+    tables = frozenset({"get"})
 
     def get(self, request: Any) -> HttpResponse:
+        """Days are those of the store where something happened. New is whose first purchase at any store is in the period;
+        who had everything taken back is neither new nor active."""
         access = request.access
         asked = OverviewFilters(request).values
         today = now().astimezone(access.tz).date()
         period = read_period(first=asked.get("from_"), last=asked.get("to"), today=today)
-        interval = read_interval(asked.get("interval"), period)
-        found = overview(access=access, period=period, interval=interval, store_id=asked.get("store_id"))
-        return envelope.success(render_overview(found, access))
+        found = overview(
+            merchant_id=access.merchant_id,
+            period=period,
+            interval=read_interval(asked.get("interval"), period),
+            compare=asked.get("compare", PREVIOUS_PERIOD),
+            store_id=asked.get("store_id"),
+        )
+        if wants_csv(request, asked):
+            return csv_response(f"overview-{period.first}-{period.last}", overview_table(found))
+        customers = total_customers(access.merchant_id)
+        return envelope.success(render_overview(found, access, customers=customers))

@@ -31,6 +31,7 @@ from cloudpos.api.rendering import RowShape, Schema
 from cloudpos.api.roles import PUBLIC, SIGNED_IN
 from cloudpos.api.schema_components import COMPONENTS, ERRORS, INTRODUCTION, RATE_HEADERS, RETRY_HEADER
 from cloudpos.api.shape_schema import shape_schema
+from cloudpos.api.tables import CSV
 
 JSON = "application/json"
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -218,11 +219,14 @@ class EnvelopeSchema(AutoSchema):
             headers["Location"] = {"schema": {"type": "string"}, "description": "Path of what was made."}
         if output.etag:
             headers["ETag"] = {"schema": {"type": "string"}, "description": "The row's version."}
+        content: Schema = {JSON: {"schema": self._component(name, envelope)}}
+        if self._operation() in getattr(self.view, "tables", ()):
+            content[CSV] = {"schema": {"type": "string", "description": "The list alone, with a header row."}}
         descriptions = {200: "Done.", 201: "Created.", 202: "Accepted; `Location` tells the progress."}
         return {
             "description": output.description or descriptions.get(output.status, "Done."),
             "headers": headers,
-            "content": {JSON: {"schema": self._component(name, envelope)}},
+            "content": content,
         }
 
     def _response_name(self, data: Any) -> str:
@@ -290,6 +294,8 @@ class EnvelopeSchema(AutoSchema):
                 resolved[key] = self._describe(part)
             elif isinstance(part, dict):
                 resolved[key] = self._resolve(part)
+            elif key == "oneOf":
+                resolved[key] = [self._describe(each) for each in part]
             else:
                 resolved[key] = part
         return resolved

@@ -23,6 +23,7 @@ from cloudpos.api.query import StrictFilterSet
 from cloudpos.api.rendering import EnvelopeRenderer, RowShape
 from cloudpos.api.roles import PUBLIC, SIGNED_IN
 from cloudpos.api.serializers import CamelSerializer
+from cloudpos.api.tables import accepts_csv
 
 NO_TENANT = uuid.UUID(int=0)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -85,6 +86,8 @@ class ApiView(APIView):
     outputs: ClassVar[Mapping[str, Any]] = {}
     filters: ClassVar[Mapping[str, type[StrictFilterSet]]] = {}
     summaries: ClassVar[Mapping[str, str]] = {}
+    # Operations whose list can be had as CSV too: see cloudpos.api.tables.
+    tables: ClassVar[frozenset[str]] = frozenset()
     # Batch views raise it to settings.BATCH_BODY_BYTES_MAX.
     body_bytes_max: ClassVar[int | None] = None
     # Off for routes whose answers hold secrets, such as tokens: those must not be stored.
@@ -157,7 +160,13 @@ class ApiView(APIView):
 
     def initial(self, request: ApiRequest) -> None:  # type: ignore[override]
         accept = request._request.META.get("HTTP_ACCEPT")
-        if accept and "json" not in accept and "*/*" not in accept and "application/*" not in accept:
+        if (
+            accept
+            and "json" not in accept
+            and "*/*" not in accept
+            and "application/*" not in accept
+            and not (accepts_csv(accept) and self.operation in self.tables)
+        ):
             raise NotAcceptable()
         try:
             request.identify()

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from analytics.overview import PERIOD_DAYS_MAX, Period, read_interval, read_period
+from analytics.periods import PERIOD_DAYS_MAX, Period, read_interval, read_period
+from analytics.rollups.refresh import refresh
+from cloudpos import outbox
 from cloudpos.api.errors import BadRequest
 from cloudpos.tenancy.models import Store
 from customers.models import Customer
@@ -51,12 +53,36 @@ def test_every_figure_of_a_period_and_the_one_before(shop: Shop, alice: Customer
         "averageOrderValue": "25.33",
         "customers": {"active": 2, "new": 1, "returning": 1},
         "repeatRate": 1.0,
-        "points": {"earned": 76, "redeemed": 0},
+        "purchaseFrequency": 1.5,
+        "discounts": "0.00",
+        "points": {"earned": 76, "redeemed": 0, "expired": 0},
+        "redemptionRate": 0.0,
         "totalCustomers": 3,
         "series": [
-            {"from": "2026-05-01", "to": "2026-05-01", "revenue": "20.00", "purchases": 1, "customers": 1},
-            {"from": "2026-05-02", "to": "2026-05-02", "revenue": "56.00", "purchases": 2, "customers": 1},
-            {"from": "2026-05-03", "to": "2026-05-03", "revenue": "-4.00", "purchases": 0, "customers": 0},
+            {
+                "from": "2026-05-01",
+                "to": "2026-05-01",
+                "revenue": "20.00",
+                "purchases": 1,
+                "customers": 1,
+                "newCustomers": 0,
+            },
+            {
+                "from": "2026-05-02",
+                "to": "2026-05-02",
+                "revenue": "56.00",
+                "purchases": 2,
+                "customers": 1,
+                "newCustomers": 1,
+            },
+            {
+                "from": "2026-05-03",
+                "to": "2026-05-03",
+                "revenue": "-4.00",
+                "purchases": 0,
+                "customers": 0,
+                "newCustomers": 0,
+            },
         ],
         "previous": {
             "from": "2026-04-28",
@@ -68,7 +94,10 @@ def test_every_figure_of_a_period_and_the_one_before(shop: Shop, alice: Customer
             "averageOrderValue": "40.00",
             "customers": {"active": 1, "new": 1, "returning": 0},
             "repeatRate": 0.0,
-            "points": {"earned": 40, "redeemed": 0},
+            "purchaseFrequency": 1.0,
+            "discounts": "0.00",
+            "points": {"earned": 40, "redeemed": 0, "expired": 0},
+            "redemptionRate": 0.0,
         },
         "change": {
             "revenue": 0.8,
@@ -76,7 +105,11 @@ def test_every_figure_of_a_period_and_the_one_before(shop: Shop, alice: Customer
             "averageOrderValue": -0.3668,
             "activeCustomers": 1.0,
             "newCustomers": 0.0,
+            "returningCustomers": None,
         },
+        "compare": "previous_period",
+        "asOf": None,
+        "notes": [],
     }
 
 
@@ -139,10 +172,86 @@ def test_months(shop: Shop, alice: Customer) -> None:
     ]
 
 
-def test_it_takes_six_queries(shop: Shop, django_assert_num_queries: Any) -> None:
+def test_it_takes_two_queries_while_nothing_changes(
+    shop: Shop, alice: Customer, django_assert_num_queries: Any
+) -> None:
     figures(shop.manager, "")
-    with django_assert_num_queries(8):  # six, and the two of the test case's savepoint
+    with django_assert_num_queries(2):
         figures(shop.manager, "")
+    buy(shop, alice, "1.00", may(1))
+    with django_assert_num_queries(7):
+        figures(shop.manager, "")
+    outbox.relay()
+    refresh(merchant_id=shop.merchant.pk)
+    with django_assert_num_queries(7):
+        figures(shop.manager, "")
+
+
+@pytest.mark.parametrize(
+    ("compare", "expected"),
+    [
+        ("previous_period", ("2026-04-28", "2026-04-30", "2.00")),
+        ("previous_year", ("2025-05-01", "2025-05-03", "1.00")),
+    ],
+)
+def test_what_a_period_is_compared_with(
+    shop: Shop, alice: Customer, compare: str, expected: tuple[str, str, str]
+) -> None:
+    buy(shop, alice, "1.00", datetime(2025, 5, 2, 12, tzinfo=UTC))
+    buy(shop, alice, "2.00", datetime(2026, 4, 28, 12, tzinfo=UTC))
+    buy(shop, alice, "4.00", may(3))
+    found = figures(shop.manager, f"from=2026-05-01&to=2026-05-03&compare={compare}")
+    assert found["compare"] == compare
+    before = found["previous"]
+    assert (before["from"], before["to"], before["revenue"]) == expected
+
+
+def test_compared_with_nothing(shop: Shop, alice: Customer) -> None:
+    buy(shop, alice, "4.00", may(3))
+    found = figures(shop.manager, "from=2026-05-01&to=2026-05-03&compare=none")
+    assert (found["previous"], found["change"], found["revenue"]) == (None, None, "4.00")
+
+
+def test_a_purchase_that_was_taken_back_makes_nobody_active(
+    shop: Shop, alice: Customer, bob: Customer
+) -> None:
+    cancelled = buy(shop, alice, "4.00", may(1))
+    buy(shop, bob, "4.00", may(1))
+    give_back(shop, cancelled, may(2))
+    found = figures(shop.manager, "from=2026-05-01&to=2026-05-03")
+    assert (found["purchases"], found["revenue"]) == (2, "4.00")
+    assert found["customers"] == {"active": 1, "new": 1, "returning": 0}
+
+
+def test_a_merchant_without_a_purchase_is_told_so(shop: Shop) -> None:
+    found = figures(shop.manager, "from=2026-05-01&to=2026-05-31")
+    assert (found["revenue"], found["purchases"], found["customers"]["active"]) == ("0.00", 0, 0)
+    assert found["averageOrderValue"] is None
+    assert len(found["series"]) == 31
+    assert found["notes"] == [
+        "Nothing was bought in this period: averages and rates are null.",
+        "Nothing was bought in the period before: changes are null.",
+    ]
+
+
+def test_the_series_as_csv(shop: Shop, alice: Customer) -> None:
+    buy(shop, alice, "4.00", may(1))
+    answer = shop.manager.get("/analytics/overview?from=2026-05-01&to=2026-05-02&format=csv")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert (
+        answer.headers["Content-Disposition"] == 'attachment; filename="overview-2026-05-01-2026-05-02.csv"'
+    )
+    expected = (
+        b"from,to,revenue,sales,returns,purchases,customers,newCustomers\r\n"
+        b"2026-05-01,2026-05-01,4.00,4.00,0.00,1,1,1\r\n"
+        b"2026-05-02,2026-05-02,0.00,0.00,0.00,0,0,0\r\n"
+    )
+    assert answer.content == expected
+    by_header = shop.manager.get(
+        "/analytics/overview?from=2026-05-01&to=2026-05-02", headers={"accept": "text/csv"}
+    )
+    assert by_header.content == expected
+    assert shop.manager.get("/customers", headers={"accept": "text/csv"}).status_code == 406
 
 
 @pytest.mark.parametrize(
@@ -151,6 +260,11 @@ def test_it_takes_six_queries(shop: Shop, django_assert_num_queries: Any) -> Non
         ("from=2026-05-02&to=2026-05-01", "to", "invalid_period"),
         ("from=2010-01-01&to=2026-05-01", "from", "period_too_long"),
         ("from=2024-01-01&to=2026-05-01&interval=day", "interval", "too_many_steps"),
+        ("from=1926-05-01&to=2026-05-01", "from", "period_too_long"),
+        ("from=1899-12-31", "from", "invalid"),
+        ("to=9999-12-31", "to", "invalid"),
+        ("compare=last_week", "compare", "invalid_choice"),
+        ("format=xlsx", "format", "invalid_choice"),
         ("from=yesterday", "from", "invalid"),
         ("from=2026-02-30", "from", "invalid"),
         ("from=2026-05-01T00:00:00Z", "from", "invalid"),

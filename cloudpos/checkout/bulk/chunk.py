@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.utils.timezone import now
 
+from analytics.rollups.changes import note_history
 from cloudpos.checkout import receipts
 from cloudpos.checkout.bulk.copying import COPIED, copy_rows
 from cloudpos.checkout.bulk.rows import Row, Step, return_as_sent, sale_as_sent, steps_of
@@ -311,6 +312,20 @@ class Chunk:
             ],
         )
         write_standings(customers=[customer for customer, _ in touched])
+        self._tell_analytics()
+
+    def _tell_analytics(self) -> None:
+        """Nobody relays history, so which days it changes is written down here."""
+        if not self._zones:
+            self._zones = store_zones(self.access.merchant_id)
+        type_, store, at = (
+            COPIED["customer_events"].index(name) for name in ("type", "store_id", "occurred_at")
+        )
+        note_history(
+            merchant_id=self.access.merchant_id,
+            zones=self._zones,
+            happened=[(row[type_], row[store], row[at]) for row in self.copies["customer_events"]],
+        )
 
     def _send_one_by_one(self, steps: Sequence[Step]) -> None:
         """As a till would have, in the same transaction; these are news, and events say so."""
