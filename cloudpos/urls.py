@@ -32,13 +32,14 @@ urlpatterns = [
     # Typed by people: what is nearly an address of a page leads to it.
     path("api/docs/", lead_to_docs),
     path("admin", RedirectView.as_view(pattern_name="admin:index", query_string=True)),
-    # A page of no model.
+    # Pages of no model.
     path("admin/loyalty/liability/", admin.site.admin_view(liability), name="liability"),
     path(
         "admin/loyalty/promotion-calendar/",
         admin.site.admin_view(promotion_calendar),
         name="promotion_calendar",
     ),
+    path("admin/analytics/", include("cloudpos.admin.analytics.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -1,7 +1,6 @@
 """What a merchant's loyalty program owes its members, and what will come of it."""
 
 import json
-from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -13,8 +12,9 @@ from django.utils import timezone
 from psycopg.errors import QueryCanceled
 
 from cloudpos.admin.charts import chart_options
+from cloudpos.admin.kpi import Kpi, percent_change
 from cloudpos.tenancy.backoffice.access import staff_access
-from cloudpos.tenancy.formats import change_percent, count, counted, money, short_money
+from cloudpos.tenancy.formats import count, counted, money, short_money
 from cloudpos.tenancy.models import Merchant
 from cloudpos.tenancy.roles import Role
 from loyalty.analytics import ProgramFigures, program_figures
@@ -86,40 +86,37 @@ def _figures(request: HttpRequest, merchant: Merchant) -> dict[str, Any]:
     }
 
 
-def _kpis(found: ProgramFigures, merchant: Merchant) -> list[dict[str, Any]]:
+def _kpis(found: ProgramFigures, merchant: Merchant) -> list[Kpi]:
     amount = in_money(found.outstanding, found.redeem_value)
     current, previous = found.current, found.previous
     rate = current.redemption_rate
     return [
-        {
-            "title": "Points outstanding",
-            "value": count(found.outstanding),
-            "trend": None,
-            "detail": f"{count(found.past_expiry)} more have just expired"
+        Kpi(
+            title="Points outstanding",
+            value=count(found.outstanding),
+            detail=f"{count(found.past_expiry)} more have just expired"
             if found.past_expiry
             else f"{count(found.members)} members hold them",
-        },
-        {
-            "title": "Worth at the till",
-            "value": "–" if amount is None else short_money(amount, merchant.currency),
-            "exact": None if amount is None else money(amount, merchant.currency),
-            "trend": None,
-            "detail": "The program names no value of a point"
+        ),
+        Kpi(
+            title="Worth at the till",
+            value="–" if amount is None else short_money(amount, merchant.currency),
+            exact=None if amount is None else money(amount, merchant.currency),
+            detail="The program names no value of a point"
             if found.redeem_value is None
             else f"{found.redeem_value.normalize():f} {merchant.currency} per point",
-        },
-        {
-            "title": "Redeemed of what was earned",
-            "value": "–" if rate is None else _percent(rate),
-            "trend": None,
-            "detail": f"{count(current.redeemed)} of {count(current.earned)} points",
-        },
-        {
-            "title": "Members who earned or redeemed",
-            "value": count(current.active),
-            "trend": change_percent(Decimal(current.active), Decimal(previous.active)),
-            "detail": f"{count(current.enrolled)} joined in the period",
-        },
+        ),
+        Kpi(
+            title="Redeemed of what was earned",
+            value="–" if rate is None else _percent(rate),
+            detail=f"{count(current.redeemed)} of {count(current.earned)} points",
+        ),
+        Kpi(
+            title="Members who earned or redeemed",
+            value=count(current.active),
+            detail=f"{count(current.enrolled)} joined in the period",
+            **percent_change(current.active, previous.active),
+        ),
     ]
 
 

@@ -40,7 +40,12 @@ def merchant_name(request: HttpRequest) -> str:
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Groups of links, each for those who may open it."""
     return [
-        {"items": [_link("Overview", "space_dashboard", "index", Role.MANAGER)]},
+        {
+            "items": [
+                _link("Overview", "space_dashboard", "index", Role.MANAGER),
+                _link("At risk", "heart_broken", "at_risk_page", Role.MANAGER, site=""),
+            ]
+        },
         {
             "title": "Customers",
             "separator": True,

@@ -59,6 +59,14 @@ def short_money(amount: Decimal | int | None, currency: str) -> str:
     return money(amount, currency)
 
 
+def rough_money(amount: Decimal | int | None, currency: str) -> str:
+    """Where there is little room: as `short_money`, below ten thousand without what follows the point."""
+    if amount is None or abs(Decimal(amount)) >= 10_000:
+        return short_money(amount, currency)
+    whole = Decimal(amount).quantize(Decimal(1), ROUND_HALF_UP)
+    return money(whole, currency).partition(".")[0]
+
+
 def count(number: int | None) -> str:
     """12,345; nothing is an en dash."""
     return "–" if number is None else f"{number:,}"

@@ -44,6 +44,20 @@ def test_short_money(amount: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [
+        ("9999.49", "GBP", "£9,999"),
+        ("-3.50", "GBP", "-£4"),
+        ("0", "CHF", "CHF 0"),
+        ("15400.99", "GBP", "£15.4k"),
+        ("980", "JPY", "¥980"),
+    ],
+)
+def test_rough_money(amount: str, currency: str, text: str) -> None:
+    assert formats.rough_money(Decimal(amount), currency) == text
+
+
+@pytest.mark.parametrize(
     ("distance", "text"),
     [
         (timedelta(seconds=5), "just now"),

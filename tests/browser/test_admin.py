@@ -1,68 +1,16 @@
 """The admin in a real browser: what a manager does, with no script, style or request refused on any page."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from django.contrib import admin
 from django.urls import reverse
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from cloudpos.tenancy.models import Membership
-from tests.admin.conftest import PASSWORD, Regulars, make_regulars, person
-from tests.fixtures import Shop, make_shop
+from tests.admin.conftest import Regulars
+from tests.browser.conftest import sign_in
+from tests.fixtures import Shop
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        # Playwright's loop runs in this thread. Django's guard against the database beside a loop is for async code.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        browser = playwright.chromium.launch(
-            executable_path=chromium_path, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def busy_shop(transactional_db: None) -> Shop:
-    return make_shop("Corner Shop")
-
-
-@pytest.fixture
-def regulars(busy_shop: Shop) -> Regulars:
-    return make_regulars(busy_shop)
-
-
-@pytest.fixture
-def page(browser: Any, live_server: Any) -> Iterator[Page]:
-    """A page that fails its test for anything that the browser refused or could not run."""
-    context: BrowserContext = browser.new_context(base_url=live_server.url)
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on(
-        "console", lambda message: message.type == "error" and wrong.append(f"{page.url}: {message.text}")
-    )
-    page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
-    page.set_default_timeout(15_000)
-    yield page
-    context.close()
-    assert wrong == []
-
-
-def sign_in(page: Page, shop: Shop, role: str) -> None:
-    user = person(shop, role)
-    user.is_staff = True
-    user.set_password(PASSWORD)
-    user.save()
-    page.goto("/admin/")
-    page.get_by_label("E-mail").fill(user.email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
 
 def test_a_manager_finds_a_customer_and_adjusts_points(

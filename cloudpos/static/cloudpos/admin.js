@@ -114,7 +114,33 @@
     });
   }
 
+  /* A part of a page that comes by itself, so that the page need not wait for it; and again while something in it runs. */
+  var AGAIN_MS = 2000;
+  function loadPart(region) {
+    window.fetch(region.dataset.part, { credentials: "same-origin" })
+      .then(function (answer) {
+        // Whoever was signed out meanwhile is sent to the page for signing in, which belongs in no part.
+        if (!answer.ok || answer.redirected) throw new Error(answer.statusText);
+        return answer.text();
+      })
+      .then(function (text) { region.innerHTML = text; watchPart(region); })
+      .catch(function () {
+        var said = region.querySelector("[data-said]");
+        if (said) said.textContent = "This cannot be shown at the moment. Load the page again in a minute.";
+      })
+      .then(function () { region.removeAttribute("aria-busy"); });
+  }
+  function watchPart(region) {
+    if (region.querySelector("[data-running]")) {
+      window.setTimeout(function () { loadPart(region); }, AGAIN_MS);
+    }
+  }
+
   document.addEventListener("DOMContentLoaded", function () {
+    document.querySelectorAll("[data-part]").forEach(function (region) {
+      if ("loaded" in region.dataset) watchPart(region);
+      else loadPart(region);
+    });
     document.querySelectorAll("[data-ask-for]").forEach(askOnClick);
     document.querySelectorAll("[data-preview-of]").forEach(watchForm);
     document.querySelectorAll("nav[data-tabs]").forEach(openTabs);
@@ -123,6 +149,9 @@
       form.addEventListener("submit", function (event) {
         if (!window.confirm(form.dataset.confirm)) event.preventDefault();
       });
+    });
+    document.querySelectorAll("form[data-submit-on-change]").forEach(function (form) {
+      form.addEventListener("change", function () { form.submit(); });
     });
     document.querySelectorAll("[data-copy]").forEach(function (button) {
       button.addEventListener("click", function () {

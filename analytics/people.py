@@ -1,0 +1,79 @@
+"""Customers by what is known of them, those with the highest 12-month value first."""
+
+import uuid
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db.models import Count, QuerySet, Sum
+
+from analytics.models import CustomerFigures
+from analytics.overview import money
+from customers.models import Customer
+
+AT_RISK = Customer.Segment.AT_RISK
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleFound:
+    """Some of `total` customers; each row has its `customer`."""
+
+    total: int
+    rows: list[CustomerFigures]
+
+
+@dataclass(frozen=True, slots=True)
+class AtRisk:
+    """The customers at risk, and what they spent in the last 12 months: what is lost when nobody calls them back."""
+
+    customers: int
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The customers with one pair of scores, and their 12-month value."""
+
+    customers: int
+    value: Decimal
+
+
+def customers_at_risk(*, merchant_id: uuid.UUID, offset: int = 0, limit: int) -> PeopleFound:
+    return _found(CustomerFigures.objects.for_merchant(merchant_id).filter(segment=AT_RISK), offset, limit)
+
+
+def customers_in_cell(
+    *, merchant_id: uuid.UUID, recency: int, frequency: int, offset: int = 0, limit: int
+) -> PeopleFound:
+    """Who has these scores, each 1 to 5."""
+    scored = CustomerFigures.objects.for_merchant(merchant_id).filter(
+        recency_score=recency, frequency_score=frequency
+    )
+    return _found(scored, offset, limit)
+
+
+def value_at_risk(*, merchant_id: uuid.UUID) -> AtRisk:
+    found = (
+        CustomerFigures.objects.for_merchant(merchant_id)
+        .filter(segment=AT_RISK)
+        .aggregate(n=Count("pk"), cents=Sum("spend_365d_cents"))
+    )
+    return AtRisk(found["n"], money(found["cents"] or 0))
+
+
+def rfm_grid(*, merchant_id: uuid.UUID) -> dict[tuple[int, int], Cell]:
+    """By (recency, frequency), each 1 to 5; where nobody is, there is no cell."""
+    rows = (
+        CustomerFigures.objects.for_merchant(merchant_id)
+        .values_list("recency_score", "frequency_score")
+        .annotate(Count("pk"), Sum("spend_365d_cents"))
+    )
+    return {(recency, frequency): Cell(n, money(cents)) for recency, frequency, n, cents in rows}
+
+
+def _found(figures: QuerySet[CustomerFigures], offset: int, limit: int) -> PeopleFound:
+    rows = (
+        figures.select_related("customer")
+        .defer("customer__search", "customer__metadata", "customer__notes")
+        .order_by("-spend_365d_cents", "customer")
+    )
+    return PeopleFound(total=figures.count(), rows=list(rows[offset : offset + limit]))

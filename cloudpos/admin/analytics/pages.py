@@ -1,0 +1,77 @@
+"""What the analytics pages have in common: who may see them, and what they say when there are no figures yet."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.contrib import admin
+from django.core.cache import cache
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from psycopg.errors import QueryCanceled
+
+from analytics.rollups.reading import AnalyticsBeingPrepared
+from cloudpos.tenancy.backoffice.access import staff_access
+from cloudpos.tenancy.models import Merchant
+from cloudpos.tenancy.roles import Role
+
+# The pages are opened often; what is a minute old is fresh enough for a person.
+KEPT_SECONDS = 60
+
+Found = TypeVar("Found")
+# The context of the page's template, or an answer of another kind, such as a file.
+Shown = dict[str, Any] | HttpResponse
+Show = Callable[..., Shown]
+
+
+def analytics_page(title: str, template: str) -> Callable[[Show], Callable[..., HttpResponse]]:
+    """A page of the current merchant, for its managers: `show(request, merchant)` says what is on it.
+
+    With `part` in the query it is the figures alone, for the overview to take in.
+    """
+
+    def decorate(show: Show) -> Callable[..., HttpResponse]:
+        @wraps(show)
+        def view(request: HttpRequest, **named: Any) -> HttpResponse:
+            access = staff_access(request)
+            if not access.may(Role.MANAGER):
+                raise PermissionDenied
+            context: dict[str, Any] = {**admin.site.each_context(request), "title": title}
+            context["frame"] = "bare" if "part" in request.GET else "page"
+            merchant = access.current
+            if merchant is not None:
+                context.update(merchant=merchant, currency=merchant.currency)
+                shown = in_time(show, request, merchant, **named)
+                if isinstance(shown, HttpResponse):
+                    return shown
+                context.update(shown if shown is not None else {"figures_late": True})
+            return TemplateResponse(request, f"backoffice/analytics/{template}.html", context)
+
+        return admin.site.admin_view(view)  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def kept(merchant: Merchant, name: str, find: Callable[[], Found]) -> Found:
+    """A figure that the services do not keep themselves, from the shared cache for KEPT_SECONDS."""
+    key = f"backoffice:{name}:{merchant.pk}"
+    found: Found | None = cache.get(key)
+    if found is None:
+        found = find()
+        cache.set(key, found, KEPT_SECONDS)
+    return found
+
+
+def in_time(show: Show, request: HttpRequest, merchant: Merchant, **named: Any) -> Shown | None:
+    """What `show` gives; None when it takes longer than a statement may, or while the figures are being prepared."""
+    try:
+        return show(request, merchant, **named)
+    except AnalyticsBeingPrepared:
+        return None
+    except OperationalError as exc:
+        if not isinstance(exc.__cause__, QueryCanceled):
+            raise
+        # A busy database: the way to the customers must stay open.
+        return None
