@@ -4,6 +4,7 @@ from django.urls import path
 
 from cloudpos.admin.analytics.at_risk import at_risk_page, at_risk_part
 from cloudpos.admin.analytics.buyers import buyers_page
+from cloudpos.admin.analytics.predictions import predictions_page
 from cloudpos.admin.analytics.rfm import rfm_cell_page, rfm_part
 
 urlpatterns = [
@@ -12,4 +13,5 @@ urlpatterns = [
     path("at-risk/part/", at_risk_part, name="at_risk_part"),
     path("rfm/", rfm_part, name="rfm_part"),
     path("rfm/<int:recency>/<int:frequency>/", rfm_cell_page, name="rfm_cell_page"),
+    path("predictions/", predictions_page, name="predictions_page"),
 ]
