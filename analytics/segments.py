@@ -1,14 +1,16 @@
-"""The five lifecycle segments as rules. Pure: the day and the merchant's threshold are passed in.
+"""The five lifecycle segments as rules. Pure: the day, the merchant's thresholds and its VIP value are passed in.
 
 The first line that holds decides:
 
-1. new       no purchase yet, or the first one at most 30 days ago
-2. vip       active (silent for at most 180 days) and in the top tenth of the merchant's customers by 12-month value
-3. churned   silent for more than 4 usual gaps and more than 180 days
-4. at_risk   two or more purchase days, silent for more than 2 usual gaps and more than 60 days
+1. new       no purchase yet, or the first one at most `new_days` ago
+2. vip       active (silent for at most `active_days`) and in the top `vip_share` of the merchant's customers by 12-month value
+3. churned   no purchase within the horizon with a probability of at least `churned_probability`,
+             or silent for more than `churned_gaps` usual gaps and more than `churned_days` days
+4. at_risk   no purchase within the horizon with a probability of at least `at_risk_probability`,
+             and at least `at_risk_purchase_days` purchase days
 5. regular   the rest
 
-Who bought on one day only has no usual gap: 45 days stand in for it.
+Who bought on one day only has no usual gap: 45 days stand in for it. `analytics.segmenting` says the same in SQL.
 """
 
 from dataclasses import dataclass
@@ -16,15 +18,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from analytics.metrics import History
-
-NEW_DAYS = 30
-ACTIVE_DAYS = 180
-CHURNED_GAPS = 4.0
-AT_RISK_GAPS = 2.0
-AT_RISK_DAYS = 60
 GAP_DAYS_UNKNOWN = 45.0
-VIP_SHARE = Decimal("0.1")
 # Of fewer customers with any spend nobody is the top tenth.
 VIP_CUSTOMERS_MIN = 10
 
@@ -42,10 +36,65 @@ class Reason(StrEnum):
 
     NO_PURCHASE = "no_purchase_yet"
     FIRST_PURCHASE_RECENT = "first_purchase_recent"
-    TOP_DECILE = "top_decile_and_active"
+    TOP_SHARE = "top_share_and_active"
+    UNLIKELY_TO_RETURN = "unlikely_to_return"
     SILENT_FOR_LONG = "silent_beyond_churn"
-    SILENT = "silent_beyond_usual"
+    MAY_NOT_RETURN = "may_not_return"
     AS_USUAL = "buys_as_usual"
+
+
+SEGMENT_OF = {
+    Reason.NO_PURCHASE: Segment.NEW,
+    Reason.FIRST_PURCHASE_RECENT: Segment.NEW,
+    Reason.TOP_SHARE: Segment.VIP,
+    Reason.UNLIKELY_TO_RETURN: Segment.CHURNED,
+    Reason.SILENT_FOR_LONG: Segment.CHURNED,
+    Reason.MAY_NOT_RETURN: Segment.AT_RISK,
+    Reason.AS_USUAL: Segment.REGULAR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A merchant's thresholds: see AnalyticsSettings, whose defaults these are. Probabilities and shares are 0..1."""
+
+    horizon_days: int = 90
+    new_days: int = 30
+    active_days: int = 180
+    vip_share: Decimal = Decimal("0.100")
+    churned_probability: float = 0.9
+    churned_gaps: float = 4.0
+    churned_days: int = 180
+    at_risk_probability: float = 0.6
+    at_risk_purchase_days: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules know of a customer by the end of the day `as_of`. `churn`: the probability of no purchase in the horizon."""
+
+    as_of: date
+    first_day: date
+    last_day: date
+    purchase_days: int
+    spend_365d_cents: int
+    churn: float
+
+    @property
+    def silence_days(self) -> int:
+        return (self.as_of - self.last_day).days
+
+    @property
+    def age_days(self) -> int:
+        """Days since the first purchase day."""
+        return (self.as_of - self.first_day).days
+
+    @property
+    def usual_gap_days(self) -> float | None:
+        """The mean number of days from one purchase day to the next; None before the second."""
+        if self.purchase_days < 2:
+            return None
+        return (self.last_day - self.first_day).days / (self.purchase_days - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,50 +103,86 @@ class Decision:
     reason: Reason
 
 
-def decide(history: History | None, *, today: date, vip_value: Decimal | None) -> Decision:
-    """The segment of a customer on a day. `vip_value` is the least 12-month value of the top tenth, None for nobody."""
-    if history is None:
-        return Decision(Segment.NEW, Reason.NO_PURCHASE)
-    if history.age_days(today=today) <= NEW_DAYS:
-        return Decision(Segment.NEW, Reason.FIRST_PURCHASE_RECENT)
-    silence = history.silence_days(today=today)
-    if silence <= ACTIVE_DAYS and vip_value is not None and history.value >= vip_value:
-        return Decision(Segment.VIP, Reason.TOP_DECILE)
-    gap = history.usual_gap_days
+def decide(facts: Facts | None, rules: Rules, *, vip_cents: int | None) -> Decision:
+    """The segment of a customer. `vip_cents` is the least 12-month value of the top share, None for nobody."""
+    reason = _reason(facts, rules, vip_cents)
+    return Decision(SEGMENT_OF[reason], reason)
+
+
+def _reason(facts: Facts | None, rules: Rules, vip_cents: int | None) -> Reason:
+    if facts is None:
+        return Reason.NO_PURCHASE
+    if facts.age_days <= rules.new_days:
+        return Reason.FIRST_PURCHASE_RECENT
+    silence = facts.silence_days
+    if silence <= rules.active_days and vip_cents is not None and facts.spend_365d_cents >= vip_cents:
+        return Reason.TOP_SHARE
+    if facts.churn >= rules.churned_probability:
+        return Reason.UNLIKELY_TO_RETURN
+    gap = facts.usual_gap_days
     usual = GAP_DAYS_UNKNOWN if gap is None else gap
-    if silence > ACTIVE_DAYS and silence > CHURNED_GAPS * usual:
-        return Decision(Segment.CHURNED, Reason.SILENT_FOR_LONG)
-    if gap is not None and silence > AT_RISK_DAYS and silence > AT_RISK_GAPS * gap:
-        return Decision(Segment.AT_RISK, Reason.SILENT)
-    return Decision(Segment.REGULAR, Reason.AS_USUAL)
+    if silence > rules.churned_days and silence > rules.churned_gaps * usual:
+        return Reason.SILENT_FOR_LONG
+    if facts.churn >= rules.at_risk_probability and facts.purchase_days >= rules.at_risk_purchase_days:
+        return Reason.MAY_NOT_RETURN
+    return Reason.AS_USUAL
 
 
-def explain(decision: Decision, history: History | None, *, today: date) -> str:
-    """The decision in words for a store manager."""
-    if history is None:
+def explain(reason: Reason, facts: Facts | None, rules: Rules) -> str:
+    """The decision in words for a store manager, with the line that decided."""
+    if facts is None:
         return "Has not bought anything yet."
-    silence = history.silence_days(today=today)
-    gap = history.usual_gap_days
-    if decision.reason == Reason.FIRST_PURCHASE_RECENT:
-        return f"First purchase {history.age_days(today=today)} days ago; new for {NEW_DAYS} days."
-    if decision.reason == Reason.TOP_DECILE:
-        return f"Among the tenth of customers who spent most in 12 months; last purchase {silence} days ago."
-    if gap is None:
-        return f"One purchase day, {silence} days ago."
-    if decision.reason == Reason.SILENT_FOR_LONG:
-        return (
-            f"Silent for {silence} days; used to buy every {gap:.0f}. "
-            f"Gone after {CHURNED_GAPS:.0f} gaps and {ACTIVE_DAYS} days."
-        )
-    if decision.reason == Reason.SILENT:
-        return f"Silent for {silence} days; used to buy every {gap:.0f}."
-    return f"Buys about every {gap:.0f} days; last purchase {silence} days ago."
+    silence, gap = facts.silence_days, facts.usual_gap_days
+    habit = f"Last purchase {days(silence)} ago" + ("" if gap is None else f", usually every {days(gap)}")
+    chance = f"{habit}. With a probability of {percent(facts.churn)} no purchase in the next {days(rules.horizon_days)}"
+    match reason:
+        case Reason.FIRST_PURCHASE_RECENT:
+            return f"First purchase {days(facts.age_days)} ago; new for {days(rules.new_days)}."
+        case Reason.TOP_SHARE:
+            return (
+                f"Among the {percent(float(rules.vip_share))} of customers who spent most in 12 months;"
+                f" last purchase {days(silence)} ago."
+            )
+        case Reason.UNLIKELY_TO_RETURN:
+            return f"{chance}: churned from {percent(rules.churned_probability)} on."
+        case Reason.SILENT_FOR_LONG:
+            return f"{habit}. Churned after {rules.churned_gaps:g} usual gaps and {days(rules.churned_days)}."
+        case Reason.MAY_NOT_RETURN:
+            return (
+                f"{chance}: at risk from {percent(rules.at_risk_probability)} on"
+                f" with {rules.at_risk_purchase_days} or more purchase days."
+            )
+        case _:
+            return f"{habit}. No other line of the rules holds."
 
 
-DESCRIPTIONS = {
-    Segment.NEW: f"First purchase at most {NEW_DAYS} days ago, or none yet",
-    Segment.REGULAR: "Buys as usual",
-    Segment.VIP: f"Top tenth by 12-month value, and bought within {ACTIVE_DAYS} days",
-    Segment.AT_RISK: f"Silent for more than {AT_RISK_GAPS:.0f} usual gaps and {AT_RISK_DAYS} days",
-    Segment.CHURNED: f"Silent for more than {CHURNED_GAPS:.0f} usual gaps and {ACTIVE_DAYS} days",
-}
+def days(number: float) -> str:
+    """ "1 day", "12 days"."""
+    whole = f"{number:.0f}"
+    return f"{whole} day" if whole == "1" else f"{whole} days"
+
+
+def percent(share: float) -> str:
+    """ "90 %", "0.5 %"."""
+    return f"{share * 100:.3g} %"
+
+
+def describe(segment: Segment, rules: Rules) -> str:
+    """What a segment is by the merchant's own thresholds."""
+    match segment:
+        case Segment.NEW:
+            return f"First purchase at most {days(rules.new_days)} ago, or none yet"
+        case Segment.VIP:
+            return f"Top {percent(float(rules.vip_share))} by 12-month value, and bought within {days(rules.active_days)}"
+        case Segment.CHURNED:
+            return (
+                f"No purchase in {days(rules.horizon_days)} with a probability of {percent(rules.churned_probability)} or more,"
+                f" or silent for more than {rules.churned_gaps:g} usual gaps and {days(rules.churned_days)}"
+            )
+        case Segment.AT_RISK:
+            return (
+                f"No purchase in {days(rules.horizon_days)} with a probability of {percent(rules.at_risk_probability)} or more,"
+                f" and at least {days(rules.at_risk_purchase_days)} with a purchase"
+            )
+        case _:
+            return "Buys as usual"

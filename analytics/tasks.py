@@ -1,46 +1,54 @@
-"""Segments in the background."""
+"""Figures and segments in the background.
+
+What works them out imports numpy. Serving processes read this module too, and never get as far as these imports.
+"""
 
 import uuid
+from typing import Any
 
 from celery import shared_task
 from django.utils.timezone import now
 
-from analytics import refresh
+from analytics import recalculations
 from analytics.rollups import changes
 from analytics.rollups import refresh as rollups
 from cloudpos.celery import enqueue
+from cloudpos.jobs.kinds import job_kind
+from cloudpos.jobs.running import Work
 
-REFRESH_MERCHANT_TASK = "analytics.tasks.refresh_merchant_segments"
 REFRESH_ROLLUPS_TASK = "analytics.tasks.refresh_merchant_rollups"
 # Of one merchant's sums at a time, then others have their turn: sales wait for the same workers.
 ROLLUP_SECONDS_MAX = 20.0
 
 
-@shared_task(name="analytics.tasks.refresh_segments_of")
-def refresh_segments_of(merchant_id: str, event_ids: list[str]) -> int:
-    """After purchases, returns and merges: the segments of the customers of these events."""
-    return refresh.refresh_after_events(
-        merchant_id=uuid.UUID(merchant_id),
-        event_ids=[uuid.UUID(event_id) for event_id in event_ids],
-        at=now(),
-    )
+@shared_task(name="analytics.tasks.refresh_customers_of")
+def refresh_customers_of(merchant_id: str, event_ids: list[str]) -> int:
+    """After purchases, returns, merges and erasures: the figures and segments of the customers of these events."""
+    from analytics.recalculating.job import refresh_customers
+
+    merchant = uuid.UUID(merchant_id)
+    customer_ids = recalculations.customers_of(merchant_id=merchant, event_ids=event_ids)
+    return refresh_customers(merchant_id=merchant, customer_ids=customer_ids, at=now())
 
 
-@shared_task(name=REFRESH_MERCHANT_TASK)
-def refresh_merchant_segments(merchant_id: str) -> int:
-    """One merchant's daily pass."""
-    return refresh.refresh_merchant(merchant_id=uuid.UUID(merchant_id), at=now())
+@shared_task(name="analytics.tasks.start_due_recalculations")
+def start_due_recalculations() -> int:
+    """Start the recalculations of the merchants whose day has begun. Returns how many."""
+    return recalculations.start_due_recalculations(at=now())
 
 
-@shared_task(name="analytics.tasks.refresh_segments")
-def refresh_segments() -> int:
-    """Start the passes of the merchants whose day has begun. Returns how many."""
-    due = refresh.merchants_due(at=now())
-    for merchant_id in due:
-        if not enqueue(REFRESH_MERCHANT_TASK, str(merchant_id)):
-            # No broker: this process is all there is.
-            refresh_merchant_segments(str(merchant_id))
-    return len(due)
+@job_kind(recalculations.RECALCULATE, title="Recalculation of customers' figures")
+def recalculate(work: Work) -> Any:
+    from analytics.recalculating.job import recalculate
+
+    return recalculate(work)
+
+
+@job_kind(recalculations.SETTLE, title="Segments by new thresholds")
+def settle_segments(work: Work) -> Any:
+    from analytics.recalculating.job import settle_segments
+
+    return settle_segments(work)
 
 
 @shared_task(name="analytics.tasks.note_changes_of")

@@ -14,9 +14,10 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
-from analytics.refresh import refresh_merchant
+from analytics.recalculations import start_recalculation
 from cloudpos.checkout.bulk import load_history, tell_planner
 from cloudpos.demonstration_program import open_program, spend_some
+from cloudpos.jobs.running import run_here
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Membership, Merchant, Role, Store, User
 from customers.services.bulk import load_customers
@@ -79,7 +80,7 @@ def load(*, at: datetime, progress: Progress) -> Loaded:
     tell_planner()
     spend_some(access=access)
     # A bulk load is history and wakes nobody: without this everybody would be new until the day's pass.
-    refresh_merchant(merchant_id=access.merchant_id, at=at)
+    run_here(start_recalculation(merchant_id=access.merchant_id).pk)
     Merchant.objects.filter(pk=access.merchant_id).update(is_active=True)
     return loaded
 

@@ -339,8 +339,8 @@ CELERY_BEAT_SCHEDULE = {
     "compact-counts": {"task": "customers.tasks.compact_counts", "schedule": 60.0},
     "forget-idempotency-keys": {"task": "cloudpos.api.tasks.forget_idempotency_keys", "schedule": 3600.0},
     "forget-expired-tokens": {"task": "cloudpos.tenancy.tasks.forget_expired_tokens", "schedule": 86400.0},
-    # Starts the pass of each merchant whose day has begun; most times there is none.
-    "refresh-segments": {"task": "analytics.tasks.refresh_segments", "schedule": 600.0},
+    # Asks for the recalculation of each merchant whose day has begun; most times there is none.
+    "start-recalculations": {"task": "analytics.tasks.start_due_recalculations", "schedule": 600.0},
     # What a till has reserved and forgotten is free at its instant anyway; this writes it down.
     "lapse-holds": {"task": "loyalty.tasks.lapse_holds", "schedule": 15.0, "options": {"expires": 15.0}},
     # Points end at a midnight of their merchant's, which is at some full quarter of an hour of ours.

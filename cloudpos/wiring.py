@@ -8,15 +8,18 @@ from analytics.rollups.changes import note_changes
 from customers.events import EventRef
 from marketing.deliveries import queue_deliveries
 
-REFRESH_SEGMENTS = "analytics.tasks.refresh_segments_of"
+REFRESH_CUSTOMERS = "analytics.tasks.refresh_customers_of"
 
 # Event type, "noun.*" or "*" -> Celery tasks. A handler is called as `task(merchant_id, [event_id, ...])` with events
 # of one merchant, derives everything from the current state, and is harmless when run twice or out of order.
 ROUTES: dict[str, tuple[str, ...]] = {
-    "purchase.recorded": (REFRESH_SEGMENTS,),
-    "purchase.returned": (REFRESH_SEGMENTS,),
-    "customer.merged": (REFRESH_SEGMENTS,),
-    "customer.unmerged": (REFRESH_SEGMENTS,),
+    "purchase.recorded": (REFRESH_CUSTOMERS,),
+    "purchase.returned": (REFRESH_CUSTOMERS,),
+    "customer.merged": (REFRESH_CUSTOMERS,),
+    "customer.unmerged": (REFRESH_CUSTOMERS,),
+    # Figures that were being written while their customer went.
+    "customer.deleted": (REFRESH_CUSTOMERS,),
+    "customer.erased": (REFRESH_CUSTOMERS,),
 }
 
 

@@ -134,7 +134,7 @@ class Migration(migrations.Migration):
                 ('churn', models.FloatField(help_text="The probability of no purchase within the run's horizon")),
                 ('churn_band', models.SmallIntegerField(choices=[(0, 'low'), (1, 'medium'), (2, 'high')])),
                 ('churn_confidence', models.SmallIntegerField(choices=[(0, 'low'), (1, 'medium'), (2, 'high')])),
-                ('churn_reasons', models.JSONField(default=list, help_text='Sentences, the weightiest first')),
+                ('churn_reasons', models.JSONField(default=list, help_text='{text, raises}, the weightiest first')),
                 ('segment', models.CharField(choices=[('new', 'New'), ('regular', 'Regular'), ('vip', 'VIP'), ('at_risk', 'At risk'), ('churned', 'Churned')], max_length=10)),
                 ('segment_reason', models.CharField(help_text='Which line of the rules decided', max_length=30)),
                 ('visit_count', models.IntegerField()),

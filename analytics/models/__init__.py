@@ -5,7 +5,6 @@ from analytics.models.customer_snapshots import CustomerSnapshot
 from analytics.models.cut_points import CutPoints
 from analytics.models.model_runs import ModelRun, PromotedModel
 from analytics.models.rollups import ChangedDays, PurchaseRollup, RollupDay, RollupMember, RollupSpan
-from analytics.models.segment_refreshes import SegmentRefresh
 from analytics.models.settings import AnalyticsSettings
 
 __all__ = [
@@ -22,5 +21,4 @@ __all__ = [
     "RollupDay",
     "RollupMember",
     "RollupSpan",
-    "SegmentRefresh",
 ]

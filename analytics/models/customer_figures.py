@@ -65,7 +65,7 @@ class CustomerFigures(TenantPart):
     churn = models.FloatField(help_text="The probability of no purchase within the run's horizon")
     churn_band = models.SmallIntegerField(choices=Level.choices)
     churn_confidence = models.SmallIntegerField(choices=Level.choices)
-    churn_reasons = models.JSONField(default=list, help_text="Sentences, the weightiest first")
+    churn_reasons = models.JSONField(default=list, help_text="{text, raises}, the weightiest first")
 
     segment = models.CharField(max_length=10, choices=Customer.Segment.choices)
     segment_reason = models.CharField(max_length=30, help_text="Which line of the rules decided")

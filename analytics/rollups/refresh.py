@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 import orjson
 from django.utils.timezone import now
 
-from analytics.facts import long_statements
 from analytics.periods import Period, ranges_of, united
 from analytics.rollups.changes import everything, note_days, standing
 from analytics.rollups.database import copy_rows, rows, run
 from analytics.rollups.members import Members, pack_set
 from analytics.rollups.sheets import Sheet, read_sheets
 from analytics.rollups.spans import UNITS, first_of, span, spans
+from analytics.statements import long_statements
 
 # Read, summed up and committed at once: what a process that is killed has to do again, and the memory it takes.
 DAYS_PER_CHUNK = 14

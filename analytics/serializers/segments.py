@@ -3,7 +3,7 @@
 from typing import Any
 
 from analytics.counts import SegmentCounts
-from analytics.segments import DESCRIPTIONS, Segment
+from analytics.segments import Rules, Segment, describe
 from analytics.serializers.fields import COUNT, MONEY, RATE, TEXT, share
 from cloudpos.api.schema import Fields, Many
 from cloudpos.api.shape_schema import nullable
@@ -29,13 +29,13 @@ SEGMENTS = Fields(
 )
 
 
-def render_segments(found: SegmentCounts) -> dict[str, Any]:
+def render_segments(found: SegmentCounts, rules: Rules) -> dict[str, Any]:
     total = sum(found.customers.values())
     return {
         "segments": [
             {
                 "name": segment.value,
-                "description": DESCRIPTIONS[segment],
+                "description": describe(segment, rules),
                 "customers": found.customers.get(segment.value, 0),
                 "share": share(found.customers.get(segment.value, 0), total),
             }

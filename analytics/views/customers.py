@@ -6,8 +6,8 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils.timezone import now
 
-from analytics.behaviour import behaviour
-from analytics.serializers.customers import CUSTOMER_ANALYTICS, render_behaviour
+from analytics.reading.customers import customer_portrait
+from analytics.serializers.customers import CUSTOMER_ANALYTICS, render_portrait
 from cloudpos.api import envelope
 from cloudpos.api.query import NoParameters
 from cloudpos.api.views import ApiView
@@ -18,10 +18,10 @@ class CustomerAnalyticsView(ApiView):
     roles = {"get": Role.MANAGER}
     outputs = {"get": CUSTOMER_ANALYTICS}
     filters = {"get": NoParameters}
-    summaries = {"get": "Read how a customer buys"}
+    summaries = {"get": "Read how a customer buys, and what is expected of them"}
 
     def get(self, request: Any, customer_id: uuid.UUID) -> HttpResponse:
         NoParameters(request)
         access = request.access
-        found = behaviour(merchant_id=access.merchant_id, customer_id=customer_id, at=now())
-        return envelope.success(render_behaviour(found, access))
+        found = customer_portrait(merchant_id=access.merchant_id, customer_id=customer_id, at=now())
+        return envelope.success(render_portrait(found, access))

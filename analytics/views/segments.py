@@ -6,6 +6,7 @@ from django.http import HttpResponse
 
 from analytics.counts import segment_counts
 from analytics.serializers.segments import SEGMENTS, render_segments
+from analytics.thresholds import rules_of
 from cloudpos.api import envelope
 from cloudpos.api.query import NoParameters
 from cloudpos.api.views import ApiView
@@ -20,4 +21,7 @@ class SegmentsView(ApiView):
 
     def get(self, request: Any) -> HttpResponse:
         NoParameters(request)
-        return envelope.success(render_segments(segment_counts(merchant_id=request.access.merchant_id)))
+        merchant_id = request.access.merchant_id
+        return envelope.success(
+            render_segments(segment_counts(merchant_id=merchant_id), rules_of(merchant_id))
+        )

@@ -22,7 +22,7 @@ from customers.admin import customer_link, event_words, numbers
 
 # What each task is for, to a person.
 PURPOSES = {
-    "analytics.tasks.refresh_segments_of": "Work out the customer's segment",
+    "analytics.tasks.refresh_customers_of": "Work out the customer's figures and segment",
     "marketing.tasks.queue_deliveries_of": "Tell the webhooks",
 }
 

@@ -288,17 +288,14 @@ class EnvelopeSchema(AutoSchema):
 
     def _resolve(self, schema: Schema) -> Schema:
         """A schema whose parts may be shapes."""
-        resolved: Schema = {}
-        for key, part in schema.items():
-            if isinstance(part, RowShape | Fields | Many | Paged):
-                resolved[key] = self._describe(part)
-            elif isinstance(part, dict):
-                resolved[key] = self._resolve(part)
-            elif key == "oneOf":
-                resolved[key] = [self._describe(each) for each in part]
-            else:
-                resolved[key] = part
-        return resolved
+        return {key: self._resolve_part(part) for key, part in schema.items()}
+
+    def _resolve_part(self, part: Any) -> Any:
+        if isinstance(part, RowShape | Fields | Many | Paged):
+            return self._describe(part)
+        if isinstance(part, dict):
+            return self._resolve(part)
+        return [self._resolve_part(each) for each in part] if isinstance(part, list) else part
 
     def _page(self, page: Paged) -> Schema:
         properties: Schema = {

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -29,6 +30,7 @@ LEASE_SECONDS = 120
 # A job that kills its process each time, without coming further, is not tried for ever.
 ATTEMPTS_MAX = 5
 TELL_SECONDS_MIN = 1.0
+LOOK_SECONDS = 0.5
 RESULT_BYTES_MAX = 1_048_576
 
 DIED = ("worker_died", "The process that ran it died again and again.")
@@ -55,7 +57,7 @@ WITH due AS (
     CROSS JOIN LATERAL (
         SELECT max(started_at) AS served_at FROM jobs WHERE merchant_id = job.merchant_id
     ) turn
-    WHERE job.state IN ('queued', 'running') AND job.kind = ANY(%s)
+    WHERE job.state IN ('queued', 'running') AND job.kind = ANY(%s) AND (%s::uuid IS NULL OR job.id = %s)
       AND (job.state = 'queued' OR job.leased_until <= statement_timestamp())
       AND (SELECT count(*) FROM jobs WHERE state = 'running' AND leased_until > statement_timestamp()) < %s
     ORDER BY turn.served_at NULLS FIRST, job.created_at, job.id LIMIT 1
@@ -90,7 +92,7 @@ class Work:
 
     Work that can go on where it was left calls `checkpoint` as the last thing in the transaction of each chunk: the position
     commits together with what was done, so that a kill neither loses nor repeats. Work that only reads calls `advance`, and
-    begins anew when its process dies.
+    begins anew when its process dies. `progress` is called whenever the row has been told how far it is.
     """
 
     def __init__(self, job: Job) -> None:
@@ -102,6 +104,7 @@ class Work:
         self.done: int = job.done
         self.total: int | None = job.total
         self.counts: dict[str, int] = dict(job.counts)
+        self.progress: Callable[[], None] = lambda: None
         self._claim = job.claim
         self._told_at = time.monotonic()
 
@@ -142,6 +145,7 @@ class Work:
             row = cursor.fetchone()
         if row is None:
             raise JobLost()
+        self.progress()
         if row[0]:
             raise JobCancelled()
 
@@ -176,12 +180,29 @@ def run_jobs() -> int:
     return ran
 
 
-def claim_job() -> Work | None:
-    """Take the next job that waits, or that a dead process left. None: there is none, or enough are running."""
+def run_here(job_id: uuid.UUID, *, progress: Callable[[Job | Work], None] = lambda _: None) -> Job:
+    """Have a job done before this returns: by this process, unless another one is at it. Returns it when it is over.
+
+    `progress` is called with who knows how far it is: whenever that changes here, and twice a second while it is elsewhere.
+    """
+    while True:
+        work = claim_job(job_id=job_id)
+        if work is not None:
+            work.progress = partial(progress, work)
+            run(work)
+        job: Job = Job.objects.get(pk=job_id)
+        progress(job)
+        if not job.is_active:
+            return job
+        time.sleep(LOOK_SECONDS)
+
+
+def claim_job(*, job_id: uuid.UUID | None = None) -> Work | None:
+    """Take the next job that waits, or that a dead process left; or this one. None: there is none, or enough are running."""
     claim = uuid.uuid4()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_ONE_AT_A_TIME)
-        cursor.execute(_CLAIM, [list(KINDS), settings.JOBS_AT_ONCE, claim, LEASE_SECONDS])
+        cursor.execute(_CLAIM, [list(KINDS), job_id, job_id, settings.JOBS_AT_ONCE, claim, LEASE_SECONDS])
         row = cursor.fetchone()
     return Work(Job.objects.get(pk=row[0])) if row is not None else None
 

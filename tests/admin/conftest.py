@@ -115,7 +115,7 @@ def make_regulars(shop: Shop) -> Regulars:
     EventTask.objects.create(
         merchant=shop.merchant,
         event=Event.objects.for_merchant(shop.merchant).filter(type="purchase.recorded").earliest("pk"),
-        handler="analytics.tasks.refresh_segments_of",
+        handler="analytics.tasks.refresh_customers_of",
         attempts=12,
         next_attempt_at=None,
         error=f"Error of {mark}",

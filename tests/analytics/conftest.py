@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from analytics.recalculations import Mode, start_recalculation
 from cloudpos.checkout.returns import return_purchase
 from cloudpos.checkout.sales import take_purchase
+from cloudpos.jobs.models import Job
+from cloudpos.jobs.running import run_here
 from cloudpos.tenancy.access import Access
 from customers.models import Customer
 from customers.services import create_customer
@@ -62,3 +65,8 @@ def alice(shop: Shop) -> Customer:
 @pytest.fixture
 def bob(shop: Shop) -> Customer:
     return new_customer(shop, "Bob")
+
+
+def recalculate(shop: Shop, mode: Mode = Mode.FULL) -> Job:
+    """A recalculation from its request to its end, in this process."""
+    return run_here(start_recalculation(merchant_id=shop.merchant.pk, mode=mode).pk)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import time_machine
 
-from analytics.refresh import refresh_merchant
+from analytics.models import ModelRun
+from analytics.serializers.models import NOT_TESTED
 from customers.models import Customer
-from tests.analytics.conftest import buy, give_back, new_customer
+from tests.analytics.conftest import buy, give_back, new_customer, recalculate
 from tests.fixtures import ApiClient, Shop, make_shop
 
 pytestmark = pytest.mark.django_db
@@ -49,18 +50,29 @@ def test_how_a_customer_buys() -> None:
     )
     give_back(shop, first, datetime(2026, 4, 12, 12, tzinfo=UTC), amount="5.00")
 
+    bob = new_customer(shop, "Bob")
+    for day in (20, 29):
+        buy(shop, bob, "5.00", datetime(2026, 6, day, 12, tzinfo=UTC))
+    recalculate(shop)
+
     answer = shop.manager.get(f"/analytics/customers/{alice.pk}")
     assert answer.status_code == 200
     found = answer.json()["data"]
     hours, weekdays = found.pop("purchasesByHour"), found.pop("purchasesByWeekday")
+    value, churn = found.pop("lifetimeValue"), found.pop("churn")
     assert found == {
         "customerId": str(alice.pk),
         "currency": "GBP",
         "segment": {
-            "name": "regular",
-            "reason": "buys_as_usual",
-            "explanation": "Buys about every 30 days; last purchase 51 days ago.",
+            "name": "at_risk",
+            "reason": "may_not_return",
+            "explanation": "Last purchase 51 days ago, usually every 30 days. With a probability of 61.4 % no purchase in the"
+            " next 90 days: at risk from 60 % on with 2 or more purchase days.",
         },
+        "figuresOn": "2026-06-30",
+        "rfm": {"recency": 1, "frequency": 1, "monetary": 3, "cutPointsOn": "2026-06-30"},
+        "loyalty": None,
+        "history": [],
         "purchases": 2,
         "purchaseDays": 2,
         "totalSpent": "30.00",
@@ -73,6 +85,8 @@ def test_how_a_customer_buys() -> None:
         "lastPurchaseOn": "2026-05-10",
         "daysSinceLastPurchase": 51,
         "usualGapDays": 30.0,
+        "gapDeviationDays": None,
+        "gapTrend": None,
         "nextPurchaseExpectedOn": "2026-06-09",
         "favouriteCategories": [
             {"category": "fruit", "quantity": "3", "spent": "30.00", "purchases": 2},
@@ -94,6 +108,50 @@ def test_how_a_customer_buys() -> None:
             {"paymentMethod": "card", "purchases": 1, "spent": "25.00"},
             {"paymentMethod": "cash", "purchases": 1, "spent": "10.00"},
         ],
+    }
+    runs = {run.kind: str(run.pk) for run in ModelRun.objects.all()}
+    back_test = {
+        "explanation": NOT_TESTED,
+        "from": None,
+        "to": None,
+        "customers": 0,
+        "metrics": {},
+        "activeMetrics": {},
+        "naiveRule": {},
+    }
+    model = {
+        "method": "fixed",
+        "learntUntil": "2026-06-30",
+        "horizonDays": 90,
+        "sampleSize": 2,
+        "backTest": back_test,
+    }
+    assert value.pop("model") == {
+        "id": runs["lifetime_value"],
+        "kind": "lifetime_value",
+        "explanation": "BG/NBD with the parameters of other shops, at the amounts spent here",
+        **model,
+    }
+    assert churn.pop("model") == {
+        "id": runs["churn"],
+        "kind": "churn",
+        "explanation": "BG/NBD with the parameters of other shops: there is too little history to learn from",
+        **model,
+    }
+    assert 0 < value.pop("aliveProbability") < 1
+    expected = value.pop("expected")
+    assert value == {"toDate": "30.00", "interval": 0.8, "explanation": "Counted from the end of 2026-06-30."}
+    assert [each["days"] for each in expected] == [90, 180, 365]
+    for each in expected:
+        assert each["purchases"] > 0 and Decimal(each["low"]) <= Decimal(each["value"]) <= Decimal(
+            each["high"]
+        )
+    probability, reasons = churn.pop("probability"), churn.pop("reasons")
+    assert churn == {"horizonDays": 90, "band": "high", "confidence": "medium"}
+    assert 0.61 < probability < 0.62
+    assert reasons[0] == {
+        "text": "The last purchase was 51 days ago; until then one came every 30 days: raises the risk.",
+        "raises": True,
     }
     # London is an hour ahead of UTC in summer; 10 April is a Friday, 10 May a Sunday.
     assert {hour: count for hour, count in enumerate(hours) if count} == {9: 1, 23: 1}
@@ -132,7 +190,7 @@ def test_segments_are_counted(shop: Shop, foreign_shop: Shop) -> None:
     for number in range(3):
         new_customer(shop, f"C{number}")
     at = datetime.now(UTC)
-    refresh_merchant(merchant_id=shop.merchant.pk, at=at)
+    recalculate(shop)
     found = segments(shop.manager)
     assert [(each["name"], each["customers"], each["share"]) for each in found["segments"]] == [
         ("new", 3, 0.75),

@@ -1,0 +1,182 @@
+"""Training a merchant's models, and deciding which of them are used."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+
+from analytics.cut_points import locked
+from analytics.models import ModelRun, PromotedModel
+from analytics.prediction import evaluation, training
+from analytics.prediction.churn import Method
+from analytics.prediction.evaluation import Promotion
+from analytics.prediction.features import FEATURE_SCHEMA, PurchaseTable, histories_at
+from analytics.prediction.training import Kind, ModelRunResult, Window
+from analytics.recalculating.figures import Models
+from analytics.recalculating.sales import Sales, count_buyers, read_buyers, read_sales
+from analytics.segments import Rules
+from analytics.statements import PROBING, long_statements
+
+TRAINING_INTERVAL_DAYS = 7
+# A model of a dozen parameters learns nothing more from the next million.
+CUSTOMERS_LEARNT_FROM_MAX = 100_000
+CUSTOMERS_PER_CHUNK = 5_000
+
+UNTIL_TRAINED = "Parameters of other shops, until there is a training."
+FIRST = "The first one for this horizon and these features."
+
+
+def models_in_use(merchant_id: uuid.UUID, rules: Rules, *, as_of: date) -> Models:
+    """The promoted models; where there is none that this release can score with, one without a training. Under `locked`."""
+    churn, value = (
+        _promoted(merchant_id, kind) or _untrained(merchant_id, rules, kind, as_of=as_of)
+        for kind in (Kind.CHURN, Kind.LIFETIME_VALUE)
+    )
+    return Models(churn.pk, churn.parameters, value.pk, value.parameters)
+
+
+def is_training_due(merchant_id: uuid.UUID, kind: Kind, rules: Rules, *, today: date) -> bool:
+    """Whether the latest training of a kind is a week old, of another horizon or of other features, or of nobody."""
+    runs = ModelRun.objects.for_merchant(merchant_id).filter(kind=kind.value)
+    latest = runs.order_by("-trained_at", "-pk").first()
+    return (
+        latest is None
+        or latest.as_of <= today - timedelta(days=TRAINING_INTERVAL_DAYS)
+        or latest.horizon_days != rules.horizon_days
+        or latest.feature_schema != FEATURE_SCHEMA
+        or (latest.sample_size == 0 and count_buyers(merchant_id) > 0)
+    )
+
+
+def training_table(
+    merchant_id: uuid.UUID, *, as_of: date, progress: Callable[[], None] = lambda: None
+) -> PurchaseTable:
+    """The purchases of all customers, or of a sample of them that is the same every time. `progress` is called now and then."""
+    share = min(1.0, CUSTOMERS_LEARNT_FROM_MAX / max(1, count_buyers(merchant_id)))
+    customers = 0
+    parts = []
+    for number, sales in _chunks(merchant_id, share=share, as_of=as_of):
+        parts.append(sales.numbered_from(customers))
+        customers += number
+        progress()
+    return Sales.joined(parts).table(customers)
+
+
+def _chunks(merchant_id: uuid.UUID, *, share: float, as_of: date) -> Iterator[tuple[int, Sales]]:
+    after = None
+    while True:
+        with long_statements(**PROBING):
+            buyers = read_buyers(merchant_id=merchant_id, after=after, limit=CUSTOMERS_PER_CHUNK, share=share)
+            if not len(buyers):
+                return
+            sales = read_sales(merchant_id=merchant_id, customer_ids=buyers.ids, as_of=as_of)
+        after = buyers.ids[-1]
+        yield len(buyers), sales
+
+
+def learn(merchant_id: uuid.UUID, kind: Kind, rules: Rules, table: PurchaseTable, *, as_of: date) -> ModelRun:
+    """Train a model on what was bought up to the end of a day; promote it when it is not worse."""
+    result = training.train(table, as_of=as_of.toordinal(), horizon_days=rules.horizon_days, kind=kind)
+    promoted = _promoted(merchant_id, kind)
+    # A model of other days answers another question than is asked now: there is nothing to compare.
+    current = _result_of(promoted) if promoted and promoted.horizon_days == rules.horizon_days else None
+    decision = training.decide(result, current, table)
+    if current is None:
+        decision = Promotion(True, FIRST if decision.promoted else f"{FIRST} {decision.reason}")
+    metrics, drift = _look_at(current, result, table)
+    with locked(merchant_id):
+        return _record(merchant_id, result, decision, current_metrics=metrics, drift=drift)
+
+
+def _look_at(
+    current: ModelRunResult | None, result: ModelRunResult, table: PurchaseTable
+) -> tuple[dict[str, float], list[str]]:
+    """How the model in use did in the latest closed window, and what of it has drifted."""
+    if current is None or result.window is None:
+        return {}, []
+    now = training.evaluate(current.parameters, table, window=result.window).metrics
+    if current.kind is not Kind.CHURN:
+        return now, []
+    _, histories = histories_at(table, as_of=result.as_of)
+    shares = evaluation.score_shares(training.score_churn(histories, current.parameters).probability)
+    drift = evaluation.drift(
+        reference=current.metrics, now=now, reference_shares=current.score_shares, shares=shares
+    )
+    return now, [found.value for found in drift]
+
+
+def _untrained(merchant_id: uuid.UUID, rules: Rules, kind: Kind, *, as_of: date) -> ModelRun:
+    result = training.train(
+        Sales.joined([]).table(0), as_of=as_of.toordinal(), horizon_days=rules.horizon_days, kind=kind
+    )
+    return _record(merchant_id, result, Promotion(True, UNTIL_TRAINED))
+
+
+def _promoted(merchant_id: uuid.UUID, kind: Kind) -> ModelRun | None:
+    """The run in use, if this release can use it."""
+    found = (
+        PromotedModel.objects.for_merchant(merchant_id).select_related("run").filter(kind=kind.value).first()
+    )
+    return found.run if found is not None and found.run.feature_schema == FEATURE_SCHEMA else None
+
+
+def _record(
+    merchant_id: uuid.UUID,
+    result: ModelRunResult,
+    decision: Promotion,
+    *,
+    current_metrics: dict[str, float] | None = None,
+    drift: list[str] | None = None,
+) -> ModelRun:
+    """Keep a training for ever; and use it, when that is decided. Under `locked`."""
+    window = result.window
+    run: ModelRun = ModelRun.objects.create(
+        merchant_id=merchant_id,
+        kind=result.kind.value,
+        method=result.method.value,
+        as_of=date.fromordinal(result.as_of),
+        horizon_days=result.horizon_days,
+        sample_size=result.customers,
+        feature_schema=result.feature_schema,
+        parameters=result.parameters,
+        window_cut_off=None if window is None else date.fromordinal(window.cut_off),
+        window_until=None if window is None else date.fromordinal(window.until),
+        window_size=0 if window is None else window.customers,
+        metrics=result.metrics,
+        active_metrics=result.active_metrics,
+        rule_metrics=result.rule_metrics,
+        current_metrics=current_metrics or {},
+        calibration=result.calibration,
+        score_shares=result.score_shares,
+        horizon_suggestion_days=result.horizon_suggestion_days,
+        drift=drift or [],
+        verdict=decision.reason,
+    )
+    if decision.promoted:
+        PromotedModel.objects.update_or_create(
+            merchant_id=merchant_id,
+            kind=result.kind.value,
+            defaults={"run": run, "promoted_at": run.trained_at},
+        )
+    return run
+
+
+def _result_of(run: ModelRun) -> ModelRunResult:
+    window = None
+    if run.window_cut_off is not None and run.window_until is not None:
+        window = Window(run.window_cut_off.toordinal(), run.window_until.toordinal(), run.window_size)
+    return ModelRunResult(
+        kind=Kind(run.kind),
+        method=Method(run.method),
+        as_of=run.as_of.toordinal(),
+        horizon_days=run.horizon_days,
+        customers=run.sample_size,
+        feature_schema=run.feature_schema,
+        parameters=run.parameters,
+        window=window,
+        metrics=run.metrics,
+        rule_metrics=run.rule_metrics,
+        active_metrics=run.active_metrics,
+        calibration=run.calibration,
+        score_shares=run.score_shares,
+        horizon_suggestion_days=run.horizon_suggestion_days,
+    )
