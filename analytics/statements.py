@@ -17,6 +17,8 @@ def long_statements(**more: str) -> Iterator[None]:
     settings = {"statement_timeout": f"{JOB_STATEMENT_SECONDS_MAX}s", **more}
     with transaction.atomic():
         with connection.cursor() as cursor:
-            for name, value in settings.items():
-                cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
+            cursor.execute(
+                "SELECT " + ", ".join(["set_config(%s, %s, true)"] * len(settings)),
+                [word for setting in settings.items() for word in setting],
+            )
         yield
