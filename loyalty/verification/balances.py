@@ -1,7 +1,7 @@
 """Balances and versions of accounts, and the chain of their entries."""
 
 from loyalty.verification.checks import Check
-from loyalty.verification.screens import ACCOUNTS, MOVES, SUMS
+from loyalty.verification.screens import LEDGER
 
 CHECKS = (
     Check(
@@ -14,7 +14,7 @@ CHECKS = (
         ) e ON e.merchant_id = a.merchant_id AND e.enrollment_id = a.id
         WHERE a.balance <> coalesce(e.points, 0) AND {only:a}
         """,
-        screens=(ACCOUNTS, MOVES, SUMS),
+        screens=LEDGER,
     ),
     Check(
         1,
@@ -26,7 +26,7 @@ CHECKS = (
         ) l ON l.merchant_id = a.merchant_id AND l.enrollment_id = a.id
         WHERE greatest(a.balance, 0) <> coalesce(l.points, 0) AND {only:a}
         """,
-        screens=(ACCOUNTS, MOVES, SUMS),
+        screens=LEDGER,
     ),
     Check(
         1,
@@ -66,7 +66,7 @@ CHECKS = (
         ) f
         WHERE f.version <> f.place OR f.balance_before <> f.ended OR f.balance_after <> f.balance_before + f.points
         """,
-        screens=(ACCOUNTS, MOVES, SUMS),
+        screens=LEDGER,
     ),
     Check(
         11,
@@ -78,6 +78,6 @@ CHECKS = (
         ) e ON e.merchant_id = a.merchant_id AND e.enrollment_id = a.id
         WHERE a.version <> coalesce(e.entries, 0) AND {only:a}
         """,
-        screens=(ACCOUNTS, MOVES, SUMS),
+        screens=LEDGER,
     ),
 )

@@ -2,7 +2,7 @@
 
 from loyalty.verification.checks import Check
 from loyalty.verification.guards import BOUNDS, EFFECTS, KEYS
-from loyalty.verification.screens import ACCOUNTS, MOVES, SUMS
+from loyalty.verification.screens import LEDGER
 
 CHECKS = (
     Check(
@@ -86,7 +86,7 @@ CHECKS = (
         JOIN loyalty_lots l ON l.merchant_id = m.merchant_id AND l.id = m.lot_id
         WHERE e.enrollment_id <> l.enrollment_id AND {only:m}
         """,
-        screens=(ACCOUNTS, MOVES, SUMS),
+        screens=LEDGER,
     ),
     Check(
         16,

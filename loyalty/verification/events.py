@@ -30,7 +30,7 @@ _WEIGHT = "sum(hashtextextended(concat_ws(' ', subject, points, balance), {seed}
 TOLD = Screen(
     "the events of points, holds and redemptions",
     f"""
-    SELECT DISTINCT merchant_id FROM (
+    SELECT DISTINCT merchant_id, NULL::uuid FROM (
         SELECT merchant_id, type, {_WEIGHT} AS mark FROM ({_DONE}) done GROUP BY 1, 2
         UNION ALL
         SELECT merchant_id, type, -{_WEIGHT} FROM ({_TOLD}) told GROUP BY 1, 2

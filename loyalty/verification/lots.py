@@ -1,7 +1,7 @@
 """Lots, and what allocations took from them and put back."""
 
 from loyalty.verification.checks import Check
-from loyalty.verification.screens import ACCOUNTS, MOVES, SUMS
+from loyalty.verification.screens import LEDGER
 
 CHECKS = (
     Check(
@@ -9,7 +9,7 @@ CHECKS = (
         "a lot holds between nothing and what it was opened with",
         "SELECT l.merchant_id, l.enrollment_id, format('lot %s: %s of %s', l.id, l.remaining, l.points)"
         " FROM loyalty_lots l WHERE (l.remaining < 0 OR l.remaining > l.points) AND {only:l}",
-        screens=(ACCOUNTS, MOVES, SUMS),
+        screens=LEDGER,
     ),
     Check(
         3,
@@ -24,7 +24,7 @@ CHECKS = (
         ) m ON m.merchant_id = l.merchant_id AND m.lot_id = l.id
         WHERE l.remaining <> l.points + coalesce(m.points, 0) AND {only:l}
         """,
-        screens=(ACCOUNTS, MOVES, SUMS),
+        screens=LEDGER,
     ),
     Check(
         4,
@@ -44,52 +44,57 @@ CHECKS = (
                 <> coalesce(a.points, 0) + coalesce(l.points, 0) OR (e.points < 0 AND l.points > 0))
             AND {only:e}
         """,
-        screens=(ACCOUNTS, MOVES, SUMS),
+        screens=LEDGER,
     ),
     Check(
         5,
         "a redemption used up earlier lots before later ones",
         """
-        WITH used AS MATERIALIZED (
-            SELECT a.merchant_id, a.lot_id, max(e.version) AS touched,
-                min(e.version) FILTER (WHERE e.type = 'redeemed') AS redeemed
-            FROM loyalty_allocations a
-            JOIN loyalty_transactions e ON e.merchant_id = a.merchant_id AND e.id = a.entry_id
-            WHERE {only:a} GROUP BY 1, 2
+        WITH lot AS MATERIALIZED (
+            SELECT l.merchant_id, l.enrollment_id, l.id, l.points, l.remaining, coalesce(l.expires_at, 'infinity') AS over_at,
+                l.earned_at, l.available_at, o.version AS opened
+            FROM loyalty_lots l JOIN loyalty_transactions o ON o.merchant_id = l.merchant_id AND o.id = l.entry_id
+            WHERE {only:l} AND {whose:l}
+        ), move AS MATERIALIZED (
+            SELECT a.lot_id, e.version, a.points * sign(e.points) AS points, e.type = 'redeemed' AS redeemed, e.recorded_at
+            FROM loyalty_transactions e
+            JOIN loyalty_allocations a ON a.merchant_id = e.merchant_id AND a.entry_id = e.id
+            WHERE {only:e} AND {whose:e}
         ), suspect AS MATERIALIZED (
-            -- Only where a lot is touched, or still open, after one behind it was redeemed from: rarely any.
-            SELECT DISTINCT merchant_id, enrollment_id FROM (
-                SELECT l.merchant_id, l.enrollment_id, used.redeemed,
-                    max(CASE WHEN l.remaining > 0 THEN 2147483647 ELSE used.touched END) OVER (
-                        PARTITION BY l.merchant_id, l.enrollment_id
-                        ORDER BY coalesce(l.expires_at, 'infinity'), l.earned_at, l.id
+            -- Only where a lot is touched, or still open, after one behind it was redeemed from.
+            SELECT DISTINCT enrollment_id FROM (
+                SELECT lot.enrollment_id, used.redeemed,
+                    max(CASE WHEN lot.remaining > 0 THEN 2147483647 ELSE used.touched END) OVER (
+                        PARTITION BY lot.enrollment_id ORDER BY lot.over_at, lot.earned_at, lot.id
                         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                     ) AS open_until
-                FROM loyalty_lots l LEFT JOIN used ON used.merchant_id = l.merchant_id AND used.lot_id = l.id
-                WHERE {only:l}
+                FROM lot LEFT JOIN (
+                    SELECT lot_id, max(version) AS touched, min(version) FILTER (WHERE redeemed) AS redeemed
+                    FROM move GROUP BY 1
+                ) used ON used.lot_id = lot.id
             ) placed WHERE open_until > redeemed
+        ), state AS MATERIALIZED (
+            -- What was left in a lot from one version of the account on, until another.
+            SELECT each.*, sum(moved) OVER w AS left_over, lead(version, 1, 2147483647) OVER w AS until
+            FROM (
+                SELECT lot.*, opened AS version, points AS moved, false AS redeemed, NULL AS recorded_at
+                FROM lot JOIN suspect USING (enrollment_id)
+                UNION ALL
+                SELECT lot.*, move.version, move.points, move.redeemed, move.recorded_at
+                FROM lot JOIN suspect USING (enrollment_id) JOIN move ON move.lot_id = lot.id
+            ) each
+            WINDOW w AS (PARTITION BY id ORDER BY version)
         )
-        SELECT DISTINCT e.merchant_id, e.enrollment_id,
-            format('entry %s took from lot %s before lot %s', e.version, used.id, earlier.id)
-        FROM suspect
-        JOIN loyalty_transactions e
-            ON e.merchant_id = suspect.merchant_id AND e.enrollment_id = suspect.enrollment_id
-        JOIN loyalty_allocations a ON a.merchant_id = e.merchant_id AND a.entry_id = e.id
-        JOIN loyalty_lots used ON used.merchant_id = a.merchant_id AND used.id = a.lot_id
-        JOIN loyalty_lots earlier ON earlier.merchant_id = e.merchant_id AND earlier.enrollment_id = e.enrollment_id
-            AND (coalesce(earlier.expires_at, 'infinity'), earlier.earned_at, earlier.id)
-                < (coalesce(used.expires_at, 'infinity'), used.earned_at, used.id)
-            AND (earlier.expires_at IS NULL OR earlier.expires_at > e.recorded_at)
-            AND (earlier.available_at IS NULL OR earlier.available_at <= e.recorded_at)
-        JOIN loyalty_transactions opened ON opened.merchant_id = earlier.merchant_id
-            AND opened.id = earlier.entry_id AND opened.version < e.version
-        WHERE e.type = 'redeemed' AND {only:e} AND earlier.points + coalesce((
-            SELECT sum(moved.points * sign(mover.points)) FROM loyalty_allocations moved
-            JOIN loyalty_transactions mover ON mover.merchant_id = moved.merchant_id AND mover.id = moved.entry_id
-            WHERE moved.merchant_id = e.merchant_id AND moved.lot_id = earlier.id AND mover.version <= e.version
-        ), 0) > 0
+        SELECT DISTINCT used.merchant_id, used.enrollment_id,
+            format('entry %s took from lot %s before lot %s', used.version, used.id, earlier.id)
+        FROM state used JOIN state earlier ON earlier.enrollment_id = used.enrollment_id AND earlier.left_over > 0
+            AND used.version >= earlier.version AND used.version < earlier.until
+            AND (earlier.over_at, earlier.earned_at, earlier.id) < (used.over_at, used.earned_at, used.id)
+            AND (earlier.available_at IS NULL OR earlier.available_at <= used.recorded_at)
+        WHERE used.redeemed
         """,
-        screens=(ACCOUNTS, MOVES, SUMS),
+        screens=LEDGER,
+        by_account=True,
     ),
     Check(
         6,
@@ -102,7 +107,7 @@ CHECKS = (
         WHERE {only:e} AND (e.type <> 'expired' AND l.expires_at <= e.recorded_at
             OR e.type = 'redeemed' AND l.available_at > e.recorded_at)
         """,
-        screens=(ACCOUNTS, MOVES, SUMS),
+        screens=LEDGER,
     ),
     Check(
         7,
@@ -118,7 +123,7 @@ CHECKS = (
                 ELSE l.expires_at IS NULL OR l.expires_at > e.recorded_at OR l.expires_at <> e.occurred_at END)))
             AND {only:a}
         """,
-        screens=(ACCOUNTS, MOVES, SUMS),
+        screens=LEDGER,
     ),
     Check(
         7,

@@ -34,8 +34,11 @@ CHECKS: tuple[Check, ...] = (
     *promotions.CHECKS,
 )
 
+# More accounts than these are not named to a check one by one: it looks at all of their merchants'.
+ACCOUNTS_NAMED_MAX = 100_000
+
 _ONLY = re.compile(r"{only:(\w+)}")
-_MERCHANTS = "%(merchants)s"
+_WHOSE = re.compile(r"{whose:(\w+)}")
 
 
 def verify(
@@ -65,31 +68,42 @@ class _Run:
         self._exact = exact
         self._timed = timed
         self._seed = random.SystemRandom().getrandbits(62)
-        self._suspects: dict[Screen, set[uuid.UUID]] = {}
+        self._suspects: dict[Screen, list[tuple[uuid.UUID, uuid.UUID | None]]] = {}
         self._missing: set[str] | None = None
 
     def check(self, check: Check) -> Finding | None:
-        merchants = self._merchants
+        merchants, accounts = self._merchants, None
         if not self._exact:
             if check.guards and self.missing_guards().isdisjoint(check.guards):
                 return None
             if check.screens:
-                merchants = sorted(set().union(*(self.suspects(screen) for screen in check.screens)))
+                merchants, accounts = self.suspects(check)
                 if not merchants:
                     return None
         rows = self._select(
             check.says,
             f"SELECT *, count(*) OVER () FROM ({check.sql}) offending LIMIT {OFFENDERS_SHOWN_MAX}",  # noqa: S608
             merchants,
+            accounts,
         )
         if not rows:
             return None
         return Finding(check.number, check.says, [row[:3] for row in rows], rows[0][3])
 
-    def suspects(self, screen: Screen) -> set[uuid.UUID]:
+    def suspects(self, check: Check) -> tuple[list[uuid.UUID], list[uuid.UUID] | None]:
+        """The merchants that a check has to look at, and if not at all of their accounts, at which."""
+        found = [row for screen in check.screens for row in self.suspected(screen)]
+        whole = {merchant_id for merchant_id, account_id in found if account_id is None}
+        accounts = {account_id for _, account_id in found if account_id is not None}
+        if not check.by_account:
+            return sorted(whole), None
+        merchants = sorted({merchant_id for merchant_id, _ in found})
+        # Damage that needs a close look at a whole merchant takes its time anyway.
+        return merchants, None if whole or len(accounts) > ACCOUNTS_NAMED_MAX else sorted(accounts)
+
+    def suspected(self, screen: Screen) -> list[tuple[uuid.UUID, uuid.UUID | None]]:
         if screen not in self._suspects:
-            rows = self._select(screen.says, screen.sql, self._merchants)
-            self._suspects[screen] = {merchant_id for (merchant_id,) in rows}
+            self._suspects[screen] = self._select(screen.says, screen.sql, self._merchants)
         return self._suspects[screen]
 
     def missing_guards(self) -> set[str]:
@@ -97,14 +111,22 @@ class _Run:
             self._missing = {name for _, name, _ in self._select(GUARDS.says, GUARDS.sql, None)}
         return self._missing
 
-    def _select(self, says: str, sql: str, merchants: Sequence[uuid.UUID] | None) -> list[tuple[Any, ...]]:
+    def _select(
+        self,
+        says: str,
+        sql: str,
+        merchants: Sequence[uuid.UUID] | None,
+        accounts: Sequence[uuid.UUID] | None = None,
+    ) -> list[Any]:
         sql = sql.replace("{seed}", str(self._seed))
         if merchants is None:
-            sql, parameters = _ONLY.sub("true", sql), None
+            sql, parameters = _WHOSE.sub("true", _ONLY.sub("true", sql)), None
         else:
             # The format() calls are full of percent signs, which only matter beside a parameter.
-            sql = _ONLY.sub(rf"\1.merchant_id = ANY({_MERCHANTS})", sql.replace("%", "%%"))
-            parameters = {"merchants": list(merchants)}
+            sql = _ONLY.sub(r"\1.merchant_id = ANY(%(merchants)s)", sql.replace("%", "%%"))
+            whose = "true" if accounts is None else r"\1.enrollment_id = ANY(%(accounts)s)"
+            sql = _WHOSE.sub(whose, sql)
+            parameters = {"merchants": list(merchants), "accounts": list(accounts or ())}
         started = time.perf_counter()
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
