@@ -3,9 +3,10 @@
     python -m benchmarks.loyalty_analytics --entries 500000 [--verify] [--explain] [--keep]
 
 Fills a throw-away database (the one of DATABASE_URL with `_analytics` behind its name) by set-based SQL: 20 entries per
-account over 1,000 days at ten stores, three purchases of 100 points and then a redemption of 150, five times over. Every
-invariant of the ledger holds. Prints the first summing up (what the background does after an import), then the figures
-cold (nothing in the cache), after new sales, and warm; seconds of the wall, and of this process.
+account over 1,000 days at ten stores, three purchases of 100 points and then a redemption of 150, five times over; every
+tenth account takes its last redemption back. Every invariant of the ledger holds. Prints the first summing up (what the
+background does after an import), then the figures cold (nothing in the cache), after new sales, and warm; seconds of the
+wall, and of this process.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ ENTRIES_PER_ACCOUNT = 20
 STORES = 10
 NEW_SALES = 50
 ACCOUNTS_PER_STATEMENT = 25_000
+# Of so many accounts one has its last redemption reversed, which refills an earlier lot.
+ACCOUNTS_PER_REVERSAL = 10
 # Sequential, so that the indexes are filled at their end as by a service that makes its ids by time.
 IDS = {
     "event": "9",
@@ -195,7 +198,9 @@ def _fill(cursor: Any, merchant: Any, start: datetime, first: int, end: int) -> 
         "SELECT n, v, n * 20 + v AS number, v / 4 AS g, v %% 4 AS j"
         " FROM generate_series(%(first)s::int, %(last)s::int) n, generate_series(0, %(versions)s::int - 1) v"
     )
-    spent = "coalesce(least(greatest(750 - 100 * (g * 3 + j), 0), 100), 0)"
+    is_reversed = f"n %% {ACCOUNTS_PER_REVERSAL} = 0"
+    kept = f"(CASE WHEN {is_reversed} THEN 600 ELSE 750 END)"
+    spent = f"coalesce(least(greatest({kept} - 100 * (g * 3 + j), 0), 100), 0)"
 
     def copy(table: str, rows: str, changed: dict[str, str], template: str = "") -> None:
         cursor.execute(
@@ -215,12 +220,13 @@ def _fill(cursor: Any, merchant: Any, start: datetime, first: int, end: int) -> 
     people = "SELECT n FROM generate_series(%(first)s::int, %(last)s::int) n"
     begin, over = (at.replace("v *", f"{v} *") for v in (0, 18))
     copy("customers", people, {
-        "id": identity("customer", "n"), "customer_number": "(2000000000 + n)::text", "points": "750",
+        "id": identity("customer", "n"), "customer_number": "(2000000000 + n)::text", "points": f"1500 - {kept}",
         "total_spent": "1500", "visit_count": "15", "first_visit_at": begin, "last_visit_at": over,
     })  # fmt: skip
     copy("loyalty_enrollments", people, {
-        "id": identity("account", "n"), "customer_id": identity("customer", "n"), "balance": "750", "version": "20",
-        "net_spend": "1500", "last_activity_at": over, "enrolled_at": begin,
+        "id": identity("account", "n"), "customer_id": identity("customer", "n"), "balance": f"1500 - {kept}",
+        "version": f"CASE WHEN {is_reversed} THEN 21 ELSE 20 END", "net_spend": "1500", "last_activity_at": over,
+        "enrolled_at": begin,
     })  # fmt: skip
     copy("purchases", f"{each} WHERE v %% 4 < 3", {
         "id": identity("purchase", "number"), "customer_id": identity("customer", "n"), "store_id": stores.format(v="v"),
@@ -252,6 +258,30 @@ def _fill(cursor: Any, merchant: Any, start: datetime, first: int, end: int) -> 
         "id": identity("allocation", "number * 2 + part"), "entry_id": identity("entry", "number"),
         "lot_id": identity("lot", f"n * 20 + 4 * (({lot}) / 3) + ({lot}) %% 3"),
         "points": "CASE WHEN (g + part) %% 2 = 0 THEN 100 ELSE 50 END",
+    })  # fmt: skip
+    copy("customer_events", people, {
+        "id": identity("event", "2000000000 + n"), "customer_id": identity("customer", "n"), "occurred_at": begin,
+        "recorded_at": begin, "dispatched_at": begin,
+    }, "AND type = 'tier.changed'")  # fmt: skip
+    # Beyond the numbers of all others.
+    undone = identity("entry", "1000000000 + n")
+    last = identity("entry", "n * 20 + 19")
+    reversals = f"SELECT n, 19 AS v FROM generate_series(%(first)s::int, %(last)s::int) n WHERE {is_reversed}"
+    copy("loyalty_transactions", reversals, {
+        "id": undone, "enrollment_id": identity("account", "n"), "version": "21", "type": "'reversed'", "points": "150",
+        "balance_before": "750", "balance_after": "900", "reverses_id": last, "transaction_id": "''",
+        "store_id": stores.format(v="v * v"), "occurred_at": f"{at} + interval '1 hour'",
+        "recorded_at": f"{at} + interval '1 hour'",
+    }, "AND type = 'redeemed'")  # fmt: skip
+    copy("customer_events", reversals, {
+        "id": identity("event", "1000000000 + n"), "customer_id": identity("customer", "n"), "type": "'points.reversed'",
+        "data": f"jsonb_build_object('entryId', {undone}, 'points', 150, 'balance', 900)",
+        "occurred_at": f"{at} + interval '1 hour'", "recorded_at": f"{at} + interval '1 hour'",
+        "dispatched_at": f"{at} + interval '1 hour'",
+    }, "AND type = 'points.redeemed'")  # fmt: skip
+    copy("loyalty_allocations", f"SELECT * FROM ({reversals}) s, generate_series(0, 1) part", {
+        "id": identity("allocation", "2000000000 + n * 2 + part"), "entry_id": undone,
+        "lot_id": identity("lot", "n * 20 + 8 + part"), "points": "CASE part WHEN 0 THEN 100 ELSE 50 END",
     })  # fmt: skip
 
 

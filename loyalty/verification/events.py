@@ -58,6 +58,35 @@ CHECKS = (
         screens=(TOLD,),
     ),
     Check(
+        15,
+        "each change of a tier was told by one event",
+        # Events lead from no tier to the account's: of each tier, as many lead to it as away from it, and one more to the present
+        # one. Merges move events, so who was merged counts with whom they are now.
+        """
+        WITH RECURSIVE merged AS (
+            SELECT c.id, c.merged_into_id AS into_id FROM customers c WHERE c.merged_into_id IS NOT NULL AND {only:c}
+            UNION ALL
+            SELECT merged.id, c.merged_into_id FROM merged JOIN customers c ON c.id = merged.into_id
+            WHERE c.merged_into_id IS NOT NULL
+        ), person AS (
+            SELECT merged.id, merged.into_id FROM merged JOIN customers c ON c.id = merged.into_id
+            WHERE c.merged_into_id IS NULL
+        )
+        SELECT moves.merchant_id, coalesce(person.into_id, moves.customer_id),
+            format('tier %s: %s accounts, told of %s', moves.tier, sum(accounts), sum(told))
+        FROM (
+            SELECT a.merchant_id, a.customer_id, a.tier, 1 AS accounts, 0 AS told, false AS idle
+            FROM loyalty_enrollments a WHERE {only:a}
+            UNION ALL
+            SELECT t.merchant_id, t.customer_id, unnest(ARRAY[t.data ->> 'to', t.data ->> 'from']), 0, unnest(ARRAY[1, -1]),
+                t.data ->> 'to' = t.data ->> 'from'
+            FROM customer_events t WHERE t.type = 'tier.changed' AND {only:t}
+        ) moves
+        LEFT JOIN person ON person.id = moves.customer_id
+        WHERE moves.tier <> '' GROUP BY 1, 2, moves.tier HAVING sum(accounts) <> sum(told) OR bool_or(idle)
+        """,
+    ),
+    Check(
         17,
         "erasing a customer changed no amount: all is as it was told",
         """

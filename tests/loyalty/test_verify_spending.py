@@ -12,13 +12,13 @@ from cloudpos.lifecycle.erasing import erase_customer
 from customers.models import Customer, Event
 from loyalty.ledger import Account, StaleAccount
 from loyalty.models import Enrollment, Hold, LedgerEntry, Program, Redemption, Reward
-from loyalty.services import lapsing
+from loyalty.services import lapsing, update_program
 from loyalty.services.holds import capture_hold, release_hold
 from loyalty.services.redemptions import cancel_redemption, redeem_reward
 from loyalty.verification import verify
 from tests.fixtures import Shop
 from tests.loyalty.spending import hold, offer
-from tests.tills import bring_back, findings, minutes, register, sell
+from tests.tills import bring_back, findings, minutes, move, register, sell
 
 pytestmark = pytest.mark.django_db
 
@@ -35,7 +35,7 @@ def spent(shop: Shop, program: Program, alice: Customer) -> Customer:
 
 def give_and_spend(shop: Shop, customer: Customer, coffee: Reward) -> None:
     access, name = shop.access, customer.first_name
-    sell(access, customer, f"{name}-1", "300", minutes(0))
+    sell(access, customer, f"{name}-1", "510", minutes(0))
     bring_back(access, f"{name}-1", f"{name}-R", "10", minutes(1))
     capture_hold(access=access, hold_id=hold(access, customer, f"{name}-2", 30).pk, points=25)
     release_hold(access=access, hold_id=hold(access, customer, f"{name}-3", 31).pk)
@@ -77,6 +77,10 @@ REDEEMED, CANCELLED = (f"WHERE transaction_id = 'Alice-{number}'" for number in 
 OF_CAPTURE = (
     "WHERE type = 'points.redeemed' AND data ->> 'entryId' ="
     " (SELECT id::text FROM loyalty_transactions WHERE transaction_id = 'Alice-2')"
+)
+OF_TIER = (
+    "type = 'tier.changed' AND data ->> 'to' = 'silver'"
+    " AND customer_id = (SELECT customer_id FROM loyalty_holds WHERE transaction_id = 'Alice-2')"
 )
 
 # What is done to Alice's rows, which invariants it offends, and of what it is told: her, her account or the reward.
@@ -143,6 +147,26 @@ DAMAGE = {
         {15},
         None,
     ),
+    "a tier that nobody was told of": (f"DELETE FROM customer_events WHERE {OF_TIER}", {15}, "customer"),
+    "a tier told twice": (
+        "INSERT INTO customer_events (id, merchant_id, customer_id, type, data, external_id, request_id, occurred_at,"
+        " recorded_at) SELECT gen_random_uuid(), merchant_id, customer_id, type, data, '', '', occurred_at, recorded_at"
+        f" FROM customer_events WHERE {OF_TIER}",
+        {15},
+        "customer",
+    ),
+    "another tier told": (
+        f"UPDATE customer_events SET data = data || '{{\"to\": \"gold\"}}' WHERE {OF_TIER}",
+        {15},
+        "customer",
+    ),
+    "a tier told that did not change": (
+        "INSERT INTO customer_events (id, merchant_id, customer_id, type, data, external_id, request_id, occurred_at,"
+        " recorded_at) SELECT gen_random_uuid(), merchant_id, customer_id, type, data || '{\"from\": \"silver\"}', '', '',"
+        f" occurred_at, recorded_at FROM customer_events WHERE {OF_TIER}",
+        {15},
+        "customer",
+    ),
     "a hold that nobody was told of": ("DELETE FROM customer_events WHERE type = 'hold.lapsed'", {15}, None),
 }  # fmt: skip
 
@@ -182,26 +206,41 @@ def test_the_database_refuses(spent: Customer, statement: str, constraint: str) 
         execute(statement)
 
 
-def test_erasing_changes_no_amount(shop: Shop, spent: Customer) -> None:
-    def amounts() -> list[object]:
-        accounts = Enrollment.objects.order_by("pk").values_list("pk", "balance", "version", "net_spend")
-        entries = LedgerEntry.objects.order_by("pk").values_list(
-            "pk",
-            "version",
-            "type",
-            "points",
-            "balance_before",
-            "balance_after",
-            "occurred_at",
-            "transaction_id",
-        )
-        holds = Hold.objects.order_by("pk").values_list("pk", "points", "captured_points", "state")
-        redemptions = Redemption.objects.order_by("pk").values_list("pk", "points", "discount", "state")
-        customers = Customer.objects.order_by("pk").values_list("pk", "points", "total_spent", "visit_count")
-        return [*accounts, *entries, *holds, *redemptions, *customers]
+def amounts() -> list[object]:
+    accounts = Enrollment.objects.order_by("pk").values_list(
+        "pk", "balance", "version", "net_spend", "debt_allowed"
+    )
+    entries = LedgerEntry.objects.order_by("pk").values_list(
+        "pk",
+        "version",
+        "type",
+        "points",
+        "balance_before",
+        "balance_after",
+        "occurred_at",
+        "transaction_id",
+    )
+    holds = Hold.objects.order_by("pk").values_list("pk", "points", "captured_points", "state")
+    redemptions = Redemption.objects.order_by("pk").values_list("pk", "points", "discount", "state")
+    customers = Customer.objects.order_by("pk").values_list("pk", "points", "total_spent", "visit_count")
+    return [*accounts, *entries, *holds, *redemptions, *customers]
 
+
+def test_erasing_changes_no_amount(shop: Shop, spent: Customer) -> None:
     before = amounts()
     erase_customer(access=shop.owner.access, customer_id=spent.pk)
+    assert amounts() == before
+    assert findings(shop) == []
+
+
+def test_erasing_somebody_who_owes_changes_no_amount(shop: Shop, program: Program, alice: Customer) -> None:
+    update_program(merchant_id=shop.merchant.pk, shortfall="unlimited")
+    sell(shop.access, alice, "T-1", "100", minutes(0))
+    move(shop.access, alice, "redeemed", 90, "X-1")
+    bring_back(shop.access, "T-1", "R-1", None, minutes(1))
+    before = amounts()
+    assert Enrollment.objects.get().balance == -90
+    erase_customer(access=shop.owner.access, customer_id=alice.pk)
     assert amounts() == before
     assert findings(shop) == []
 
@@ -210,7 +249,7 @@ def test_erasing_changes_no_amount(shop: Shop, spent: Customer) -> None:
     "statement",
     [
         "UPDATE loyalty_transactions SET points = -24, balance_after = balance_after + 1 WHERE transaction_id = 'Alice-2'",
-        "UPDATE purchases SET amount = 299 WHERE transaction_id = 'Alice-1'",
+        "UPDATE purchases SET amount = 509 WHERE transaction_id = 'Alice-1'",
         "UPDATE purchase_returns SET amount = 9 WHERE transaction_id = 'Alice-R'",
     ],
 )
