@@ -146,7 +146,7 @@ class Balance:
         missing = points
         used: set[uuid.UUID] = set()
         for lot in self.lots.of_purchase(own):
-            if missing and lot.burnable(self.at):
+            if missing and lot.remaining:
                 taken = min(missing, lot.remaining)
                 lots.append((lot, taken))
                 used.add(lot.id)

@@ -54,13 +54,13 @@ class Lots:
     ) -> list[LotState]:
         """Lots in FIFO order that hold `points` at least, or all there are. `but` leaves some out.
 
-        Without `pending`, only those whose points can be spent by now.
+        Without `pending`, only those whose points can be spent by now. What is over by now was expired before.
         """
         while True:
             ready = [
                 lot
                 for lot in self._known.values()
-                if lot.burnable(at)
+                if lot.remaining > 0
                 and lot.id not in but
                 and (pending or not lot.is_pending(at))
                 and (self._complete or (self._horizon is not None and lot.order <= self._horizon))
@@ -103,7 +103,7 @@ class Lots:
         if not self._complete and not self._knows_pending:
             self._read("AND remaining > 0 AND available_at > %s", [at])
             self._knows_pending = True
-        return sum(lot.remaining for lot in self._known.values() if lot.burnable(at) and lot.is_pending(at))
+        return sum(lot.remaining for lot in self._known.values() if lot.is_pending(at))
 
     def expired_of(self, purchase_id: uuid.UUID) -> int:
         """What the database has of `Account.expired_of`, in whichever account it was."""

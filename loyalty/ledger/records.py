@@ -31,17 +31,9 @@ class LotState:
         """The order in which debits use lots up: earliest expiry, then earliest earned, then id."""
         return (self.expires_at or NEVER, self.earned_at, self.id)
 
-    def burnable(self, at: datetime) -> bool:
-        """Whether a debit at this instant may take from it: expiry holds from its instant, swept or not."""
-        return self.remaining > 0 and (self.expires_at is None or self.expires_at > at)
-
     def is_pending(self, at: datetime) -> bool:
         """Whether its points are there, and cannot be spent yet."""
         return self.available_at is not None and self.available_at > at
-
-    def spendable(self, at: datetime) -> bool:
-        """Whether the customer may spend from it at this instant."""
-        return self.burnable(at) and not self.is_pending(at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class Qualification:
     def falls_at_first(self, sale_at: datetime, amount_until: datetime | None) -> datetime | None:
         """A tier that a purchase reached at `sale_at` is kept at least until then; None: for ever."""
         if self.downgrade == "immediate":
-            return self.with_grace(amount_until) if amount_until is not None else None
+            return amount_until
         return self.reach_holds_until(sale_at)
 
     def as_json(self) -> dict[str, Any]:

@@ -262,7 +262,7 @@ def _expire_due(merchant_id: uuid.UUID, accounts: Collection[Account]) -> None:
         cursor.execute(
             "SELECT DISTINCT enrollment_id FROM loyalty_lots"
             " WHERE merchant_id = %s AND enrollment_id = ANY(%s) AND remaining > 0 AND expires_at <= %s",
-            [merchant_id, [account.id for account in accounts], min(account.at for account in accounts)],
+            [merchant_id, [account.id for account in accounts], max(account.at for account in accounts)],
         )
         due = {enrollment_id for (enrollment_id,) in cursor.fetchall()}
     for account in accounts:

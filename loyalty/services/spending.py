@@ -107,9 +107,8 @@ def _choose_lots(
     own: list[LotState] = account.lots.of_entry(original_id) if original_id is not None else []
     used = {lot.id for lot in own}
     for lot in [*own, *account.lots.burnable(wanted, at=account.at, but=used, pending=pending)]:
-        ready = lot.remaining if lot.burnable(account.at) else 0
-        found += ready
-        taken = min(missing, ready)
+        found += lot.remaining
+        taken = min(missing, lot.remaining)
         if taken:
             lots.append((lot, taken))
             missing -= taken

@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 
 from cloudpos.checkout.sales import quote_purchase, take_purchase
 from customers.models import Customer, Event
+from loyalty.ledger import balance
 from loyalty.models import Allocation, LedgerEntry, Lot, Program, ProgramVersion, Shortfall
 from loyalty.reading import standing
 from loyalty.rules import Expiry, Rules
@@ -24,6 +25,7 @@ from loyalty.services import (
     create_program,
     expire_lots,
     merchants_with_due_lots,
+    read_accounts,
     update_program,
 )
 from loyalty.services import expiry as expiry_service
@@ -142,6 +144,16 @@ class TestBeforeTheSweep:
             move(shop.access, alice, "redeemed", 30, "X-2")
         assert entries(alice)[2:] == [("expired", -100, 30), ("redeemed", -30, 0)]
         assert findings(shop) == []
+
+    def test_the_instant_may_pass_while_accounts_are_opened(
+        self, shop: Shop, alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with time_machine.travel(JANUARY, tick=False):
+            sell(shop.access, bob, "T-3", "20", JANUARY)
+        moments = iter([BEFORE, AFTER])
+        monkeypatch.setattr(balance, "now", lambda: next(moments))
+        accounts = read_accounts(merchant_id=shop.merchant.pk, customer_ids=[alice.pk, bob.pk])
+        assert [accounts[each.pk].balance for each in (alice, bob)] == [130, 0]
 
     def test_a_repeated_sale_writes_nothing(self, shop: Shop, alice: Customer) -> None:
         with time_machine.travel(AFTER, tick=False):

@@ -9,11 +9,12 @@ from django.utils.timezone import now
 from cloudpos.api.errors import ApiError
 from customers.models import Customer, Event
 from loyalty.models import Enrollment, Hold, LedgerEntry, Redemption
-from loyalty.services import create_program
+from loyalty.services import create_program, points
+from loyalty.services.effects import PointsConflict
 from loyalty.services.holds import capture_hold, release_hold
 from loyalty.services.lapsing import lapse_holds
 from loyalty.services.redemptions import cancel_redemption, redeem_reward
-from tests.fixtures import ApiClient, Shop
+from tests.fixtures import ApiClient, Shop, meanwhile
 from tests.loyalty.spending import hold, offer, run_out
 from tests.loyalty.test_concurrency import THREADS, at_once
 from tests.tills import findings, move, register
@@ -152,6 +153,29 @@ def test_a_redemption_is_cancelled_once(shop: Shop, alice: Customer) -> None:
     assert Counter(at_once(work)) == {"done": 1, "redemption_cancelled": THREADS - 1}
     coffee.refresh_from_db()
     assert (coffee.taken, Enrollment.objects.get().balance) == (0, 100)
+    assert findings(shop) == []
+
+
+def test_one_number_for_two_customers_under_the_lock(
+    shop: Shop, alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reversals take the lock of one customer, and their number is the store's."""
+    access, bob = shop.access, register(shop, "Bob")
+    for customer, number in ((alice, "E-1"), (bob, "E-2")):
+        move(access, customer, "earned", 50, number)
+    look = points.reverse
+
+    def look_and_wait(**named: Any) -> Any:
+        monkeypatch.setattr(points, "reverse", look)
+        found = look(**named)
+        meanwhile(lambda: move(access, bob, "reversed", 10, "V-1", reverses_transaction_id="E-2"))
+        return found
+
+    monkeypatch.setattr(points, "reverse", look_and_wait)
+    with pytest.raises(PointsConflict):
+        move(access, alice, "reversed", 10, "V-1", reverses_transaction_id="E-1")
+    balances = dict(Enrollment.objects.values_list("customer__first_name", "balance"))
+    assert balances == {"Alice": 150, "Bob": 40}
     assert findings(shop) == []
 
 

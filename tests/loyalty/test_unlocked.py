@@ -9,10 +9,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
+from customers.events import emit_all
 from customers.models import Customer, Event
 from customers.services import delete_customer, update_customer
+from loyalty.ledger import Cause
 from loyalty.models import Enrollment, LedgerEntry, Lot, Program
-from loyalty.services import InsufficientPoints, effects
+from loyalty.services import InsufficientPoints, effects, read_account
 from loyalty.services.effects import PointsConflict
 from tests.fixtures import Shop
 from tests.loyalty.spending import hold
@@ -162,6 +164,26 @@ def test_what_else_the_row_says_is_left_alone(
     meanwhile(lambda: Enrollment.objects.update(tier="gold"))
     move(shop.access, alice, "earned", 5, "T-1")
     assert Enrollment.objects.get().tier == "gold"
+
+
+@pytest.mark.parametrize(("type", "points"), [("earned", 30), ("redeemed", 70)])
+def test_a_writer_who_forgot_the_customer_is_noticed(
+    shop: Shop, alice: Customer, meanwhile: Callable[[Callable[[], Any]], None], type: str, points: int
+) -> None:
+    """The account's own version says so, where its customer's does not."""
+
+    def write_alone() -> None:
+        account = read_account(merchant_id=shop.merchant.pk, customer_id=alice.pk, lock=True)
+        assert account is not None
+        account.credit(type="bonus", points=20, cause=Cause(at=now()))
+        account.write()
+        emit_all(account.events())
+
+    meanwhile(write_alone)
+    answer = move(shop.access, alice, type, points, "T-1")
+    assert answer.is_new
+    assert Enrollment.objects.get().balance == 120 + (points if type == "earned" else -points)
+    assert findings(shop) == []
 
 
 @pytest.mark.parametrize("lots", [1, 3, 4])
