@@ -20,7 +20,7 @@ from django.db import connection, transaction
 
 from cloudpos.api.errors import NotFound
 from loyalty import analytics_rollups as rollups
-from loyalty.analytics_breakage import Breakage, cohorts_of, estimate, month_number
+from loyalty.analytics_breakage import Breakage, cohorts_of, estimate, month_number, part_of_month
 from loyalty.analytics_periods import Steps
 from loyalty.models import Program
 from loyalty.rules.calendar import midnight
@@ -188,7 +188,7 @@ class _Asked:
         parts = (
             self.parameters["merchant"], self.parameters["store"], self.steps.span, self.steps.granularity,
             state.revision, sorted(standing.accounts.items()), moved, self.past_expiry,
-            self.today.replace(day=1), sorted(self.stores.items()),
+            self.today, sorted(self.stores.items()),
             program and (program.pk, program.revision, program.redeem_value),
         )  # fmt: skip
         return "loyalty-analytics:" + hashlib.sha256(repr(parts).encode()).hexdigest()
@@ -219,7 +219,9 @@ class _Asked:
             previous=previous,
             series=series,
             past_expiry=self.past_expiry,
-            breakage=estimate(cohorts, current_month=month_number(self.today)),
+            breakage=estimate(
+                cohorts, current_month=month_number(self.today), elapsed=part_of_month(self.today)
+            ),
             redeem_value=self.program.redeem_value if self.program is not None else None,
             tiers=self._tiers(standing),
             movements=self._movements(),

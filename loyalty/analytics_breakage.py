@@ -3,26 +3,26 @@
 A life table by age in months (actuarial estimator: Cutler and Ederer 1958) with two ways to leave, redemption and expiry
 (cumulative incidence: Aalen and Johansen 1978). Points taken back with returned goods are censored half-way through
 their month. A month counts for points of an age only when it is over. Beyond the oldest age seen in COHORTS_PER_AGE_MIN
-cohorts nothing more is taken to be redeemed, so what is still unspent there counts as breakage.
-
-Points of one member are spent together, so a variance that counts points as independent would be far too small. The
-interval is a delete-one jackknife over the months of earning (Tukey 1958), which also carries the drift between them.
+cohorts nothing more is taken to be redeemed, so what is still unspent there counts as breakage. How far that may be off is
+in loyalty.analytics_interval.
 """
 
 from __future__ import annotations
 
 import math
+from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
+
+from loyalty.analytics_interval import LifeTable, Open, half_width
 
 COHORTS_MIN = 6
 COHORTS_PER_AGE_MIN = 3
 POINTS_MIN = 1_000
 # Cohorts at least so old show, without a model, how much was never redeemed.
 OBSERVED_MONTHS_MIN = 12
-NORMAL_95 = 1.959964
 
 
 @dataclass(slots=True)
@@ -53,7 +53,8 @@ class Observed:
 class Breakage:
     """`points` of `outstanding` are expected never to be spent; None when there is too little to tell from.
 
-    `rate_of_new` is the same share for points earned from now on. `low` and `high` bound `points` (95 %).
+    `rate_of_new` is the same share for points earned from now on. What will in truth never be spent of `outstanding` is
+    between `low` and `high` in 95 cases of 100.
     """
 
     outstanding: int
@@ -91,49 +92,42 @@ def month_number(day: date) -> int:
     return day.year * 12 + day.month - 1
 
 
-def estimate(cohorts: Mapping[int, Cohort], *, current_month: int) -> Breakage:
-    """`cohorts` by `month_number`; `current_month` is not over and counts for the points outstanding alone."""
+def part_of_month(day: date) -> float:
+    """How much of its month is over in the middle of a day."""
+    return (day.day - 0.5) / monthrange(day.year, day.month)[1]
+
+
+def estimate(cohorts: Mapping[int, Cohort], *, current_month: int, elapsed: float = 0.0) -> Breakage:
+    """`cohorts` by `month_number`; `current_month` is not over and counts for the points outstanding alone.
+
+    `elapsed` is the part of it that is over, 0 to 1: so much of what leaves in a month has left already.
+    """
     outstanding = sum(cohort.outstanding for cohort in cohorts.values())
     closed = {
         month: cohort for month, cohort in cohorts.items() if month < current_month and cohort.opened > 0
     }
-    tables = [_exposure(cohort, current_month - month) for month, cohort in sorted(closed.items())]
-    horizon = _horizon([len(table) for table in tables])
+    rows = {month: _exposure(cohort, current_month - month) for month, cohort in sorted(closed.items())}
+    horizon = _horizon([len(each) for each in rows.values()])
     sample = sum(cohort.opened for cohort in closed.values())
     observed = _observed(closed, current_month)
     found = Breakage(outstanding, len(closed), sample, horizon, observed)
-    redeemed = sum(row[1] for table in tables for row in table)
+    redeemed = sum(row[1] for each in rows.values() for row in each)
     if len(closed) < COHORTS_MIN or horizon < COHORTS_MIN or sample < POINTS_MIN or redeemed <= 0:
         return found
-    ages = [
-        (max(current_month - month, 0), cohort.outstanding)
+    table = LifeTable(rows, horizon)
+    unspent = [
+        Open(month, max(current_month - month, 0), cohort.outstanding)
         for month, cohort in cohorts.items()
         if cohort.outstanding
     ]
-    sums = [
-        [math.fsum(table[age][column] for table in tables if age < len(table)) for column in range(4)]
-        for age in range(horizon)
-    ]
-    ultimate = _ultimately_redeemed(sums)
-    points = _never(ages, ultimate)
-    left_out = []
-    for table in tables:
-        rest = [
-            [total - part for total, part in zip(row, table[age], strict=True)] if age < len(table) else row
-            for age, row in enumerate(sums)
-        ]
-        left_out.append(_never(ages, _ultimately_redeemed(rest)))
-    error = NORMAL_95 * _jackknife_error(left_out)
-    return Breakage(
-        outstanding,
-        len(closed),
-        sample,
-        horizon,
-        observed,
+    points = math.fsum(each.points * (1.0 - table.redeemed_from(each.age, elapsed)) for each in unspent)
+    error = half_width(table, rows, unspent, elapsed=elapsed)
+    return replace(
+        found,
         points=round(points),
         low=max(round(points - error), 0),
         high=min(round(points + error), outstanding),
-        rate_of_new=1 - ultimate[0],
+        rate_of_new=1 - table.ultimate[0],
     )
 
 
@@ -153,31 +147,6 @@ def _horizon(lengths: Sequence[int]) -> int:
     return (
         sorted(lengths, reverse=True)[COHORTS_PER_AGE_MIN - 1] if len(lengths) >= COHORTS_PER_AGE_MIN else 0
     )
-
-
-def _ultimately_redeemed(sums: Sequence[Sequence[float]]) -> list[float]:
-    """The chance that a point which is unspent at the beginning of an age is redeemed at that age or a later one."""
-    ultimate = [0.0] * (len(sums) + 1)
-    for age in range(len(sums) - 1, -1, -1):
-        at_risk, redeemed, expired, removed = sums[age]
-        exposed = at_risk - removed / 2
-        if exposed <= 0:
-            ultimate[age] = ultimate[age + 1]
-            continue
-        redeeming = min(max(redeemed / exposed, 0.0), 1.0)
-        expiring = min(max(expired / exposed, 0.0), 1.0 - redeeming)
-        ultimate[age] = redeeming + (1.0 - redeeming - expiring) * ultimate[age + 1]
-    return ultimate
-
-
-def _never(ages: Sequence[tuple[int, int]], ultimate: Sequence[float]) -> float:
-    return math.fsum(points * (1.0 - (ultimate[age] if age < len(ultimate) else 0.0)) for age, points in ages)
-
-
-def _jackknife_error(left_out: Sequence[float]) -> float:
-    n = len(left_out)
-    mean = math.fsum(left_out) / n
-    return math.sqrt((n - 1) / n * math.fsum((value - mean) ** 2 for value in left_out))
 
 
 def _observed(closed: Mapping[int, Cohort], current_month: int) -> Observed:

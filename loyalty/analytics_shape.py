@@ -29,8 +29,8 @@ REDEMPTION_RATE = (
     " back), both in the period; null when none was earned."
 )
 BREAKAGE_METHOD = (
-    "Life table of the points by age in months with expiry as a competing exit (Aalen-Johansen); 95 % interval by a"
-    " jackknife over the months of earning. Points still unspent at the horizon count as never redeemed."
+    "Life table of the points by age in months with expiry as a competing exit (Aalen-Johansen); 95 % prediction interval"
+    " with what months and members have in common. Points still unspent at the horizon count as never redeemed."
 )
 
 _FLOW: dict[str, Any] = {
