@@ -96,6 +96,8 @@ class World:
             "<uuid:promotion_id>": self.promotion,
             "<uuid:job_id>": self.job,
             "<path:transaction_id>": self.transaction,
+            # A month, not anybody's.
+            "<str:cohort>": "2026-01-01",
         }.items():
             template = template.replace(variable, str(value))
         assert "<" not in template, f"say what stands for the variable in {template}"
@@ -348,6 +350,10 @@ CASES: dict[str, Case] = {
     f"POST {V1}/loyalty/program/preview": Case(Role.MANAGER, lambda world: {"pendingDays": 7}),
     # Analytics
     f"GET {V1}/analytics/overview": Case(Role.MANAGER, queries=(lambda world: f"storeId={world.store}",)),
+    f"GET {V1}/analytics/cohorts": Case(Role.MANAGER, queries=(lambda world: f"storeId={world.store}",)),
+    f"GET {V1}/analytics/cohorts/<str:cohort>/customers": Case(
+        Role.MANAGER, queries=(lambda world: f"storeId={world.store}",)
+    ),
     f"GET {V1}/analytics/segments": Case(Role.MANAGER),
     f"GET {V1}/analytics/customers/<uuid:customer_id>": Case(Role.MANAGER),
     # Jobs

@@ -141,7 +141,8 @@ def note_days(*, merchant_id: uuid.UUID, ranges: Sequence[Period]) -> int:
 
 
 # Of `event`s of one merchant: the days that they change, each with when it was recorded. A return changes its own day and,
-# since it may undo it, that of the purchase; a merge moves purchases from one customer to another.
+# since it may undo the purchase, those of the purchase and of its other returns; a merge moves purchases from one customer to
+# another.
 _CHANGED = """
 happened AS (
     SELECT store_id, occurred_at, recorded_at FROM event
@@ -150,6 +151,11 @@ happened AS (
     SELECT purchase.store_id, purchase.occurred_at, event.recorded_at
     FROM event JOIN purchases purchase ON purchase.merchant_id = %(merchant)s
         AND purchase.id = (event.data ->> 'purchaseId')::uuid
+    WHERE event.type = 'purchase.returned'
+    UNION ALL
+    SELECT returned.store_id, returned.occurred_at, event.recorded_at
+    FROM event JOIN purchase_returns returned ON returned.merchant_id = %(merchant)s
+        AND returned.purchase_id = (event.data ->> 'purchaseId')::uuid
     WHERE event.type = 'purchase.returned'
     UNION ALL
     SELECT entry.store_id, entry.occurred_at, event.recorded_at

@@ -20,6 +20,7 @@ _SIGNED = "hiq"
 # More purchases of one member than fit here would take a till that rings for days on end.
 _COUNT_BITS = 32
 _COUNT_MASK = (1 << _COUNT_BITS) - 1
+_BLOCK_BYTES = 512
 _TO_DIGITS = bytes.maketrans(b"01", b"\x00\x01")
 
 
@@ -27,8 +28,8 @@ _TO_DIGITS = bytes.maketrans(b"01", b"\x00\x01")
 class Members:
     """What each of some members did, in ascending order of their numbers.
 
-    `counts` are purchases that were not wholly taken back, `cents` the net revenue; a member who only returned something
-    has a count of 0.
+    `counts` are purchases, `cents` the net revenue; a member who only returned something has a count of 0. A purchase that
+    was taken back altogether is in neither.
     """
 
     numbers: Sequence[int]
@@ -108,8 +109,13 @@ def as_set(numbers: Sequence[int]) -> int:
 
 def numbers_in(members: int) -> Iterator[int]:
     """The numbers of a set, ascending."""
-    digits = bin(members)[:1:-1].encode().translate(_TO_DIGITS)
-    return compress(count(), digits)
+    digits = members.to_bytes((members.bit_length() + 7) // 8, "little")
+    for start in range(0, len(digits), _BLOCK_BYTES):
+        block = digits[start : start + _BLOCK_BYTES]
+        # Whoever bought first in one month is close together: most of the set is empty.
+        if block.count(0) < len(block):
+            flags = bin(int.from_bytes(block, "little"))[:1:-1].encode().translate(_TO_DIGITS)
+            yield from compress(count(start * 8), flags)
 
 
 def pack_set(members: int) -> bytes:

@@ -121,7 +121,7 @@ def read_sheets(
     return found
 
 
-# A purchase counts for people unless all of it came back, whenever that was; money that came back counts on its own day.
+# Money that came back counts on its own day. For people a purchase of which all came back, whenever that was, never happened.
 _SHEETS = """
 WITH store AS MATERIALIZED (
     SELECT id, coalesce(nullif(timezone, ''), %(zone)s) AS zone FROM stores WHERE merchant_id = %(merchant)s
@@ -138,8 +138,8 @@ WITH store AS MATERIALIZED (
         JOIN store ON store.id = purchase.store_id
     ) near WHERE day BETWEEN first AND last
 ), back AS MATERIALIZED (
-    SELECT day, store_id, customer_id, amount FROM (
-        SELECT returned.store_id, returned.customer_id, returned.amount,
+    SELECT day, store_id, customer_id, purchase_id, amount FROM (
+        SELECT returned.store_id, returned.customer_id, returned.purchase_id, returned.amount,
             asked.first, asked.last, (returned.occurred_at AT TIME ZONE store.zone)::date AS day
         FROM asked
         JOIN purchase_returns returned ON returned.merchant_id = %(merchant)s
@@ -147,15 +147,21 @@ WITH store AS MATERIALIZED (
         JOIN store ON store.id = returned.store_id
     ) near WHERE day BETWEEN first AND last
 ), undone AS MATERIALIZED (
-    SELECT sale.id FROM sale
-    JOIN purchase_returns returned ON returned.merchant_id = %(merchant)s AND returned.purchase_id = sale.id
-    GROUP BY sale.id, sale.amount HAVING sum(returned.amount) >= sale.amount
+    SELECT sold.id FROM (
+        SELECT id, amount FROM sale
+        UNION
+        SELECT purchase.id, purchase.amount FROM back
+        JOIN purchases purchase ON purchase.merchant_id = %(merchant)s AND purchase.id = back.purchase_id
+    ) sold
+    JOIN purchase_returns returned ON returned.merchant_id = %(merchant)s AND returned.purchase_id = sold.id
+    GROUP BY sold.id, sold.amount HAVING sum(returned.amount) >= sold.amount
 ), person AS MATERIALIZED (
     SELECT day, store_id, customer_id, sum(n)::int AS n, sum(cents)::bigint AS cents FROM (
-        SELECT day, store_id, customer_id, CASE WHEN undone.id IS NULL THEN 1 ELSE 0 END AS n, amount * 100 AS cents
-        FROM sale LEFT JOIN undone ON undone.id = sale.id
+        SELECT day, store_id, customer_id, 1 AS n, amount * 100 AS cents FROM sale
+        WHERE id NOT IN (SELECT id FROM undone)
         UNION ALL
         SELECT day, store_id, customer_id, 0, amount * -100 FROM back
+        WHERE purchase_id NOT IN (SELECT id FROM undone)
     ) each GROUP BY day, store_id, customer_id
 ), known AS MATERIALIZED (
     SELECT customer_id, number FROM analytics_members

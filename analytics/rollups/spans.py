@@ -48,6 +48,14 @@ def steps(days: Period, unit: str) -> Iterator[Period]:
         yield Period(max(whole.first, days.first), min(whole.last, days.last))
 
 
+def nth(first: date, unit: str, n: int) -> Period:
+    """The n-th week, month or quarter after the one that begins on `first`."""
+    if unit == "week":
+        return span(first + timedelta(days=7 * n), unit)
+    months = first.year * 12 + first.month - 1 + n * (1 if unit == "month" else 3)
+    return span(date(months // 12, months % 12 + 1, 1), unit)
+
+
 Piece = tuple[str, date]
 
 
