@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import heapq
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from analytics.overview import money
 from analytics.periods import Period
-from analytics.rollups.database import rows
+from analytics.rollups.customers import customers_of
 from analytics.rollups.members import Members, numbers_in
 from analytics.rollups.reading import Books, Scope, one_instant
 from customers.models import Customer
@@ -53,11 +52,11 @@ def buyers(
         books = Books(merchant_id, until=period.last)
         scope = books.scope(store_id)
         group_set = _members_of(group, books, scope, period)
-        parts = list(scope.members(period))
+        spent = Members.together(list(scope.members(period)))
         # Python's own selection: no list of all is sorted for the few that are shown.
-        best = heapq.nlargest(offset + limit, _within(Members.together(parts) if parts else None, group_set))
+        best = heapq.nlargest(offset + limit, _within(spent, group_set))
         shown = best[offset:]
-        people = _customers(books, [-number for _, number, _ in shown])
+        people = customers_of(books, [-number for _, number, _ in shown])
     return BuyersFound(
         total=group_set.bit_count(),
         rows=[
@@ -81,29 +80,9 @@ def _members_of(group: str, books: Books, scope: Scope, period: Period) -> int:
     return (bought.once & known.once) | bought.again
 
 
-def _within(members: Members | None, group: int) -> Iterator[tuple[int, int, int]]:
+def _within(members: Members, group: int) -> Iterator[tuple[int, int, int]]:
     """(cents, number negated so that of equals the older one comes first, purchases)"""
-    if members is None:
-        return
     wanted = set(numbers_in(group))
     for number, purchases, cents in zip(members.numbers, members.counts, members.cents, strict=True):
         if number in wanted:
             yield cents, -number, purchases
-
-
-def _customers(books: Books, numbers: Sequence[int]) -> dict[int, Customer]:
-    by_id: dict[Any, int] = dict(
-        rows(
-            "SELECT customer_id, number FROM analytics_members"
-            " WHERE merchant_id = %(merchant)s AND number = ANY(%(numbers)s)",
-            {"merchant": books.merchant_id, "numbers": list(numbers)},
-        )
-    )
-    asked = set(numbers)
-    by_id |= {customer_id: number for customer_id, number in books.live.fresh.items() if number in asked}
-    found = (
-        Customer.objects.for_merchant(books.merchant_id)
-        .filter(pk__in=list(by_id))
-        .defer("search", "metadata", "notes")
-    )
-    return {by_id[customer.pk]: customer for customer in found}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from analytics.periods import Period
-from analytics.rollups.database import rows
+from analytics.rollups.customers import customers_of
 from analytics.rollups.members import numbers_in
 from analytics.rollups.reading import Books, one_instant
 from analytics.rollups.spans import first_of, nth, span
@@ -84,7 +83,7 @@ def cohort_customers(
                     known = spent[number]
                     spent[number] = (known[0] + purchases, known[1] + cents)
         ordered = sorted(cell, key=lambda number: (-spent[number][1], number))[offset : offset + limit]
-        customers = _customers(books, ordered)
+        customers = customers_of(books, ordered)
     return Cell(
         cohort=first,
         period=period,
@@ -93,22 +92,3 @@ def cohort_customers(
         page=[Active(customers[number], *spent[number]) for number in ordered],
         as_of=books.as_of,
     )
-
-
-def _customers(books: Books, numbers: Sequence[int]) -> dict[int, Customer]:
-    """By number. Also those that were deleted: what they bought is in the figures."""
-    ids = {
-        number: customer_id
-        for customer_id, number in rows(
-            "SELECT customer_id, number FROM analytics_members"
-            " WHERE merchant_id = %(merchant)s AND number = ANY(%(numbers)s)",
-            {"merchant": books.merchant_id, "numbers": list(numbers)},
-        )
-    }
-    ids |= {number: customer_id for customer_id, number in books.live.fresh.items() if number in numbers}
-    found = (
-        Customer.objects.for_merchant(books.merchant_id)
-        .defer("search", "metadata", "notes")
-        .in_bulk([ids[number] for number in numbers])
-    )
-    return {number: found[ids[number]] for number in numbers}
