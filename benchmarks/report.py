@@ -106,8 +106,8 @@ def table(rows: Iterable[Sequence[str]], headings: Sequence[str] = HEADINGS) -> 
     return "\n".join([line(listed[0]), rule, *[line(row) for row in listed[1:]]])
 
 
-def write(text: str, readme: Path = README) -> None:
+def write(text: str, readme: Path = README, *, begin: str = BEGIN) -> None:
     """Put `text` between the marks of the README, in place of what the last run measured."""
-    before, _, rest = readme.read_text().partition(BEGIN)
+    before, _, rest = readme.read_text().partition(begin)
     _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    readme.write_text(f"{before}{begin}\n\n{text}\n\n{END}{after}")

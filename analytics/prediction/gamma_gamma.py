@@ -80,12 +80,13 @@ def log_likelihood(
     p, q, v = model.p, model.q, model.v
     sums = mean_amount * purchase_days
     # What depends on the amounts, summed by x: the Gamma functions are needed once for each x only.
-    xs, row = np.unique(purchase_days, return_inverse=True)
+    by_x = np.bincount(purchase_days)
+    xs = np.flatnonzero(by_x)
+    count = by_x[xs].astype(np.float64)
     at = v + sums
     inverse = 1.0 / at
-    count = np.bincount(row).astype(np.float64)
     log_m, log_at, inverse_1, inverse_2 = (
-        np.bincount(row, weights=part)
+        np.bincount(purchase_days, weights=part)[xs]
         for part in (np.log(mean_amount), np.log(at), inverse, inverse * inverse)
     )
     n = float(count.sum())

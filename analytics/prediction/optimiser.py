@@ -11,8 +11,10 @@ ITERATIONS_MAX = 100
 HALVINGS_MAX = 30
 # The longest step in any one (logarithmic) parameter.
 STEP_MAX = 2.0
-# Twice the expected gain of one more step, in units of the log-likelihood.
-GAIN_MIN = 1e-10
+# Twice the expected gain of one more step, in units of the log-likelihood: nothing a statistician would see. Of large ones, what
+# rounding leaves of them.
+GAIN_MIN = 1e-9
+GAIN_RELATIVE_MIN = 1e-13
 
 # theta -> value, gradient of shape (k,), Hessian of shape (k, k).
 Objective = Callable[[Floats], tuple[float, Floats, Floats]]
@@ -42,7 +44,7 @@ def maximise(objective: Objective, start: Floats, *, lower: Floats, upper: Float
             step = np.zeros_like(theta)
             step[free] = _uphill(gradient[free], hessian[np.ix_(free, free)])
             gain = float(gradient @ step)
-            if gain < GAIN_MIN:
+            if gain < GAIN_MIN + GAIN_RELATIVE_MIN * abs(value):
                 return Maximum(theta, value, True, iteration)
             step *= min(1.0, STEP_MAX / float(np.abs(step).max()))
             gain = float(gradient @ step)

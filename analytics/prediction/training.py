@@ -161,6 +161,7 @@ def evaluate(parameters: Parameters, history: PurchaseTable, *, window: Window) 
     if metrics:
         inside = (actual >= values.low[:, 0]) & (actual <= values.high[:, 0])
         metrics["interval_coverage"] = float(inside.mean())
+        metrics["above_interval"] = float((actual > values.high[:, 0]).mean())
         metrics["purchases_rmse"] = float(np.sqrt(np.mean((values.purchases[:, 0] - days) ** 2)))
         if days.sum() > 0:
             metrics["purchases_ratio"] = float(values.purchases[:, 0].sum() / days.sum())
