@@ -71,9 +71,8 @@ def learn(table: PurchaseTable, *, as_of: int, horizon_days: int) -> ChurnModel:
     Under 50 customers or 2 N days of history: parameters of other shops. From 50: BG/NBD fitted. From 200 with at least 50
     training rows of each outcome: the mean of the log-odds of BG/NBD and of a logistic regression.
     """
-    known = table.until(as_of)
-    _, histories = histories_at(known, as_of=as_of)
-    first = known.first_day
+    _, histories = histories_at(table, as_of=as_of)
+    first = table.first_day
     gap_prior_days = population_gap_days(histories)
     frequency, method = bgnbd.POPULATION, Method.FIXED
     if first is not None and len(histories) >= FITTED_FROM_CUSTOMERS and as_of - first >= 2 * horizon_days:
@@ -82,7 +81,7 @@ def learn(table: PurchaseTable, *, as_of: int, horizon_days: int) -> ChurnModel:
             frequency, method = fitted.model, Method.FITTED
     regression = None
     if method is Method.FITTED and len(histories) >= BLEND_FROM_CUSTOMERS:
-        regression = _regression(known, as_of=as_of, horizon_days=horizon_days, gap_prior_days=gap_prior_days)
+        regression = _regression(table, as_of=as_of, horizon_days=horizon_days, gap_prior_days=gap_prior_days)
     silence_mean, frequency_mean = _means(frequency, histories, horizon_days=horizon_days)
     return ChurnModel(
         method=method if regression is None else Method.BLEND,

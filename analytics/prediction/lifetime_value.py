@@ -70,9 +70,8 @@ def learn(table: PurchaseTable, *, as_of: int, horizon_days: int) -> LifetimeVal
     With fewer than 50 customers or 2 * horizon_days of history how often people come is as in other shops. What they spend
     is fitted on the customers' mean amounts, or is the spread of other shops around this merchant's mean amount.
     """
-    known = table.until(as_of)
-    _, histories = histories_at(known, as_of=as_of)
-    first = known.first_day
+    _, histories = histories_at(table, as_of=as_of)
+    first = table.first_day
     frequency, method = bgnbd.POPULATION, Method.FIXED
     if first is not None and len(histories) >= FITTED_FROM_CUSTOMERS and as_of - first >= 2 * horizon_days:
         fitted = bgnbd_fit.fit(histories)

@@ -108,7 +108,7 @@ def train(history: PurchaseTable, *, as_of: int, horizon_days: int, kind: Kind) 
     trial, rule = Trial({}, {}, []), Metrics()
     if window is not None:
         # A model of its own that has seen nothing of the window.
-        earlier = _learn(known, as_of=cut_off, horizon_days=horizon_days, kind=kind)
+        earlier = _learn(known.until(cut_off), as_of=cut_off, horizon_days=horizon_days, kind=kind)
         trial = evaluate(earlier, known, window=window)
         rule = _rule(known, window=window, kind=kind)
     shares: list[float] = []

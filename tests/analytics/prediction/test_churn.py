@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analytics.prediction import churn_training, reasons, training
+from analytics.prediction import churn_training, lifetime_value, reasons, training
 from analytics.prediction.churn import (
     CONFIDENCE_HIGH_FROM_DAYS,
     MARGIN,
@@ -104,6 +104,14 @@ def test_what_happens_after_the_cut_off_changes_no_parameter(kind: Kind) -> None
     removed = table.until(as_of)
     for other in (changed, removed):
         assert training.train(other, as_of=as_of, horizon_days=N, kind=kind) == before
+
+
+@pytest.mark.parametrize("learn", [churn_training.learn, lifetime_value.learn])
+def test_learning_looks_at_nothing_later(learn) -> None:
+    table = merchant(customers=400, purchases_each=8.0, seed=4)
+    cut_off = TODAY - 200
+    model, without = (learn(known, as_of=cut_off, horizon_days=N) for known in (table, table.until(cut_off)))
+    assert model.to_parameters() == without.to_parameters()
 
 
 @pytest.mark.parametrize("kind", list(Kind))
