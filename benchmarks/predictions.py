@@ -12,6 +12,7 @@ That no model has seen its window can be read in `analytics.prediction.training.
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -263,7 +264,10 @@ def tables() -> str:
         ),
         ("Milliseconds, least of five runs", ["", "Bar", "Ours", "Ratio"], list(speed_rows())),
     )
-    machine = f"Python {platform.python_version()}, numpy {np.__version__}, {platform.machine()}."
+    machine = (
+        f"Python {platform.python_version()}, numpy {np.__version__}, {os.cpu_count()} cores ({platform.machine()}), "
+        f"load average {os.getloadavg()[0]:.1f}."
+    )
     return "\n\n".join(
         [machine, *(f"{title}:\n\n{report.table(rows, headings)}" for title, headings, rows in parts)]
     )
