@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 from django.contrib import admin
 from django.core.cache import cache
-from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -15,7 +14,6 @@ from psycopg.errors import QueryCanceled
 from analytics.rollups.reading import AnalyticsBeingPrepared
 from cloudpos.tenancy.backoffice.access import staff_access
 from cloudpos.tenancy.models import Merchant
-from cloudpos.tenancy.roles import Role
 
 # The pages are opened often; what is a minute old is fresh enough for a person.
 KEPT_SECONDS = 60
@@ -27,7 +25,7 @@ Show = Callable[..., Shown]
 
 
 def analytics_page(title: str, template: str) -> Callable[[Show], Callable[..., HttpResponse]]:
-    """A page of the current merchant, for its managers: `show(request, merchant)` says what is on it.
+    """A page of the current merchant, which is one that the person manages: `show(request, merchant)` says what is on it.
 
     With `part` in the query it is the figures alone, for the overview to take in.
     """
@@ -35,12 +33,9 @@ def analytics_page(title: str, template: str) -> Callable[[Show], Callable[..., 
     def decorate(show: Show) -> Callable[..., HttpResponse]:
         @wraps(show)
         def view(request: HttpRequest, **named: Any) -> HttpResponse:
-            access = staff_access(request)
-            if not access.may(Role.MANAGER):
-                raise PermissionDenied
             context: dict[str, Any] = {**admin.site.each_context(request), "title": title}
             context["frame"] = "bare" if "part" in request.GET else "page"
-            merchant = access.current
+            merchant = staff_access(request).current
             if merchant is not None:
                 context.update(merchant=merchant, currency=merchant.currency)
                 shown = in_time(show, request, merchant, **named)
