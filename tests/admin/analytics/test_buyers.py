@@ -108,6 +108,13 @@ def test_pages(manager: Client, regulars: Regulars, monkeypatch: pytest.MonkeyPa
     assert "Bob Brown" in second and "Alice Ashford" not in second
 
 
+def test_pages_are_bounded(manager: Client, regulars: Regulars, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "ROWS_PER_PAGE", 1)
+    monkeypatch.setattr(people, "PAGES_MAX", 1)
+    shown = text_of(manager, url_of("active", "?page=2"))
+    assert "Alice Ashford" in shown and "Bob Brown" not in shown and "Next" not in shown
+
+
 def test_a_file_says_who_may_be_written_to(manager: Client, shop: Shop, regulars: Regulars) -> None:
     alice, bob = rows_of(manager, url_of("active", "?format=csv"))
     assert alice["mayBeEmailed"] == "true"
