@@ -3,9 +3,11 @@
 import json
 from functools import cache
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 
 from analytics.overview import overview
@@ -43,12 +45,16 @@ def _figures(request: HttpRequest, merchant: Merchant) -> dict[str, Any]:
         store_id=choice.store_id,
     )
     previous = found.previous
+    store = {} if choice.store_id is None else {"store": choice.store_id}
+    cohorts = reverse("cohorts_page")
     return {
         "choice": choice,
         "periods": PERIODS_DAYS,
         "figures": found,
         "has_sales": bool(found.current.purchases or (previous and previous.purchases)),
         "kpis": overview_kpis(found, merchant, choice),
+        "cohorts_url": f"{cohorts}?{urlencode(store)}",
+        "cohorts_part": f"{cohorts}?{urlencode({'part': 1, **store})}",
         "latest": latest_purchases(merchant),
         "attribution": _attribution(merchant),
         **trends(found.series, merchant, choice),

@@ -1,6 +1,7 @@
 """Who bought: the customers behind the overview's cards, its charts and their tables."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from django.http import Http404, HttpRequest
@@ -13,6 +14,7 @@ from cloudpos.admin.analytics.people import Column, People, Person, people_shown
 from cloudpos.api.errors import BadRequest
 from cloudpos.tenancy.formats import count, money
 from cloudpos.tenancy.models import Merchant
+from customers.models import Customer
 
 TITLES = {ACTIVE: "Active customers", NEW: "New customers", REPEAT: "Customers who came again"}
 TOLD = {
@@ -20,6 +22,7 @@ TOLD = {
     NEW: "Bought for the first time {span}{where}.",
     REPEAT: "Bought {span}{where}, and had bought before or came twice.",
 }
+NOTE = "Spent is what was bought less what was given back in these days. Who spent most comes first."
 COLUMNS = (Column("Purchases", "purchases"), Column("Spent", "spent"))
 
 
@@ -41,14 +44,7 @@ def buyers_page(request: HttpRequest, merchant: Merchant, group: str) -> Shown:
         )
         return People(
             total=found.total,
-            rows=[
-                Person(
-                    row.customer,
-                    (count(row.purchases), money(row.revenue, merchant.currency)),
-                    (row.purchases, row.revenue),
-                )
-                for row in found.rows
-            ],
+            rows=[bought(row.customer, row.purchases, row.revenue, merchant.currency) for row in found.rows],
         )
 
     shown = people_shown(
@@ -64,9 +60,14 @@ def buyers_page(request: HttpRequest, merchant: Merchant, group: str) -> Shown:
     told: dict[str, Any] = {
         "title": TITLES[group],
         "told": TOLD[group].format(span=span(period.first, period.last), where=where),
-        "note": "Spent is what was bought less what was given back in these days. Who spent most comes first.",
+        "note": NOTE,
     }
     return shown | told
+
+
+def bought(customer: Customer, purchases: int, revenue: Decimal, currency: str) -> Person:
+    """A customer with the figures of COLUMNS."""
+    return Person(customer, (count(purchases), money(revenue, currency)), (purchases, revenue))
 
 
 def _period(request: HttpRequest, choice: Choice) -> Period:

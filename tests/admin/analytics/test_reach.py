@@ -12,7 +12,11 @@ from tests.admin.conftest import Regulars, make_regulars, person, staff_client
 from tests.admin.test_foreign_merchant import assert_silent, secrets_of
 from tests.fixtures import Shop
 
-ARGUMENTS: dict[str, list[Any]] = {"buyers_page": ["active"], "rfm_cell_page": [5, 1]}
+ARGUMENTS: dict[str, list[Any]] = {
+    "buyers_page": ["active"],
+    "cohort_page": ["2026-01-01", 0],
+    "rfm_cell_page": [5, 1],
+}
 PAGES = [
     reverse(str(pattern.name), args=ARGUMENTS.get(str(pattern.name), [])) for pattern in urls.urlpatterns
 ]
