@@ -6,6 +6,7 @@ from cloudpos.admin.analytics.at_risk import at_risk_page, at_risk_part
 from cloudpos.admin.analytics.buyers import buyers_page
 from cloudpos.admin.analytics.cohorts import cohort_page, cohorts_page
 from cloudpos.admin.analytics.predictions import predictions_page
+from cloudpos.admin.analytics.recalculation import recalculation_page
 from cloudpos.admin.analytics.rfm import rfm_cell_page, rfm_part
 
 urlpatterns = [
@@ -17,4 +18,5 @@ urlpatterns = [
     path("rfm/", rfm_part, name="rfm_part"),
     path("rfm/<int:recency>/<int:frequency>/", rfm_cell_page, name="rfm_cell_page"),
     path("predictions/", predictions_page, name="predictions_page"),
+    path("recalculation/", recalculation_page, name="recalculation_page"),
 ]
