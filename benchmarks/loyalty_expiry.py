@@ -3,7 +3,9 @@
     python -m benchmarks.loyalty_expiry --lots 1000000 --accounts 200000
 
 fills a throw-away database of its own (the one of DATABASE_URL with `_expiry` behind its name) with accounts whose lots are
-all over, and expires them twice: by six statements in one transaction, which is then rolled back, and by `expire_lots`.
+all over, and expires them twice: by six statements in one transaction, which is then rolled back, and by `expire_lots`. Each
+lot of an account was over at a midnight of its own, as after days without a sweep, which is the most work there can be; with
+`--one-midnight` all of them at the same, as at the end of a month.
 """
 
 import argparse
@@ -20,29 +22,44 @@ from cloudpos import embedded
 
 SEED = 3002
 POINTS = 10
+EXPIRES_AT = {
+    False: "date_trunc('day', at) + interval '365 days'",
+    True: "date_trunc('day', now()) - interval '1 day'",
+}
 
+# Rows in the order in which tills make them, under keys of version 7: members as they came, then day by day what each of them
+# was given, in no order among themselves. With random keys every row would be on another page than the one before.
 _FILL = """
+CREATE FUNCTION pg_temp.key(at timestamptz) RETURNS uuid LANGUAGE sql VOLATILE AS $$
+    SELECT (regexp_replace(lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0'), '(.{8})(.{4})', '\\1-\\2-7')
+        || substr(gen_random_uuid()::text, 16))::uuid
+$$;
 CREATE TEMP TABLE member AS
-    SELECT id AS customer_id, gen_random_uuid() AS id FROM customers WHERE merchant_id = %(merchant)s;
+    SELECT customer_id, pg_temp.key(now() - interval '500 days' + number * interval '1 second') AS id, number
+    FROM (SELECT id AS customer_id, row_number() OVER (ORDER BY id) AS number FROM customers WHERE merchant_id = %(merchant)s) c;
 CREATE TEMP TABLE credit AS
-    SELECT m.id AS enrollment_id, n, gen_random_uuid() AS id, now() - interval '400 days' + n * interval '1 day' AS at
-    FROM member m CROSS JOIN generate_series(1, %(lots)s) n;
+    SELECT *, pg_temp.key(at) AS id, pg_temp.key(at) AS lot_id, pg_temp.key(at) AS event_id
+    FROM (
+        SELECT id AS enrollment_id, customer_id, n,
+            date_trunc('day', now()) + (n - 400) * interval '1 day' + random() * interval '20 hours' AS at
+        FROM member CROSS JOIN generate_series(1, %(lots)s) n
+    ) c ORDER BY at;
+ANALYZE credit;
 INSERT INTO loyalty_enrollments (id, merchant_id, customer_id, program_id, balance, version, tier, net_spend,
         enrolled_at)
-    SELECT id, %(merchant)s, customer_id, %(program)s, %(lots)s * %(points)s, %(lots)s, '', 0, now() FROM member;
+    SELECT id, %(merchant)s, customer_id, %(program)s, %(lots)s * %(points)s, %(lots)s, '', 0, now() FROM member ORDER BY id;
 INSERT INTO loyalty_transactions (id, merchant_id, enrollment_id, version, type, points, balance_before, balance_after,
         description, transaction_id, occurred_at, recorded_at)
     SELECT id, %(merchant)s, enrollment_id, n, 'earned', %(points)s, (n - 1) * %(points)s, n * %(points)s, '', '', at, at
-    FROM credit;
+    FROM credit ORDER BY at;
 INSERT INTO loyalty_lots (id, merchant_id, enrollment_id, entry_id, points, remaining, earned_at, expires_at)
-    SELECT gen_random_uuid(), %(merchant)s, enrollment_id, id, %(points)s, %(points)s, at,
-        date_trunc('day', at) + interval '365 days'
-    FROM credit;
+    SELECT lot_id, %(merchant)s, enrollment_id, id, %(points)s, %(points)s, at, {expires_at}
+    FROM credit ORDER BY at;
 INSERT INTO customer_events (id, merchant_id, customer_id, type, data, external_id, request_id, occurred_at, recorded_at,
         dispatched_at)
-    SELECT gen_random_uuid(), %(merchant)s, m.customer_id, 'points.earned',
-        jsonb_build_object('entryId', c.id, 'points', %(points)s, 'balance', n * %(points)s), '', '', at, at, at
-    FROM credit c JOIN member m ON m.id = c.enrollment_id;
+    SELECT event_id, %(merchant)s, customer_id, 'points.earned',
+        jsonb_build_object('entryId', id, 'points', %(points)s, 'balance', n * %(points)s), '', '', at, at, at
+    FROM credit ORDER BY at;
 UPDATE customers SET points = %(lots)s * %(points)s WHERE merchant_id = %(merchant)s;
 """
 
@@ -84,8 +101,11 @@ def statements(script: str) -> list[str]:
     return [part for part in script.split(";\n") if part.strip()]
 
 
-def fill(lots: int, accounts: int) -> Any:
-    """A merchant with its members, their entries and lots; the merchant's id."""
+def fill(lots: int, accounts: int, *, one_midnight: bool = False) -> Any:
+    """A merchant with its members, their entries and lots; the merchant's id.
+
+    Each lot of an account has a midnight of its own, or `one_midnight` is that of all.
+    """
     from django.db import connection, transaction
 
     from benchmarks.population import merchants, people
@@ -102,12 +122,12 @@ def fill(lots: int, accounts: int) -> Any:
         "points": POINTS,
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        for statement in statements(_FILL):
+        for statement in statements(_FILL.replace("{expires_at}", EXPIRES_AT[one_midnight])):
             cursor.execute(statement, {name: values[name] for name in values if f"%({name})s" in statement})
     return access.merchant_id
 
 
-def run(lots: int, accounts: int, jobs: int) -> None:
+def run(lots: int, accounts: int, jobs: int, *, one_midnight: bool) -> None:
     from django.core.management import call_command
     from django.db import connection, transaction
 
@@ -115,7 +135,7 @@ def run(lots: int, accounts: int, jobs: int) -> None:
     from loyalty.verification import verify
 
     call_command("migrate", verbosity=0)
-    merchant_id = fill(lots, accounts)
+    merchant_id = fill(lots, accounts, one_midnight=one_midnight)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     started = time.perf_counter()
@@ -173,9 +193,10 @@ def main() -> None:
     parser.add_argument("--lots", type=int, default=100_000)
     parser.add_argument("--accounts", type=int, default=20_000)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--one-midnight", action="store_true", help="all lots of an account end at once")
     chosen = parser.parse_args()
     with throw_away_database("_expiry"):
-        run(chosen.lots, chosen.accounts, chosen.jobs)
+        run(chosen.lots, chosen.accounts, chosen.jobs, one_midnight=chosen.one_midnight)
 
 
 if __name__ == "__main__":

@@ -207,7 +207,10 @@ class LedgerEntry(TenantPart):
 
 
 class Lot(TenantPart):
-    """Points of one credit, used up by debits: earliest expiry first, then earliest earned, then id."""
+    """Points of one credit, used up by debits: earliest expiry first, then earliest earned, then id.
+
+    Its table has no index of `id` alone: lots are found with their merchant, and each change of `remaining` writes to all.
+    """
 
     enrollment = TenantForeignKey(Enrollment, on_delete=models.PROTECT, related_name="lots", db_index=False)
     entry = TenantForeignKey(LedgerEntry, on_delete=models.PROTECT, related_name="lots", db_index=False)
@@ -275,7 +278,6 @@ class Allocation(TenantPart):
             ),
             models.CheckConstraint(condition=Q(points__gt=0), name="loyalty_allocations_points_positive"),
         ]
-        indexes = [models.Index(fields=["merchant", "lot"], name="loyalty_allocations_lot_idx")]
 
 
 class Shortfall(TenantPart):

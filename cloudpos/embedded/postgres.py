@@ -94,7 +94,7 @@ class Postgres(Engine):
             "unix_socket_directories": str(self.socket_folder),
             "unix_socket_permissions": "0700",
             "max_connections": "200",
-            "shared_buffers": "256MB",
+            "shared_buffers": os.environ.get("EMBEDDED_SHARED_BUFFERS", "256MB"),
             "effective_cache_size": "1GB",
             "maintenance_work_mem": "128MB",
             "random_page_cost": "1.1",

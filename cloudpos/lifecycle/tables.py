@@ -240,7 +240,7 @@ TABLES = (
     ),
     Table(
         Allocation,
-        "lot__enrollment__customer_id",
+        "entry__enrollment__customer_id",
         "loyaltyAllocations",
         OnMerge.STAYS,
         OnErase.KEPT,

@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from cloudpos.checkout.sales import quote_purchase, take_purchase
 from customers.models import Customer, Event
 from loyalty.ledger import balance
-from loyalty.models import Allocation, LedgerEntry, Lot, Program, ProgramVersion, Shortfall
+from loyalty.models import Allocation, Enrollment, LedgerEntry, Lot, Program, ProgramVersion, Shortfall
 from loyalty.reading import standing
 from loyalty.rules import Expiry, Rules
 from loyalty.services import (
@@ -320,7 +320,7 @@ class TestTheSweep:
     def test_many_chunks(self, shop: Shop, expiring: Program, monkeypatch: pytest.MonkeyPatch) -> None:
         members = self.fill(shop, ["Alice", "Bob", "Carol"])
         monkeypatch.setattr(expiry_service, "CHUNK_LOTS", 2)
-        monkeypatch.setattr(expiry_service, "_WALK", expiry_service._WALK.replace("LIMIT 1000", "LIMIT 2"))
+        monkeypatch.setattr(expiry_service, "CHUNKS_DEALT", 3)
         chunks: list[int] = []
         with time_machine.travel(AFTER + timedelta(days=9), tick=False):
             found = expire_lots(merchant_id=shop.merchant.pk, progress=chunks.append)
@@ -329,6 +329,17 @@ class TestTheSweep:
         assert len(chunks) > 2
         assert [books(member)["shown"] for member in members] == [0, 0, 0]
         assert findings(shop) == []
+
+    def test_accounts_that_lie_side_by_side_are_in_different_chunks(
+        self, shop: Shop, expiring: Program, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        members = self.fill(shop, [f"Member {number}" for number in range(6)])
+        monkeypatch.setattr(expiry_service, "CHUNK_LOTS", 4)
+        monkeypatch.setattr(expiry_service, "CHUNKS_DEALT", 2)
+        accounts = dict(Enrollment.objects.values_list("customer_id", "id"))
+        a, b, c, d, e, f = (accounts[member.pk] for member in members)
+        # Two lots of each are over.
+        assert list(expiry_service._walk(shop.merchant.pk, AFTER)) == [[a, c], [b, d], [e, f]]
 
     def test_more_points_than_an_entry_may_have(self, shop: Shop, expiring: Program, alice: Customer) -> None:
         with time_machine.travel(JANUARY, tick=False):

@@ -1,6 +1,7 @@
 """Sweeps beside each other, beside tills, and killed: threads with connections of their own."""
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,7 +37,6 @@ def members(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[Customer]:
             for member in found:
                 move(shop.access, member, "earned", points)
     monkeypatch.setattr(expiry_service, "CHUNK_LOTS", 4)
-    monkeypatch.setattr(expiry_service, "_WALK", expiry_service._WALK.replace("LIMIT 1000", "LIMIT 4"))
     return found
 
 
@@ -73,6 +73,27 @@ def test_three_sweeps_and_three_tills_at_once(shop: Shop, members: list[Customer
         assert again == Expired()
     assert swept.lots <= 2 * MEMBERS
     check(shop, members, 6 * MEMBERS)
+
+
+def test_a_lot_that_changes_without_the_lock_stops_the_sweep(shop: Shop, members: list[Customer]) -> None:
+    """By hand, or by code that forgot the customer's lock: rather nothing than an expiry of what is not there."""
+    lot = Lot.objects.filter(enrollment__customer_id=members[0].pk).order_by("expires_at", "earned_at")[0]
+    waits = threading.Event()
+
+    def meddle() -> None:
+        with transaction.atomic():
+            Lot.objects.filter(pk=lot.pk).update(remaining=4)
+            waits.set()
+            time.sleep(0.3)
+
+    def sweep() -> None:
+        assert waits.wait(20)
+        expire_lots(merchant_id=shop.merchant.pk)
+
+    with time_machine.travel(AFTER, tick=True):
+        swept, meddled = at_once(lambda number: meddle() if number else sweep(), 2)
+    assert "under its customer's lock" in str(swept) and meddled is None
+    assert not LedgerEntry.objects.filter(type="expired", enrollment__customer_id=members[0].pk).exists()
 
 
 def test_who_is_being_served_is_left_to_the_till(shop: Shop, members: list[Customer]) -> None:
