@@ -8,7 +8,7 @@ import yaml
 from django.conf import settings
 
 # Said by the file itself or by the image; an embedded engine's folder and the demonstration have no place in production.
-NOT_PASSED_ON = {"PORT", "HOST", "LOAD_DEMO", "DATA_DIR"}
+NOT_PASSED_ON = {"PORT", "HOST", "LOAD_DEMO", "DATA_DIR", "EMBEDDED_SHARED_BUFFERS"}
 OURS = ("web", "worker", "webhooks", "beat")
 
 
