@@ -60,6 +60,11 @@ def value_at_risk(*, merchant_id: uuid.UUID) -> AtRisk:
     return AtRisk(found["n"], money(found["cents"] or 0))
 
 
+def has_figures(merchant_id: uuid.UUID) -> bool:
+    """Whether anybody's figures have been worked out."""
+    return CustomerFigures.objects.for_merchant(merchant_id).exists()
+
+
 def rfm_grid(*, merchant_id: uuid.UUID) -> dict[tuple[int, int], Cell]:
     """By (recency, frequency), each 1 to 5; where nobody is, there is no cell."""
     rows = (

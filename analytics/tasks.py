@@ -12,9 +12,11 @@ from django.utils.timezone import now
 from analytics import recalculations
 from analytics.rollups import changes
 from analytics.rollups import refresh as rollups
+from analytics.segment_moves import count_months
 from cloudpos.celery import enqueue
 from cloudpos.jobs.kinds import job_kind
 from cloudpos.jobs.running import Work
+from cloudpos.tenancy.models import Merchant
 
 REFRESH_ROLLUPS_TASK = "analytics.tasks.refresh_merchant_rollups"
 # Of one merchant's sums at a time, then others have their turn: sales wait for the same workers.
@@ -61,8 +63,13 @@ def note_changes_of(merchant_id: str, event_ids: list[str]) -> int:
 
 @shared_task(name=REFRESH_ROLLUPS_TASK)
 def refresh_merchant_rollups(merchant_id: str) -> int:
-    """Sum up one merchant's purchases of the days that have changed. Returns how many days."""
-    return rollups.refresh(merchant_id=uuid.UUID(merchant_id), seconds_max=ROLLUP_SECONDS_MAX)
+    """Sum up one merchant's purchases of the days that have changed, and count the moves of months that are over.
+
+    Returns how many days.
+    """
+    merchant = Merchant.objects.get(pk=uuid.UUID(merchant_id))
+    count_months(merchant_id=merchant.pk, zone=merchant.tz, at=now())
+    return rollups.refresh(merchant_id=merchant.pk, seconds_max=ROLLUP_SECONDS_MAX)
 
 
 @shared_task(name="analytics.tasks.refresh_rollups")

@@ -5,6 +5,7 @@ from analytics.models.customer_snapshots import CustomerSnapshot
 from analytics.models.cut_points import CutPoints
 from analytics.models.model_runs import ModelRun, PromotedModel
 from analytics.models.rollups import ChangedDays, PurchaseRollup, RollupDay, RollupMember, RollupSpan
+from analytics.models.segment_moves import SegmentMoves
 from analytics.models.settings import AnalyticsSettings
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "RollupDay",
     "RollupMember",
     "RollupSpan",
+    "SegmentMoves",
 ]

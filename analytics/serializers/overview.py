@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from analytics.overview import Overview, Totals, money
+from analytics.people import AtRisk
 from analytics.periods import COMPARISONS, INTERVALS, Period
 from analytics.serializers.fields import (
     AS_OF,
@@ -49,6 +50,11 @@ OVERVIEW = Fields(
         "currency": TEXT,
         **TOTALS,
         "totalCustomers": COUNT,
+        "customersAtRisk": {**COUNT, "description": "Today and at all stores, as `valueAtRisk`."},
+        "valueAtRisk": {
+            **MONEY,
+            "description": "What the customers at risk spent in the last 12 months: what is lost when nobody calls them back.",
+        },
         "series": Many(
             Fields(
                 "OverviewStep",
@@ -100,7 +106,9 @@ class OverviewFilters(StrictFilterSet):
     format = format_parameter()
 
 
-def render_overview(found: Overview, access: Access, *, customers: int) -> dict[str, Any]:
+def render_overview(
+    found: Overview, access: Access, *, customers: int, at_risk: AtRisk, is_worked_out: bool
+) -> dict[str, Any]:
     return {
         "from": found.period.first,
         "to": found.period.last,
@@ -109,6 +117,8 @@ def render_overview(found: Overview, access: Access, *, customers: int) -> dict[
         "currency": access.currency,
         **_totals(found.current),
         "totalCustomers": customers,
+        "customersAtRisk": at_risk.customers,
+        "valueAtRisk": at_risk.value,
         "series": [
             {
                 "from": step.period.first,
@@ -126,7 +136,7 @@ def render_overview(found: Overview, access: Access, *, customers: int) -> dict[
         else None,
         "change": _changes(found.previous, found.current) if found.previous else None,
         "asOf": found.as_of,
-        "notes": _notes(found),
+        "notes": _notes(found, is_worked_out=is_worked_out),
     }
 
 
@@ -155,8 +165,10 @@ def _changes(before: Totals, after: Totals) -> dict[str, float | None]:
     }
 
 
-def _notes(found: Overview) -> list[str]:
+def _notes(found: Overview, *, is_worked_out: bool) -> list[str]:
     notes = []
+    if not is_worked_out:
+        notes.append("Nobody's risk has been worked out yet: the value at risk is 0.")
     if not found.current.purchases:
         notes.append("Nothing was bought in this period: averages and rates are null.")
     if found.previous and not found.previous.purchases:

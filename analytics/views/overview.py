@@ -6,6 +6,7 @@ from django.http import HttpResponse
 from django.utils.timezone import now
 
 from analytics.overview import overview, total_customers
+from analytics.people import has_figures, value_at_risk
 from analytics.periods import PREVIOUS_PERIOD, read_interval, read_period
 from analytics.serializers.overview import OVERVIEW, OverviewFilters, overview_table, render_overview
 from cloudpos.api import envelope
@@ -37,5 +38,14 @@ class OverviewView(ApiView):
         )
         if wants_csv(request, asked):
             return csv_response(f"overview-{period.first}-{period.last}", overview_table(found))
-        customers = total_customers(access.merchant_id)
-        return envelope.success(render_overview(found, access, customers=customers))
+        at_risk = value_at_risk(merchant_id=access.merchant_id)
+        return envelope.success(
+            render_overview(
+                found,
+                access,
+                customers=total_customers(access.merchant_id),
+                at_risk=at_risk,
+                # Usually somebody is at risk: then there is nothing more to ask.
+                is_worked_out=at_risk.customers > 0 or has_figures(access.merchant_id),
+            )
+        )

@@ -5,10 +5,10 @@ from typing import Any
 from django.http import HttpResponse
 
 from analytics.counts import segment_counts
-from analytics.serializers.segments import SEGMENTS, render_segments
+from analytics.serializers.segments import SEGMENTS, SegmentFilters, render_segments, segments_table
 from analytics.thresholds import rules_of
 from cloudpos.api import envelope
-from cloudpos.api.query import NoParameters
+from cloudpos.api.tables import csv_response, wants_csv
 from cloudpos.api.views import ApiView
 from cloudpos.tenancy.roles import Role
 
@@ -16,12 +16,15 @@ from cloudpos.tenancy.roles import Role
 class SegmentsView(ApiView):
     roles = {"get": Role.MANAGER}
     outputs = {"get": SEGMENTS}
-    filters = {"get": NoParameters}
-    summaries = {"get": "Count the customers of each segment"}
+    filters = {"get": SegmentFilters}
+    summaries = {"get": "Read the merchant's segments: size, value, risk, and who moved between them"}
+    tables = frozenset({"get"})
 
     def get(self, request: Any) -> HttpResponse:
-        NoParameters(request)
+        """Counts are of this moment. Movements are those of the last twelve months, in the merchant's time."""
+        asked = SegmentFilters(request).values
         merchant_id = request.access.merchant_id
-        return envelope.success(
-            render_segments(segment_counts(merchant_id=merchant_id), rules_of(merchant_id))
-        )
+        found = segment_counts(merchant_id=merchant_id)
+        if wants_csv(request, asked):
+            return csv_response("segments", segments_table(found))
+        return envelope.success(render_segments(found, rules_of(merchant_id)))

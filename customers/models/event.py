@@ -49,11 +49,16 @@ class Event(TenantModel):
             ),
             # The merchant's whole log, newest first.
             models.Index(fields=["merchant", "occurred_at"], name="customer_events_time_idx"),
-            # Movements between tiers, which are few among everything that happens.
+            # Movements between tiers, and between segments, which are few among everything that happens.
             models.Index(
                 fields=["merchant", "occurred_at"],
                 name="customer_events_tier_idx",
                 condition=Q(type="tier.changed"),
+            ),
+            models.Index(
+                fields=["merchant", "occurred_at"],
+                name="customer_events_segment_idx",
+                condition=Q(type="segment.changed"),
             ),
             # By merchant first: the relay takes a few of each, so that one merchant's import holds nobody else up.
             models.Index(

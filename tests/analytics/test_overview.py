@@ -58,6 +58,8 @@ def test_every_figure_of_a_period_and_the_one_before(shop: Shop, alice: Customer
         "points": {"earned": 76, "redeemed": 0, "expired": 0},
         "redemptionRate": 0.0,
         "totalCustomers": 3,
+        "customersAtRisk": 0,
+        "valueAtRisk": "0.00",
         "series": [
             {
                 "from": "2026-05-01",
@@ -109,7 +111,7 @@ def test_every_figure_of_a_period_and_the_one_before(shop: Shop, alice: Customer
         },
         "compare": "previous_period",
         "asOf": None,
-        "notes": [],
+        "notes": ["Nobody's risk has been worked out yet: the value at risk is 0."],
     }
 
 
@@ -172,18 +174,18 @@ def test_months(shop: Shop, alice: Customer) -> None:
     ]
 
 
-def test_it_takes_two_queries_while_nothing_changes(
+def test_it_takes_four_queries_while_nothing_changes(
     shop: Shop, alice: Customer, django_assert_num_queries: Any
 ) -> None:
     figures(shop.manager, "")
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(4):
         figures(shop.manager, "")
     buy(shop, alice, "1.00", may(1))
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(9):
         figures(shop.manager, "")
     outbox.relay()
     refresh(merchant_id=shop.merchant.pk)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(9):
         figures(shop.manager, "")
 
 
@@ -229,6 +231,7 @@ def test_a_merchant_without_a_purchase_is_told_so(shop: Shop) -> None:
     assert found["averageOrderValue"] is None
     assert len(found["series"]) == 31
     assert found["notes"] == [
+        "Nobody's risk has been worked out yet: the value at risk is 0.",
         "Nothing was bought in this period: averages and rates are null.",
         "Nothing was bought in the period before: changes are null.",
     ]

@@ -34,7 +34,7 @@ def ask(method, path, body=b""):
 API = "/api/v1/analytics"
 ask("GET", "/health")
 ask("GET", "/api/schema")
-for path in ("overview", "segments", f"customers/{customer}"):
+for path in ("overview", "segments", "cohorts", "cohorts/2026-01-01/customers", f"customers/{customer}"):
     ask("GET", f"{API}/{path}")
 print("numpy" in sys.modules, "analytics.tasks" in sys.modules)
 """
