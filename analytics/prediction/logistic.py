@@ -8,7 +8,7 @@ from analytics.prediction.arrays import Booleans, Floats, Parameters
 from analytics.prediction.special import logistic
 
 # Of half the sum of squared weights (not of the intercept) on standardised columns, against the sum of the rows' losses: weights
-# are expected within +-0.2 or so. Chosen on windows before those that are reported, where 10 to 100 were level (ADR 0022).
+# are expected within +-0.2 or so. How it was chosen: ADR 0022.
 PENALTY = 30.0
 # The search begins with one row in ten of large tables, whose weights are near those of all.
 WARM_START_FROM_ROWS = 20_000
