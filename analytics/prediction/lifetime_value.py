@@ -1,8 +1,8 @@
 """What customers will buy and spend: BG/NBD times Gamma-Gamma.
 
 The 80 % interval was tried on days the models had not seen, at 90, 180 and 365 days: 94, 90 and 87 % of CDNOW's customers fall
-inside, 85, 92 and 87 % of Online Retail II's. For most the lower end is 0 and they spend nothing, so more than 80 % are inside; of
-the ten in a hundred who should spend more than the upper end, 6, 10 and 13 do, and 14, 7 and 3.
+inside, 85, 92 and 87 % of Online Retail II's. For most the lower end is 0 and they spend nothing, so more than 80 % are inside;
+instead of ten in a hundred, 6, 10 and 13 spend more than the upper end, and 14, 7 and 3.
 """
 
 from dataclasses import dataclass
