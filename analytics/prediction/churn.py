@@ -8,7 +8,7 @@ import numpy as np
 from analytics.prediction import bgnbd
 from analytics.prediction.arrays import Codes, Floats, Parameters
 from analytics.prediction.features import FEATURES, CustomerHistories, feature_matrix
-from analytics.prediction.logistic import LogisticRegression
+from analytics.prediction.logistic import ROWS, LogisticRegression
 from analytics.prediction.special import log_odds, logistic
 
 BAND_MEDIUM_FROM = 0.3
@@ -161,7 +161,10 @@ def score(model: ChurnModel, histories: CustomerHistories) -> ChurnScores:
     total = silence + then
     if model.regression is not None:
         matrix = feature_matrix(histories, gap_prior_days=model.gap_prior_days)
-        by_theme = model.regression.contributions(matrix) @ _MEMBERSHIP
+        by_theme = np.empty_like(contributions)
+        for start in range(0, len(matrix), ROWS):
+            rows = slice(start, start + ROWS)
+            by_theme[rows] = model.regression.contributions(matrix[rows]) @ _MEMBERSHIP
         contributions = (contributions + by_theme) / 2
         total = (total + model.regression.intercept + by_theme.sum(axis=1)) / 2
     probability = np.clip(logistic(total), MARGIN, 1.0 - MARGIN)

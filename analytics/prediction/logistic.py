@@ -21,8 +21,9 @@ GAIN_MIN = 1e-9
 SCALE_MIN = 1e-9
 # Standardised figures further out are drawn in: nobody in training was there.
 STANDARDISED_MAX = 8.0
-# Rows worked on together: small enough for the processor's cache.
-ROWS = 4_096
+# Rows worked on together: small enough for the processor's cache, and for the linear algebra library not to start threads, which
+# wait for one another where cores are shared (six times the time under load).
+ROWS = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -109,7 +109,7 @@ def test_never_fails(table: PurchaseTable, horizon_days: int) -> None:
     check(table, horizon_days=horizon_days)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     customers=st.integers(1, 260),
     purchases_each=st.floats(1.0, 60.0),
