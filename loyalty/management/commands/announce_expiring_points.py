@@ -16,7 +16,7 @@ from loyalty.services.announcing import announce_expiring
 class Command(BaseCommand):
     help = (
         "Emits points.expiring_soon for points that will be over within POINTS_EXPIRING_SOON_DAYS days, once for each "
-        "customer and time. Several at once are harmless, and so is killing one."
+        "customer, time and reason. Several at once are harmless, and so is killing one."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
