@@ -148,7 +148,7 @@ def test_months_of_earning_that_differ_for_good() -> None:
             each = cohorts[NOW - age] = Cohort(opened=chance.randint(8_000, 12_000))
             alive = each.opened
             for month in range(18):
-                gone = sum(chance.random() < eager for _ in range(alive // 10)) * 10
+                gone = sum(chance.random() < eager for _ in range(alive // 40)) * 40
                 if month < age:
                     each.redeemed[month] = gone
                 alive -= gone
