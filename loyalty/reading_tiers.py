@@ -38,6 +38,7 @@ def tier_facts(access: Access, account: Account) -> dict[str, Any]:
             "name": tier.name,
             "multiplier": plain(tier.multiplier),
             "benefits": list(tier.benefits),
+            "since": _since(account),
         },
         "why": _why(access, account, standing),
         "qualifying": {
@@ -48,6 +49,24 @@ def tier_facts(access: Access, account: Account) -> dict[str, Any]:
         },
         "keep": _keep(account, standing),
     }
+
+
+def _since(account: Account) -> datetime | None:
+    """From when on the customer has had this tier without a break; None before they are enrolled.
+
+    Of the log of changes the last that led to it, unless there is one that nobody has written down yet.
+    """
+    if account.tiers.moves:
+        return account.tiers.moves[-1].at
+    if account.is_new:
+        return None
+    return (
+        Event.objects.for_merchant(account.merchant_id)
+        .filter(customer_id=account.customer_id, type="tier.changed", data__to=account.tier)
+        .order_by("-occurred_at", "-pk")
+        .values_list("occurred_at", flat=True)
+        .first()
+    )
 
 
 def _why(access: Access, account: Account, standing: TierStanding) -> dict[str, Any] | None:

@@ -323,6 +323,8 @@ ENTRY = RowShape(
         Column("purchase__transaction_id", "purchaseTransactionId"),
         "purchase_return_id",
         "reverses_id",
+        Column("awards__promotion_id", "promotionId", schema={**_ID, "type": ["string", "null"]}),
+        Column("awards__promotion__name", "promotionName", schema={"type": ["string", "null"]}),
         "actor_id",
         "occurred_at",
         "recorded_at",

@@ -31,7 +31,16 @@ def _object(description: str, properties: dict[str, Any], *, or_none: bool = Fal
 TIER_FACTS = {
     "tierDetails": _object(
         "The tier; null below the first.",
-        {"code": _TEXT, "name": _TEXT, "multiplier": MONEY, "benefits": {"type": "array", "items": _TEXT}},
+        {
+            "code": _TEXT,
+            "name": _TEXT,
+            "multiplier": MONEY,
+            "benefits": {"type": "array", "items": _TEXT},
+            "since": {
+                **_TIME_OR_NONE,
+                "description": "When the customer came to this tier; null: with the first purchase they will.",
+            },
+        },
         or_none=True,
     ),
     "why": _object(

@@ -20,6 +20,7 @@ from customers.models import Purchase, PurchaseReturn
 from customers.purchases import Item, NewPurchase, NewReturn
 from loyalty.ledger import Account
 from loyalty.rules import KEEP, Sale, SalePoints, explain, from_cents, plain
+from loyalty.rules.promotions import said, why_not
 from loyalty.services.postings import Posting
 
 CENT = Decimal("0.01")
@@ -130,6 +131,20 @@ def return_outcome(
         **standing(account),
         "explanation": lines + _corrections(posting),
     }
+
+
+def promotions_tried(posting: Posting | None, *, currency: str) -> list[dict[str, Any]]:
+    """What each promotion whose time the purchase is in gives, and why the others give nothing."""
+    return [
+        {
+            "promotionId": given.promotion.id,
+            "name": given.promotion.name,
+            "points": given.points,
+            "reason": given.reason or None,
+            "message": said(given, currency=currency) if given.applies else why_not(given),
+        }
+        for given in (posting.awards if posting is not None else ())
+    ]
 
 
 def _share(posting: Posting, sold: Decimal, returned: Decimal) -> str:

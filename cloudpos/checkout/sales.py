@@ -90,13 +90,21 @@ def take_purchase(*, access: Access, sale: Mapping[str, Any], at: datetime | Non
     return record_sale(access=access, sale=sale, at=at or now())
 
 
-def quote_purchase(*, access: Access, sale: Mapping[str, Any], at: datetime | None = None) -> dict[str, Any]:
-    """The receipt that `take_purchase` would give now, with nothing written or locked."""
+def quote_purchase(
+    *, access: Access, sale: Mapping[str, Any], at: datetime | None = None, explain_all: bool = False
+) -> dict[str, Any]:
+    """The receipt that `take_purchase` would give now, with nothing written or locked.
+
+    With `explain_all` it says of each promotion of the purchase's time what it gives or why not, as `promotions`.
+    """
     at = at or now()
     customer, account = _look(access, sale)
     planned = _plan(access, customer, _new_purchase(access, sale, at), account)
     purchase = planned.purchase
-    return receipts.purchase_receipt(purchase, planned.outcome, receipts.items_json(purchase.items))
+    quote = receipts.purchase_receipt(purchase, planned.outcome, receipts.items_json(purchase.items))
+    if explain_all:
+        quote["promotions"] = receipts.promotions_tried(planned.posting, currency=purchase.currency)
+    return quote
 
 
 def _look(access: Access, sale: Mapping[str, Any]) -> tuple[Customer, Account | None]:

@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
-from cloudpos.api.parameters import Identifier
+from cloudpos.api.parameters import Choices, Identifier
 from cloudpos.api.query import DayFrom, DayTo, StrictFilterSet
 from cloudpos.api.rendering import RowShape
 from cloudpos.api.schema import Fields, Many
@@ -25,6 +25,7 @@ from cloudpos.checkout.sales import BATCH_PURCHASES_MAX
 from customers.models import Purchase
 from customers.models.purchase import ITEMS_MAX
 from customers.serializers_events import BATCH_ERROR
+from loyalty.rules.promotions import REASONS
 
 TRANSACTION_ID_CHARS_MAX = 100
 IDENTITIES = ("customer_id", "customer_number", "phone", "email")
@@ -174,6 +175,33 @@ _STANDING = {
     "explanation": _EXPLANATION,
 }
 RECEIPT = Fields("Receipt", {"purchase": PURCHASE, "pointsEarned": _WHOLE, **_STANDING})
+QUOTE = Fields(
+    "Quote",
+    {
+        "purchase": PURCHASE,
+        "pointsEarned": _WHOLE,
+        **_STANDING,
+        "promotions": Many(
+            {
+                "type": "object",
+                "description": "With explain=all: the promotions whose time the purchase is in.",
+                "properties": {
+                    "promotionId": _ID,
+                    "name": _TEXT,
+                    "points": _WHOLE,
+                    "reason": {
+                        "type": ["string", "null"],
+                        "enum": [*REASONS, None],
+                        "description": "Why it gives nothing; null: it does.",
+                    },
+                    "message": _TEXT,
+                },
+                "required": ["promotionId", "name", "points", "reason", "message"],
+            }
+        ),
+    },
+    optional=frozenset({"promotions"}),
+)
 RETURN_RECEIPT = Fields(
     "ReturnReceipt", {"return": RETURN, "pointsTaken": _WHOLE, "pointsShortfall": _WHOLE, **_STANDING}
 )
@@ -191,6 +219,14 @@ BATCH = Fields(
     "PurchaseBatch",
     {"results": Many(BATCH_RESULT), "created": _WHOLE, "repeated": _WHOLE, "failed": _WHOLE},
 )
+
+
+class QuoteFilters(StrictFilterSet):
+    paged = False
+
+    explain = Choices(
+        ["all"], many=False, method="", description="all: also why promotions give nothing, as `promotions`"
+    )
 
 
 class PurchaseFilters(StrictFilterSet):

@@ -17,11 +17,13 @@ from cloudpos.checkout.sales import Taken, quote_purchase, take_purchase, take_p
 from cloudpos.checkout.serializers import (
     BATCH,
     PAST_PURCHASE,
+    QUOTE,
     RECEIPT,
     RETURN_RECEIPT,
     PurchaseBatchInput,
     PurchaseFilters,
     PurchaseInput,
+    QuoteFilters,
     QuoteInput,
     ReturnInput,
 )
@@ -43,11 +45,16 @@ class PurchasesView(ApiView):
 class QuoteView(ApiView):
     roles = {"post": Role.CASHIER}
     inputs = {"post": QuoteInput}
-    outputs = {"post": RECEIPT}
+    outputs = {"post": QUOTE}
+    filters = {"post": QuoteFilters}
     summaries = {"post": "What a purchase would earn now, without recording it"}
 
     def post(self, request: Request) -> HttpResponse:
-        return envelope.success(quote_purchase(access=self.request.access, sale=self.input(QuoteInput)))
+        explain_all = "explain" in QuoteFilters(self.request).values
+        sale = self.input(QuoteInput)
+        return envelope.success(
+            quote_purchase(access=self.request.access, sale=sale, explain_all=explain_all)
+        )
 
 
 class PurchaseBatchView(ApiView):

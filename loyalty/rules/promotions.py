@@ -30,14 +30,26 @@ from loyalty.rules.tiers import TierRule
 MULTIPLIER = "multiplier"
 BONUS = "bonus"
 
-# Why a promotion adds nothing.
-REASONS = frozenset(
-    {
-        "not_started", "over", "other_day", "other_hours", "other_store", "other_tier", "other_segment", "no_such_item",
-        "spend_too_low", "not_first_purchase", "no_birthday", "other_visit", "nothing_earns", "member_cap", "total_cap",
-        "sale_cap", "excluded",
-    }
-)  # fmt: skip
+# Why a promotion adds nothing, in words for a cashier.
+REASONS: Mapping[str, str] = {
+    "not_started": "it has not begun",
+    "over": "it is over",
+    "other_day": "not on this day of the week",
+    "other_hours": "not at this hour",
+    "other_store": "not in this store",
+    "other_tier": "not for members of this tier",
+    "other_segment": "not for this customer",
+    "no_such_item": "the purchase has none of its articles, or too few",
+    "spend_too_low": "the purchase is too small",
+    "not_first_purchase": "only for the first purchase",
+    "no_birthday": "only around the customer's birthday",
+    "other_visit": "only for every so many purchases",
+    "nothing_earns": "nothing of the purchase earns points for it",
+    "member_cap": "the customer has had all that it gives to one",
+    "total_cap": "all that it gives has been given",
+    "sale_cap": "a purchase earns no more points than this one does",
+    "excluded": "another promotion is applied instead",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,3 +339,8 @@ def said(given: Award, *, currency: str) -> str:
             f"{promotion.name}: times {plain(promotion.multiplier)} on {from_cents(given.cents)} {currency}"
         )
     return f"{text}, as far as its limit allows" if given.is_rest else text
+
+
+def why_not(given: Award) -> str:
+    """Why a promotion gives nothing, for the cashier."""
+    return f"{given.promotion.name}: {REASONS[given.reason]}"

@@ -1,5 +1,6 @@
 """POST /purchases/quote"""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from customers.models import Customer, Event, Purchase
 from loyalty.models import Enrollment, LedgerEntry, Program
 from tests.fixtures import Shop
+from tests.loyalty.promoting import promote
 from tests.tills import minutes, sell
 
 pytestmark = pytest.mark.django_db
@@ -61,3 +63,44 @@ def test_it_is_checked_like_a_purchase(shop: Shop, program: Program, alice: Cust
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, "currency_mismatch")
     absent = shop.cashier.post("/purchases/quote", {"email": "nobody@example.org", "amount": 1})
     assert (absent.status_code, absent.json()["code"]) == (404, "customer_not_found")
+
+
+def test_it_says_why_promotions_give_nothing_when_asked(
+    shop: Shop, program: Program, alice: Customer
+) -> None:
+    given = promote(shop, "Welcome", points=5, priority=2)
+    small = promote(shop, "Large baskets", min_spend=Decimal("50.00"), priority=1)
+    promote(shop, "Used up", total_times=1)
+    sell(shop.access, alice, "T-1", "10", minutes(0))
+    sale = {"customerId": str(alice.pk), "amount": "10.00", "occurredAt": minutes(1).isoformat()}
+    plain = shop.cashier.post("/purchases/quote", sale).json()["data"]
+    assert "promotions" not in plain
+    with CaptureQueriesContext(connection) as without:
+        shop.cashier.post("/purchases/quote", sale)
+    with CaptureQueriesContext(connection) as asked:
+        found = shop.cashier.post("/purchases/quote?explain=all", sale).json()["data"]
+    assert len(asked) == len(without)
+    assert found["promotions"][:2] == [
+        {
+            "promotionId": str(given.pk),
+            "name": "Welcome",
+            "points": 5,
+            "reason": None,
+            "message": "Welcome: a bonus",
+        },
+        {
+            "promotionId": str(small.pk),
+            "name": "Large baskets",
+            "points": 0,
+            "reason": "spend_too_low",
+            "message": "Large baskets: the purchase is too small",
+        },
+    ]
+    assert [each["reason"] for each in found["promotions"]] == [None, "spend_too_low", "total_cap"]
+    assert {**promise(found), "promotions": []} == {**promise(plain), "promotions": []}
+
+
+@pytest.mark.parametrize("query", ["explain=some", "explain=all&explain=all", "why=all"])
+def test_other_parameters_are_refused(shop: Shop, program: Program, alice: Customer, query: str) -> None:
+    response = shop.cashier.post(f"/purchases/quote?{query}", {"customerId": str(alice.pk), "amount": 1})
+    assert response.status_code == 400

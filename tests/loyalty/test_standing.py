@@ -1,6 +1,7 @@
 """GET /customers/{customerId}/loyalty and /customers/{customerId}/loyalty/transactions"""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from customers.models import Customer
 from loyalty.models import LedgerEntry, Lot, Program
 from tests.fixtures import Shop
+from tests.loyalty.promoting import promote
 from tests.tills import bring_back, minutes, move, register, sell
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +43,7 @@ def test_before_the_first_purchase(shop: Shop, program: Program, alice: Customer
             "spendToReach": "500.00",
             "pointsToReach": 500,
         },
-        "tierDetails": {"code": "bronze", "name": "Bronze", "multiplier": "1", "benefits": []},
+        "tierDetails": {"code": "bronze", "name": "Bronze", "multiplier": "1", "benefits": [], "since": None},
         "why": {"code": "start", "message": "Everybody begins with Bronze", "until": None},
         "qualifying": {"metric": "spend", "amount": "0.00", "from": None, "to": None},
         "keep": None,
@@ -73,6 +75,35 @@ def test_after_purchases(shop: Shop, program: Program, alice: Customer) -> None:
     }
     sell(shop.access, alice, "T-2", "5000", minutes(1))
     assert (standing(shop, alice)["tier"], standing(shop, alice)["nextTier"]) == ("platinum", None)
+
+
+def test_since_when_a_tier_is_had(shop: Shop, program: Program, alice: Customer) -> None:
+    def since() -> tuple[str, str]:
+        found = standing(shop, alice)["tierDetails"]
+        return found["code"], found["since"]
+
+    sell(shop.access, alice, "T-1", "10", minutes(0))
+    assert since() == ("bronze", "2026-03-02T09:00:00Z")
+    sell(shop.access, alice, "T-2", "600", minutes(5))
+    sell(shop.access, alice, "T-3", "10", minutes(6))
+    assert since() == ("silver", "2026-03-02T09:05:00Z")
+    # It came back with a later purchase.
+    bring_back(shop.access, "T-2", "R-2", "300", minutes(7))
+    assert since()[0] == "bronze"
+    sell(shop.access, alice, "T-4", "600", minutes(8))
+    assert since() == ("silver", "2026-03-02T09:08:00Z")
+
+
+def test_an_entry_names_the_promotion_that_gave_it(shop: Shop, program: Program, alice: Customer) -> None:
+    promotions = [promote(shop, "Welcome", points=5), promote(shop, "Double", multiplier=Decimal(2))]
+    sell(shop.access, alice, "T-1", "10", minutes(0))
+    found = shop.cashier.get(f"/customers/{alice.pk}/loyalty/transactions").json()["data"]["transactions"]
+    named = {(entry["points"], entry["promotionId"], entry["promotionName"]) for entry in found}
+    assert named == {
+        (10, None, None),
+        (5, str(promotions[0].pk), "Welcome"),
+        (10, str(promotions[1].pk), "Double"),
+    }
 
 
 def test_expiring_points_add_up_to_the_balance(shop: Shop, program: Program, alice: Customer) -> None:
@@ -123,6 +154,8 @@ def test_transactions_newest_first(shop: Shop, program: Program, alice: Customer
         "purchaseTransactionId": None,
         "purchaseReturnId": None,
         "reversesId": None,
+        "promotionId": None,
+        "promotionName": None,
         "actorId": str(shop.access.user_id),
         "occurredAt": at,
         "recordedAt": redeemed.recorded_at.isoformat().replace("+00:00", "Z"),
@@ -152,7 +185,7 @@ def test_filters_and_pages(shop: Shop, program: Program, alice: Customer) -> Non
 def test_statements_are_few(shop: Shop, program: Program, alice: Customer) -> None:
     for number in range(6):
         sell(shop.access, alice, f"T-{number}", "30", minutes(number))
-    for path, statements in (("loyalty", 3), ("loyalty/transactions", 3)):
+    for path, statements in (("loyalty", 4), ("loyalty/transactions", 3)):
         shop.cashier.get(f"/customers/{alice.pk}/{path}")
         with CaptureQueriesContext(connection) as queries:
             shop.cashier.get(f"/customers/{alice.pk}/{path}")

@@ -66,7 +66,13 @@ def test_over_http(shop: Shop, program: Program, alice: Customer) -> None:
     assert response.json()["data"] == expected
     assert tiers(alice) == ("gold", "gold")
     found = standing(shop, alice)
-    assert found["tierDetails"] == {"code": "gold", "name": "Gold", "multiplier": "1.5", "benefits": []}
+    assert found["tierDetails"] == {
+        "code": "gold",
+        "name": "Gold",
+        "multiplier": "1.5",
+        "benefits": [],
+        "since": begins_at,
+    }
     assert found["why"] == {
         "code": "override",
         "message": "Gold was given by hand until 2199-06-01: Opened the shop with us",
