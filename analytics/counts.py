@@ -11,6 +11,7 @@ from django.db.models import Count, Sum
 from django.utils.timezone import now
 
 from analytics.models import CustomerFigures, CutPoints
+from analytics.overview import money
 from analytics.segment_moves import Move, moves_by_month
 from cloudpos.tenancy.models import Merchant
 from customers.models import CustomerCount
@@ -61,7 +62,7 @@ def segment_counts(*, merchant_id: uuid.UUID) -> SegmentCounts:
     today = now().astimezone(merchant.tz).date()
     return SegmentCounts(
         customers=dict(counts),
-        vip_value=None if cuts is None or cuts.vip_cents is None else Decimal(cuts.vip_cents) / 100,
+        vip_value=None if cuts is None or cuts.vip_cents is None else money(cuts.vip_cents),
         refreshed_at=cuts.finished_at if cuts else None,
         worths=_worths(merchant_id),
         moves=moves_by_month(merchant_id=merchant_id, zone=merchant.tz, today=today),

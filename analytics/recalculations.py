@@ -8,7 +8,7 @@ from enum import StrEnum
 from analytics.models import CutPoints
 from cloudpos.api.errors import Conflict
 from cloudpos.jobs.models import Job
-from cloudpos.jobs.services import JobIsActive, find_job, start_job
+from cloudpos.jobs.services import JobIsActive, JobNotFound, cancel_job, find_job, start_job
 from cloudpos.tenancy.models import Merchant
 from customers.models import Event
 
@@ -38,6 +38,20 @@ def start_recalculation(
         if mode is Mode.FULL:
             raise
         return find_job(merchant_id=merchant_id, job_id=active.extra["jobId"])
+
+
+def find_recalculation(*, merchant_id: uuid.UUID, job_id: uuid.UUID) -> Job:
+    """A job of this module's kinds. Raises JobNotFound."""
+    job = find_job(merchant_id=merchant_id, job_id=job_id)
+    if job.kind not in (RECALCULATE, SETTLE):
+        raise JobNotFound()
+    return job
+
+
+def cancel_recalculation(*, merchant_id: uuid.UUID, job_id: uuid.UUID) -> Job:
+    """Raises JobNotFound, and JobIsOver."""
+    find_recalculation(merchant_id=merchant_id, job_id=job_id)
+    return cancel_job(merchant_id=merchant_id, job_id=job_id)
 
 
 def start_settling(*, merchant_id: uuid.UUID, actor_id: uuid.UUID | None = None) -> Job:

@@ -18,4 +18,16 @@ urlpatterns = [
         views.CustomerAnalyticsView.as_view(),
         name="analytics-customer",
     ),
+    path("analytics/models", views.ModelsView.as_view(), name="analytics-models"),
+    path("analytics/recalculate", views.RecalculateView.as_view(), name="analytics-recalculate"),
+    path("analytics/jobs/<uuid:job_id>", views.RecalculationView.as_view(), name="analytics-job"),
+    path(
+        "analytics/jobs/<uuid:job_id>/cancel",
+        views.RecalculationCancelView.as_view(),
+        name="analytics-job-cancel",
+    ),
+    path("analytics/settings", views.SettingsView.as_view(), name="analytics-settings"),
+    path(
+        "analytics/settings/preview", views.SettingsPreviewView.as_view(), name="analytics-settings-preview"
+    ),
 ]

@@ -197,6 +197,18 @@ _PROMOTION_AT: Body = lambda world: {**_PROMOTION(world), "storeIds": [str(world
 _EVENT: Body = lambda world: {"type": "page.viewed", "data": {"page": "home"}}  # noqa: E731
 _WEBHOOK: Body = lambda world: {"url": "http://127.0.0.1:9/hook", "eventTypes": ["purchase.recorded"]}  # noqa: E731
 
+_THRESHOLDS: Body = lambda world: {  # noqa: E731
+    "horizonDays": 90,
+    "newDays": 45,
+    "activeDays": 180,
+    "vipShare": 0.05,
+    "churnedProbability": 0.9,
+    "churnedGaps": 4,
+    "churnedDays": 180,
+    "atRiskProbability": 0.6,
+    "atRiskPurchaseDays": 2,
+}
+
 V1 = "/api/v1"
 CUSTOMER = f"{V1}/customers/<uuid:customer_id>"
 WEBHOOK = f"{V1}/webhooks/<uuid:webhook_id>"
@@ -356,6 +368,13 @@ CASES: dict[str, Case] = {
     ),
     f"GET {V1}/analytics/segments": Case(Role.MANAGER),
     f"GET {V1}/analytics/customers/<uuid:customer_id>": Case(Role.MANAGER),
+    f"GET {V1}/analytics/models": Case(Role.MANAGER),
+    f"POST {V1}/analytics/recalculate": Case(Role.MANAGER, lambda world: {"mode": "incremental"}),
+    f"GET {V1}/analytics/jobs/<uuid:job_id>": Case(Role.MANAGER),
+    f"POST {V1}/analytics/jobs/<uuid:job_id>/cancel": Case(Role.MANAGER),
+    f"GET {V1}/analytics/settings": Case(Role.MANAGER),
+    f"PUT {V1}/analytics/settings": Case(Role.OWNER, _THRESHOLDS),
+    f"POST {V1}/analytics/settings/preview": Case(Role.MANAGER, _THRESHOLDS),
     # Jobs
     f"GET {V1}/jobs": Case(Role.MANAGER),
     f"GET {V1}/jobs/<uuid:job_id>": Case(Role.MANAGER),

@@ -88,7 +88,8 @@ def make_world(shop: Shop, word: str) -> World:
     hook = {"url": f"http://127.0.0.1:9/{word}", "eventTypes": ["*"], "description": f"{word} hook"}
     webhook = _made(shop.manager.post("/webhooks", hook))["webhook"]
     merge = _made(shop.manager.post(f"/customers/{customer_id}/merge", {"sourceId": merged["id"]}))
-    job = Job(merchant=shop.merchant, kind="probe", parameters={"secret": f"{word} job"})
+    asked = {"mode": "incremental", "secret": f"{word} job"}
+    job = Job(merchant=shop.merchant, kind="analytics.recalculate", key=word, parameters=asked)
     job.save()
     assert Event.objects.for_merchant(shop.merchant).exists()
     addresses = shop.manager.get(f"/customers/{customer_id}/addresses").json()["data"]["addresses"]

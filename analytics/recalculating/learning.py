@@ -101,7 +101,20 @@ def _look_at(
     drift = evaluation.drift(
         reference=current.metrics, now=now, reference_shares=current.score_shares, shares=shares
     )
-    return now, [found.value for found in drift]
+    stability = evaluation.population_stability(current.score_shares, shares)
+    return now, [_drift_in_words(found, current, now, stability) for found in drift]
+
+
+def _drift_in_words(
+    found: evaluation.Drift, current: ModelRunResult, now: dict[str, float], stability: float
+) -> str:
+    match found:
+        case evaluation.Drift.MEAN:
+            return f"{now['mean_predicted']:.0%} were predicted to stay away, {now['mean_observed']:.0%} did."
+        case evaluation.Drift.AUC:
+            return f"It ranks customers worse than when it was trained: AUC {now['auc']:.3f}, then {current.metrics['auc']:.3f}."
+        case _:
+            return f"The customers are others than those it was trained on: scores spread differently (PSI {stability:.2f})."
 
 
 def _untrained(merchant_id: uuid.UUID, rules: Rules, kind: Kind, *, as_of: date) -> ModelRun:

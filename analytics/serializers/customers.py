@@ -7,7 +7,7 @@ from analytics.overview import CENT, money
 from analytics.reading.customers import CustomerPortrait
 from analytics.reading.engagement import Engagement
 from analytics.segments import Reason, Segment
-from analytics.serializers.fields import COUNT, DAY, MONEY, RATE, TEXT, share
+from analytics.serializers.fields import COUNT, DAY, MONEY, RATE, TEXT, one_or_none, share
 from analytics.serializers.models import MODEL, render_model
 from cloudpos.api.rendering import Schema
 from cloudpos.api.schema import Fields, Many
@@ -27,7 +27,7 @@ QUANTITY: Schema = {"type": "string", "examples": ["3"]}
 
 
 def or_null(shape: Fields, description: str) -> Schema:
-    return {"oneOf": [shape, {"type": "null"}], "description": description}
+    return {**one_or_none(shape), "description": description}
 
 
 RFM = Fields(

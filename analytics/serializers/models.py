@@ -3,29 +3,20 @@
 from datetime import timedelta
 from typing import Any
 
+from analytics.model_words import METHODS, in_words, rule_in_words
 from analytics.models import ModelRun
-from analytics.serializers.fields import COUNT, DAY, TEXT
+from analytics.reading.models import ModelInUse, ModelsFound
+from analytics.serializers.fields import COUNT, DAY, RATE, TEXT
 from cloudpos.api.naming import camel
 from cloudpos.api.rendering import Schema
-from cloudpos.api.schema import Fields
+from cloudpos.api.schema import Fields, Many
+from cloudpos.api.shape_schema import nullable
+from cloudpos.tenancy.access import Access
 
 METRICS: Schema = {"type": "object", "additionalProperties": {"type": "number"}}
 METRIC_DIGITS = 4
 ONE_DAY = timedelta(days=1)
 
-METHODS = {
-    (
-        "churn",
-        "fixed",
-    ): "BG/NBD with the parameters of other shops: there is too little history to learn from",
-    ("churn", "fitted"): "BG/NBD fitted to this merchant's customers",
-    (
-        "churn",
-        "blend",
-    ): "The mean of BG/NBD and of a logistic regression, both fitted to this merchant's customers",
-    ("lifetime_value", "fixed"): "BG/NBD with the parameters of other shops, at the amounts spent here",
-    ("lifetime_value", "fitted"): "BG/NBD times Gamma-Gamma, fitted to this merchant's customers",
-}
 NOT_TESTED = "There is no closed window of this length yet: the model has not been tried on this merchant's own history."
 
 BACK_TEST = Fields(
@@ -58,13 +49,124 @@ MODEL = Fields(
     },
 )
 
+NOTHING_YET = (
+    "Nothing has been predicted yet: the first models come with the first purchase, or the first night."
+)
+
+MODELS = Fields(
+    "PredictionModels",
+    {
+        "explanation": {**TEXT, "description": "Empty when there are models."},
+        "inUse": Many(
+            Fields(
+                "ModelInUse",
+                {
+                    **MODEL.parts,
+                    "promotedBecause": TEXT,
+                    "parametersInWords": Many(TEXT),
+                    "naiveRuleInWords": TEXT,
+                    "suggestedHorizonDays": nullable(COUNT),
+                    "calibration": Many(
+                        Fields(
+                            "CalibrationBin",
+                            {
+                                "predicted": {
+                                    **RATE,
+                                    "description": "The mean probability of a tenth of the customers.",
+                                },
+                                "observed": {**RATE, "description": "The share of them that did stay away."},
+                                "customers": COUNT,
+                            },
+                        )
+                    ),
+                    "drift": {
+                        "type": "array",
+                        "items": TEXT,
+                        "description": "What the latest training found wrong with this model by now; empty: nothing.",
+                    },
+                    "checkedOn": {**DAY, "description": "The last day of the latest training."},
+                },
+            )
+        ),
+        "runs": Many(
+            Fields(
+                "ModelRun",
+                {
+                    "id": {"type": "string", "format": "uuid"},
+                    "kind": {"type": "string", "enum": ModelRun.Kind.values},
+                    "method": {"type": "string", "enum": ModelRun.Method.values},
+                    "trainedAt": {"type": "string", "format": "date-time"},
+                    "learntUntil": DAY,
+                    "horizonDays": COUNT,
+                    "sampleSize": COUNT,
+                    "isInUse": {"type": "boolean"},
+                    "verdict": {**TEXT, "description": "Why it was promoted, or not."},
+                    "metrics": METRICS,
+                    "naiveRule": METRICS,
+                    "modelBefore": {
+                        **METRICS,
+                        "description": "Of the model that was in use, in the same window.",
+                    },
+                },
+            )
+        ),
+    },
+)
+
+
+def render_models(found: ModelsFound, access: Access) -> dict[str, Any]:
+    in_use = {each.run.pk for each in found.in_use.values()}
+    return {
+        "explanation": "" if found.in_use else NOTHING_YET,
+        "inUse": [_in_use(each, access.currency) for each in found.in_use.values()],
+        "runs": [_run(run, is_in_use=run.pk in in_use) for run in found.runs],
+    }
+
+
+def _in_use(found: ModelInUse, currency: str) -> dict[str, Any]:
+    run = found.run
+    return {
+        **render_model(run),
+        "promotedBecause": run.verdict,
+        "parametersInWords": in_words(run, currency),
+        "naiveRuleInWords": rule_in_words(run),
+        "suggestedHorizonDays": found.latest.horizon_suggestion_days,
+        "calibration": [
+            {
+                "predicted": round(each["mean"], METRIC_DIGITS),
+                "observed": round(each["observed"], METRIC_DIGITS),
+                "customers": round(each["customers"]),
+            }
+            for each in run.calibration
+        ],
+        "drift": found.latest.drift,
+        "checkedOn": found.latest.as_of,
+    }
+
+
+def _run(run: ModelRun, *, is_in_use: bool) -> dict[str, Any]:
+    return {
+        "id": run.pk,
+        "kind": run.kind,
+        "method": run.method,
+        "trainedAt": run.trained_at,
+        "learntUntil": run.as_of,
+        "horizonDays": run.horizon_days,
+        "sampleSize": run.sample_size,
+        "isInUse": is_in_use,
+        "verdict": run.verdict,
+        "metrics": render_metrics(run.metrics),
+        "naiveRule": render_metrics(run.rule_metrics),
+        "modelBefore": render_metrics(run.current_metrics),
+    }
+
 
 def render_model(run: ModelRun) -> dict[str, Any]:
     return {
         "id": run.pk,
         "kind": run.kind,
         "method": run.method,
-        "explanation": METHODS.get((run.kind, run.method), run.get_method_display()),
+        "explanation": METHODS[ModelRun.Method(run.method)],
         "learntUntil": run.as_of,
         "horizonDays": run.horizon_days,
         "sampleSize": run.sample_size,

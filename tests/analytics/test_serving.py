@@ -34,8 +34,11 @@ def ask(method, path, body=b""):
 API = "/api/v1/analytics"
 ask("GET", "/health")
 ask("GET", "/api/schema")
-for path in ("overview", "segments", "cohorts", "cohorts/2026-01-01/customers", f"customers/{customer}"):
+for path in (
+    "overview", "segments", "cohorts", "cohorts/2026-01-01/customers", f"customers/{customer}", "models", "settings",
+):
     ask("GET", f"{API}/{path}")
+ask("POST", f"{API}/recalculate", b"{}")
 print("numpy" in sys.modules, "analytics.tasks" in sys.modules)
 """
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
+from analytics.model_words import Measure, in_words, measures, rule_in_words
 from analytics.models import ModelRun, PromotedModel
 from cloudpos.admin.analytics.calibration import Plot, calibration_plot
-from cloudpos.admin.analytics.model_words import Measure, in_words, measures, rule_in_words
 from cloudpos.admin.analytics.pages import Shown, analytics_page
 from cloudpos.tenancy.formats import counted, day
 from cloudpos.tenancy.models import Merchant
