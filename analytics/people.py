@@ -29,14 +29,6 @@ class AtRisk:
     value: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """The customers with one pair of scores, and their 12-month value."""
-
-    customers: int
-    value: Decimal
-
-
 def customers_at_risk(*, merchant_id: uuid.UUID, offset: int = 0, limit: int) -> PeopleFound:
     return _found(CustomerFigures.objects.for_merchant(merchant_id).filter(segment=AT_RISK), offset, limit)
 
@@ -63,16 +55,6 @@ def value_at_risk(*, merchant_id: uuid.UUID) -> AtRisk:
 def has_figures(merchant_id: uuid.UUID) -> bool:
     """Whether anybody's figures have been worked out."""
     return CustomerFigures.objects.for_merchant(merchant_id).exists()
-
-
-def rfm_grid(*, merchant_id: uuid.UUID) -> dict[tuple[int, int], Cell]:
-    """By (recency, frequency), each 1 to 5; where nobody is, there is no cell."""
-    rows = (
-        CustomerFigures.objects.for_merchant(merchant_id)
-        .values_list("recency_score", "frequency_score")
-        .annotate(Count("pk"), Sum("spend_365d_cents"))
-    )
-    return {(recency, frequency): Cell(n, money(cents)) for recency, frequency, n, cents in rows}
 
 
 def _found(figures: QuerySet[CustomerFigures], offset: int, limit: int) -> PeopleFound:

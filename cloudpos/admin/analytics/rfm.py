@@ -1,15 +1,16 @@
 """Customers by how recently and how often they bought: the grid, and who is in a cell."""
 
-from functools import partial
 from typing import Any
 
 from django.http import Http404, HttpRequest
 from django.urls import reverse
 
-from analytics.people import Cell, customers_in_cell, rfm_grid
+from analytics.counts import Worth, segment_counts
+from analytics.overview import money as from_cents
+from analytics.people import customers_in_cell
 from cloudpos.admin.analytics.at_risk import COLUMNS, person
 from cloudpos.admin.analytics.heat import shade
-from cloudpos.admin.analytics.pages import Shown, analytics_page, kept
+from cloudpos.admin.analytics.pages import Shown, analytics_page
 from cloudpos.admin.analytics.people import People, people_shown
 from cloudpos.tenancy.formats import counted, money, rough_money
 from cloudpos.tenancy.models import Merchant
@@ -21,7 +22,7 @@ FREQUENCY = {1: "rarest", 2: "seldom", 3: "at times", 4: "often", 5: "most often
 
 @analytics_page("Recency and frequency", "rfm")
 def rfm_part(request: HttpRequest, merchant: Merchant) -> Shown:
-    grid = kept(merchant, "rfm", partial(rfm_grid, merchant_id=merchant.pk))
+    grid = segment_counts(merchant_id=merchant.pk).worths.grid
     most = max((cell.customers for cell in grid.values()), default=0)
     return {
         "has_figures": bool(grid),
@@ -39,16 +40,16 @@ def rfm_part(request: HttpRequest, merchant: Merchant) -> Shown:
     }
 
 
-def _cell(cell: Cell | None, recency: int, frequency: int, most: int, currency: str) -> dict[str, Any]:
+def _cell(cell: Worth | None, recency: int, frequency: int, most: int, currency: str) -> dict[str, Any]:
     if cell is None:
         return {"customers": 0, "shade": ""}
     return {
         "customers": cell.customers,
-        "value": rough_money(cell.value, currency),
+        "value": rough_money(from_cents(cell.cents), currency),
         "shade": shade(cell.customers, most),
         "url": reverse("rfm_cell_page", args=[recency, frequency]),
         "told": (
-            f"{counted(cell.customers, 'customer')}, {money(cell.value, currency)} in 12 months:"
+            f"{counted(cell.customers, 'customer')}, {money(from_cents(cell.cents), currency)} in 12 months:"
             f" {RECENCY[recency]}, {FREQUENCY[frequency]}"
         ),
     }

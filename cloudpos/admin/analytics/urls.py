@@ -8,6 +8,7 @@ from cloudpos.admin.analytics.cohorts import cohort_page, cohorts_page
 from cloudpos.admin.analytics.predictions import predictions_page
 from cloudpos.admin.analytics.recalculation import recalculation_page
 from cloudpos.admin.analytics.rfm import rfm_cell_page, rfm_part
+from cloudpos.admin.analytics.segments import moved_page, segments_page
 
 urlpatterns = [
     path("buyers/<str:group>/", buyers_page, name="buyers_page"),
@@ -19,4 +20,6 @@ urlpatterns = [
     path("rfm/<int:recency>/<int:frequency>/", rfm_cell_page, name="rfm_cell_page"),
     path("predictions/", predictions_page, name="predictions_page"),
     path("recalculation/", recalculation_page, name="recalculation_page"),
+    path("segments/", segments_page, name="segments_page"),
+    path("segments/<str:month>/<str:segment>/<str:direction>/", moved_page, name="moved_page"),
 ]

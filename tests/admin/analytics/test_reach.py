@@ -15,6 +15,7 @@ from tests.fixtures import Shop
 ARGUMENTS: dict[str, list[Any]] = {
     "buyers_page": ["active"],
     "cohort_page": ["2026-01-01", 0],
+    "moved_page": ["2026-01-01", "vip", "joined"],
     "rfm_cell_page": [5, 1],
 }
 PAGES = [
