@@ -21,7 +21,7 @@ from cloudpos.tenancy.backoffice.pages import (
 )
 from cloudpos.tenancy.formats import money
 from cloudpos.tenancy.roles import Role
-from loyalty.admin_program_forms import ProgramForm, TierInline, is_open
+from loyalty.admin_program_forms import ProgramForm, TierInline, is_open, unfit
 from loyalty.models import Program
 from loyalty.reading_preview import preview
 from loyalty.rules import TierRule, to_cents
@@ -168,7 +168,7 @@ class ProgramAdmin(TenantModelAdmin):
             except ApiError as exc:
                 context["refused"] = [message for message, _ in refused_fields(exc)]
         else:
-            context["refused"] = ["Some of what is filled in cannot be saved as it is."]
+            context["refused"] = [line for each in (form, *formsets) for line in unfit(each)]
         return TemplateResponse(request, "backoffice/program_preview.html", context)
 
     @display(description="Earns")

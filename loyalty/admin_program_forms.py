@@ -208,3 +208,16 @@ class ProgramForm(FactorForm):
 
 def is_open(program: Any) -> bool:
     return not isinstance(program, Program) or program.is_active
+
+
+def unfit(form: Any) -> list[str]:
+    """What cannot be saved of a form or of a formset as it is filled in, in words; a field that is empty is not told of."""
+    if hasattr(form, "forms"):
+        lines = [line for each in form.forms for line in unfit(each)]
+        return [*lines, *(str(error) for error in form.non_form_errors())]
+    lines = []
+    for name, errors in form.errors.as_data().items():
+        told = [str(message) for error in errors if error.code != "required" for message in error.messages]
+        label = f"{form[name].label}: " if name in form.fields else ""
+        lines += [f"{label}{message}" for message in told]
+    return lines or (["Something is still to be filled in."] if form.errors else [])

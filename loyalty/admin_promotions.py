@@ -23,7 +23,7 @@ from cloudpos.tenancy.models import Merchant, Store
 from cloudpos.tenancy.roles import Role
 from customers.admin import numbers
 from customers.models import Customer
-from loyalty.admin_program_forms import FactorForm, NamesField
+from loyalty.admin_program_forms import FactorForm, NamesField, unfit
 from loyalty.dry_runs import dry_run
 from loyalty.models import Promotion, Tier
 from loyalty.reading_dry_runs import describe_run
@@ -219,7 +219,7 @@ class PromotionAdmin(TenantModelAdmin):
         if merchant_id is None or program is None:
             context["refused"] = ["There is no loyalty program yet."]
         elif not form.is_valid():
-            context["refused"] = ["Some of what is filled in cannot be saved as it is."]
+            context["refused"] = unfit(form)
         else:
             values = form.said()
             try:

@@ -131,7 +131,7 @@ class RewardAdmin(TenantModelAdmin):
 
     @display(description="Left")
     def left(self, reward: Reward) -> str:
-        return "–" if reward.stock is None else numbers(count(reward.stock - reward.taken))
+        return numbers("–" if reward.stock is None else count(reward.stock - reward.taken))
 
     @display(description="Redeemed", ordering="n_redeemed")
     def redeemed(self, reward: Any) -> str:

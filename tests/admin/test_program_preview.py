@@ -60,7 +60,9 @@ def test_it_says_who_changes_tier(manager: Client, shop: Shop, regulars: Regular
 def test_what_cannot_be_saved_is_said(manager: Client, shop: Shop, regulars: Regulars) -> None:
     program = Program.objects.get(merchant=shop.merchant)
     page = ask(manager, program, pending_days="-1").content.decode()
-    assert "cannot be saved as it is" in page
+    assert "Days until points can be spent: Ensure this value is greater than or equal to 0." in page
+    page = ask(manager, program, name="").content.decode()
+    assert "Something is still to be filled in." in page
     page = ask(manager, program, categories_in="Tea", categories_out="tea").content.decode()
     assert "cannot both earn and not earn" in page
 

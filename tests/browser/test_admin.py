@@ -104,3 +104,40 @@ def test_a_manager_tries_a_promotion_before_it_begins(
         page.set_viewport_size({"width": 390, "height": 844})
         page.goto(url)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), url
+
+
+def test_the_ladder_and_the_rewards_fit_their_window(page: Page, busy_shop: Shop, regulars: Regulars) -> None:
+    sign_in(page, busy_shop, "manager")
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        for url in (reverse("admin:loyalty_program_changelist"), reverse("admin:loyalty_reward_add")):
+            page.goto(url)
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (url, width)
+        page.goto(reverse("admin:loyalty_program_changelist"))
+        ladder = page.locator("#tiers-data")
+        assert ladder.evaluate(
+            "ladder => ladder.scrollWidth <= ladder.closest('.formset-wrapper').clientWidth"
+        ), width
+        # Everything of the first tier is in the window, and the row that new ones are made of is not shown.
+        for name in ("name", "code", "threshold", "multiplier", "benefits"):
+            box = page.locator(f"#id_tiers-0-{name}").bounding_box()
+            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width, (name, width)
+        expect(page.locator(".empty-form")).to_be_hidden()
+        page.get_by_text("Add another Tier").click()
+        expect(page.locator("#id_tiers-4-name")).to_be_visible()
+
+
+def test_what_is_not_meant_stands_back(page: Page, busy_shop: Shop, regulars: Regulars) -> None:
+    """One button of a page is the colour of deeds."""
+    sign_in(page, busy_shop, "manager")
+    page.goto(reverse("admin:customers_customer_give_tier", args=[regulars.alice.pk]))
+    colours = [
+        page.get_by_role(role, name=name).evaluate("button => getComputedStyle(button).backgroundColor")
+        for role, name in (("button", "Give this tier"), ("link", "Cancel"))
+    ]
+    assert colours[0] != colours[1]
+    assert colours[1] == "rgba(0, 0, 0, 0)"
+    page.get_by_label("Last day").fill("2099-01-31")
+    page.get_by_label("Reason").fill("A friend of the house")
+    page.get_by_role("button", name="Give this tier").click()
+    expect(page.get_by_text("A friend of the house")).to_be_visible()

@@ -92,7 +92,8 @@
 
     form.addEventListener("input", soon);
     form.addEventListener("change", soon);
-    ask();
+    // An empty form has nothing to be shown of, and nothing to be told off for.
+    if (!("previewLater" in panel.dataset)) ask();
   }
 
   /* A button that sends a form elsewhere than where it is saved, and shows the answer. */
