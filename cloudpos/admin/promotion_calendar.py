@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from cloudpos.tenancy.backoffice.access import staff_access
+from cloudpos.tenancy.formats import counted
 from cloudpos.tenancy.models import Merchant
 from cloudpos.tenancy.roles import Role
 from loyalty.models import Promotion
@@ -23,7 +24,8 @@ SHADES = {"active": "green", "paused": "orange", "draft": "blue", "ended": "bron
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A promotion's bar: so many weeks before it, in it and after it."""
+    """A promotion's bar: so many weeks before it, in it and after it; whether it was there before the first and goes on
+    after the last; and what is written on it."""
 
     promotion: Promotion
     sentence: str
@@ -31,7 +33,9 @@ class Row:
     before: int
     weeks: int
     after: int
+    comes_from: bool
     goes_on: bool
+    said: str
 
 
 def promotion_calendar(request: HttpRequest) -> HttpResponse:
@@ -68,8 +72,8 @@ def _calendar(merchant: Merchant) -> dict[str, Any]:
 
 def _bar(
     promotion: Promotion, merchant: Merchant, weeks: list[date], today: date
-) -> tuple[int, int, int, bool] | None:
-    """(weeks before, in, after, whether it goes on behind them); None when it is in none of them."""
+) -> tuple[int, int, int, bool, bool, str] | None:
+    """The numbers of a Row; None when the promotion is in none of these weeks."""
     starts, ends = promotion.starts_at, promotion.ends_at
     first = starts.astimezone(merchant.tz).date() if starts is not None else today
     last = None
@@ -82,5 +86,14 @@ def _bar(
     ]
     if not inside or (last is not None and last < first):
         return None
+    comes_from = first < weeks[0]
     goes_on = last is None or last >= weeks[-1] + timedelta(days=7)
-    return inside[0], len(inside), len(weeks) - inside[-1] - 1, goes_on
+    if comes_from and goes_on:
+        said = "All these weeks"
+    elif comes_from:
+        said = f"To {last:%-d %b}"
+    elif goes_on:
+        said = f"From {first:%-d %b}"
+    else:
+        said = counted(len(inside), "week")
+    return inside[0], len(inside), len(weeks) - inside[-1] - 1, comes_from, goes_on, said

@@ -112,11 +112,14 @@ def test_another_merchant_s_promotion_is_not_there(manager: Client, foreign_shop
 def test_the_calendar(manager: Client, shop: Shop, program_of_shop: Program) -> None:
     at = now()
     promote(shop, "For good", starts_at=at - timedelta(days=300))
+    promote(shop, "Until soon", starts_at=at - timedelta(days=300), ends_at=at + timedelta(days=10))
+    promote(shop, "From soon on", starts_at=at + timedelta(days=10))
     promote(shop, "This week", starts_at=at, ends_at=at + timedelta(minutes=1))
     promote(shop, "Long ago", starts_at=at - timedelta(days=300), ends_at=at - timedelta(days=200))
     page = manager.get(reverse("promotion_calendar")).content.decode()
-    assert "17 weeks and on" in page
-    assert "1 week<" in page
+    soon = f"{(at + timedelta(days=10)).astimezone(shop.merchant.tz):%-d %b}"
+    for said in ("All these weeks", f"To {soon}", f"From {soon}", "1 week"):
+        assert f">{said}<" in page
     assert "Long ago" not in page
     assert 'aria-current="date"' in page
 
