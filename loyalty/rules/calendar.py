@@ -33,8 +33,3 @@ def months_before(day: date, months: int) -> date:
 def new_year(at: datetime, zone: ZoneInfo, *, years: int = 1) -> datetime:
     """The first instant of the year that comes `years` after that of `at`."""
     return midnight(date(at.astimezone(zone).year + years, 1, 1), zone)
-
-
-def days_later(at: datetime, days: int, zone: ZoneInfo) -> datetime:
-    """The same time of day, `days` later (or earlier, negative)."""
-    return (at.astimezone(zone) + timedelta(days=days)).astimezone(UTC)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from loyalty.rules.calendar import day_after_months, days_later, midnight, months_before, new_year
+from loyalty.rules.calendar import day_after_months, midnight, months_before, new_year
 
 METRICS = ("spend", "points")
 WINDOWS = ("lifetime", "rolling", "calendar_year")
@@ -72,8 +72,14 @@ class Qualification:
         return self.with_grace(new_year(at, zone, years=2))
 
     def with_grace(self, at: datetime) -> datetime:
-        """An instant at which a tier would end, the days of grace later."""
-        return days_later(at, self.grace_days, ZoneInfo(self.timezone)) if self.grace_days else at
+        """The midnight so many days of grace after one at which a tier would end.
+
+        By days, not by the clock: a day whose first hour is left out begins at 1:00, the one after it does not.
+        """
+        if not self.grace_days:
+            return at
+        zone = ZoneInfo(self.timezone)
+        return midnight(at.astimezone(zone).date() + timedelta(days=self.grace_days), zone)
 
     def falls_at_first(self, sale_at: datetime, amount_until: datetime | None) -> datetime | None:
         """A tier that a purchase reached at `sale_at` is kept at least until then; None: for ever."""

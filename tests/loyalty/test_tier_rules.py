@@ -118,7 +118,16 @@ class Model:
 
 
 zones = st.sampled_from(
-    ["UTC", "Europe/London", "Pacific/Auckland", "America/New_York", "Africa/Cairo", "Asia/Kathmandu"]
+    [
+        "UTC",
+        "Europe/London",
+        "Pacific/Auckland",
+        "America/Los_Angeles",
+        "America/Havana",
+        "Africa/Cairo",
+        "Asia/Kathmandu",
+        "Australia/Lord_Howe",
+    ]
 )
 
 
@@ -141,7 +150,8 @@ def qualifications(draw: st.DrawFn) -> Qualification:
 # Month ends, year ends, and the nights on which clocks are set.
 odd_days = [
     date(2027, 12, 31), date(2028, 1, 1), date(2028, 1, 31), date(2028, 2, 28), date(2028, 2, 29), date(2028, 3, 1),
-    date(2028, 3, 26), date(2028, 4, 28), date(2028, 9, 24), date(2028, 10, 29), date(2028, 12, 31), date(2029, 1, 1),
+    date(2028, 3, 12), date(2028, 3, 26), date(2028, 4, 28), date(2028, 9, 24), date(2028, 10, 29), date(2028, 11, 5),
+    date(2028, 12, 31), date(2029, 1, 1),
 ]  # fmt: skip
 
 
@@ -324,6 +334,14 @@ def test_when_gold_ends(rule: Qualification, ends: str | None) -> None:
     standing = Ladder((BRONZE, SILVER, GOLD), rule).standing(course, course.at[0])
     assert standing.tier == GOLD
     assert standing.until == (datetime.fromisoformat(ends).replace(tzinfo=UTC) if ends else None)
+
+
+def test_days_of_grace_end_at_a_midnight() -> None:
+    """27 April 2029 begins at 1:00 in Cairo, where clocks go forward over midnight; 28 April does not."""
+    rule = Qualification("spend", "rolling", 13, "immediate", 1, "Africa/Cairo")
+    left = rule.leaves_at(datetime(2028, 3, 26, 12, tzinfo=UTC))
+    assert left == datetime(2029, 4, 26, 22, tzinfo=UTC)
+    assert rule.with_grace(left) == datetime(2029, 4, 27, 21, tzinfo=UTC)
 
 
 def test_what_must_be_spent_to_keep_a_tier() -> None:
