@@ -324,7 +324,7 @@ def _changed(promotion: Promotion) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`times` and `points` as given, `returned` the points that returns took back of them, in proportion."""
+    """`times` and `points` as given; `returned` is the part of what returns took from these purchases, in proportion."""
 
     times: int = 0
     points: int = 0
@@ -338,18 +338,25 @@ def figures_of(*, merchant_id: uuid.UUID, promotion_ids: Sequence[uuid.UUID]) ->
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT a.promotion_id, count(*), sum(a.points)::bigint,
-                coalesce(sum(CASE WHEN r.amount >= p.amount THEN a.points
-                    WHEN r.amount > 0 THEN floor(a.points * r.amount / p.amount) END), 0)::bigint,
-                count(DISTINCT a.customer_id), sum(p.amount)
-            FROM loyalty_awards a
-            JOIN purchases p ON p.merchant_id = a.merchant_id AND p.id = a.purchase_id
-            LEFT JOIN (
-                SELECT merchant_id, purchase_id, sum(amount) AS amount FROM purchase_returns
-                WHERE merchant_id = %s GROUP BY 1, 2
-            ) r ON r.merchant_id = a.merchant_id AND r.purchase_id = a.purchase_id
-            WHERE a.merchant_id = %s AND a.promotion_id = ANY(%s) GROUP BY 1
+            WITH given AS (
+                SELECT promotion_id, purchase_id, customer_id, points FROM loyalty_awards
+                WHERE merchant_id = %(merchant)s AND promotion_id = ANY(%(promotions)s)
+            ), taken AS (
+                SELECT purchase_id, sum(points) FILTER (WHERE purchase_return_id IS NULL) AS gross,
+                    coalesce(-sum(points) FILTER (WHERE purchase_return_id IS NOT NULL), 0) AS points
+                FROM loyalty_transactions WHERE merchant_id = %(merchant)s AND purchase_id IN (
+                    SELECT r.purchase_id FROM purchase_returns r
+                    WHERE r.merchant_id = %(merchant)s AND r.purchase_id IN (SELECT purchase_id FROM given)
+                ) GROUP BY 1
+            )
+            SELECT g.promotion_id, count(*), sum(g.points)::bigint,
+                coalesce(sum(floor(g.points * least(t.points, t.gross) / nullif(t.gross, 0))), 0)::bigint,
+                count(DISTINCT g.customer_id), sum(p.amount)
+            FROM given g
+            JOIN purchases p ON p.merchant_id = %(merchant)s AND p.id = g.purchase_id
+            LEFT JOIN taken t ON t.purchase_id = g.purchase_id
+            GROUP BY 1
             """,
-            [merchant_id, merchant_id, list(promotion_ids)],
+            {"merchant": merchant_id, "promotions": list(promotion_ids)},
         )
         return {promotion_id: Figures(*rest) for promotion_id, *rest in cursor.fetchall()}
