@@ -77,6 +77,7 @@ def real_ids(world: World) -> dict[str, str]:
         "holdId": str(world.hold),
         "rewardId": str(world.reward),
         "redemptionId": str(world.redemption),
+        "promotionId": str(world.promotion),
         "transactionId": world.transaction,
     }
 

@@ -156,9 +156,19 @@ PAST_PURCHASE = RowShape(
 )
 _NEXT_TIER = {
     "type": ["object", "null"],
-    "properties": {"tier": _TEXT, "name": _TEXT, "threshold": MONEY, "spendToReach": MONEY},
+    "properties": {
+        "tier": _TEXT,
+        "name": _TEXT,
+        "threshold": {**MONEY, "description": "Money, or points where points count."},
+        "spendToReach": {
+            **MONEY,
+            "type": ["string", "null"],
+            "description": "null: no purchase earns points.",
+        },
+        "pointsToReach": {"type": "integer", "description": "Where points count: those that are missing."},
+    },
     "required": ["tier", "name", "threshold", "spendToReach"],
-    "description": "The next tier and the net spend that is missing to it; null at the top.",
+    "description": "The next tier and the money that is missing to it; null at the top.",
 }
 _EXPLANATION = Many(
     {
