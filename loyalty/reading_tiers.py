@@ -150,11 +150,11 @@ def tier_changes(*, access: Access, customer_id: uuid.UUID) -> list[dict[str, An
     return [
         {
             "at": at,
-            "from": data["from"],
-            "to": data["to"],
+            "from": data["from"] or None,
+            "to": data["to"] or None,
             # Older ones say neither.
             "reason": data.get("reason"),
-            "until": data.get("until"),
+            "until": datetime.fromisoformat(data["until"]) if data.get("until") else None,
             "actorId": actor_id,
         }
         for at, data, actor_id in rows

@@ -81,8 +81,8 @@ TIER_CHANGES = Fields(
                 "A change, dated when it took effect.",
                 {
                     "at": _TIME,
-                    "from": {**_TEXT, "description": "Empty: none."},
-                    "to": _TEXT,
+                    "from": {"type": ["string", "null"], "description": "null: none."},
+                    "to": {"type": ["string", "null"]},
                     "reason": {"type": ["string", "null"], "enum": [*REASONS, None]},
                     "until": {
                         **_TIME_OR_NONE,

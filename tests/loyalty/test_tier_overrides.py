@@ -89,8 +89,9 @@ def test_over_http(shop: Shop, program: Program, alice: Customer) -> None:
     changes = shop.cashier.get(f"/customers/{alice.pk}/loyalty/tiers").json()["data"]["changes"]
     assert [(change["from"], change["to"], change["reason"]) for change in changes] == [
         ("gold", "bronze", "override_ended"),
-        ("", "gold", "override"),
+        (None, "gold", "override"),
     ]
+    assert changes[1]["until"] == "2199-06-01T00:00:00Z"
     assert changes[0]["actorId"] == str(shop.manager.access.user_id)
     assert findings(shop) == []
 
