@@ -92,7 +92,7 @@ def dry_run(
 def _proposed(
     merchant_id: uuid.UUID, program: Program, values: Mapping[str, Any], promotion_id: uuid.UUID | None
 ) -> PromotionRule:
-    """The promotion that is tried out, whatever its status: for the whole period unless its window says otherwise."""
+    """The promotion that is tried out, whatever its status and its window: for the whole period."""
     if promotion_id is None:
         row = draft_promotion(merchant_id=merchant_id, program=program, values=values)
     else:
