@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.models import Store
 from demo import reader
 from loyalty.models import Enrollment, LedgerEntry, Program, Promotion, Reward
 from loyalty.rules import TierRule, to_cents
@@ -80,7 +82,13 @@ def open_program(*, access: Access, until: date) -> None:
 
 
 def spend_some(*, access: Access) -> int:
-    """Some members spend points today: money off, or the globe. Harmless when done twice; returns how many have."""
+    """Some members spend points today: money off, or the globe, at one store after the other.
+
+    Harmless when done twice; returns how many have.
+    """
+    stores = list(
+        Store.objects.for_merchant(access.merchant_id).order_by("code").values_list("pk", flat=True)
+    )
     globe = Reward.objects.for_merchant(access.merchant_id).get(sku="10002")
     members = (
         Enrollment.objects.for_merchant(access.merchant_id)
@@ -91,10 +99,11 @@ def spend_some(*, access: Access) -> int:
     for place, (customer_id, number) in enumerate(members):
         if place % ONE_IN:
             continue
+        till = replace(access, store_id=stores[place // ONE_IN % len(stores)])
         try:
             if place % GLOBE_ONE_IN:
                 post_points(
-                    access=access,
+                    access=till,
                     customer_id=customer_id,
                     type=LedgerEntry.Type.REDEEMED,
                     points=100 * (place // ONE_IN % 4 + 1),
@@ -103,7 +112,7 @@ def spend_some(*, access: Access) -> int:
                 )
             else:
                 redeem_reward(
-                    access=access,
+                    access=till,
                     customer_id=customer_id,
                     reward_id=globe.pk,
                     transaction_id=f"GLOBE-{number}",
