@@ -199,6 +199,7 @@ class TestSales:
                 LedgerEntry.objects.filter(enrollment__customer_id=customer.pk)
                 .values_list("purchase__occurred_at")
                 .annotate(points=Sum("points"))
+                .order_by("purchase__occurred_at")
             )
             for customer in (alice, bob)
         ]
