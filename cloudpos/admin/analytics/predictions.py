@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 
 from analytics.model_words import Measure, in_words, measures, rule_in_words
-from analytics.models import ModelRun, PromotedModel
+from analytics.models import ModelRun
+from analytics.reading.models import ModelInUse, models_of
 from cloudpos.admin.analytics.calibration import Plot, calibration_plot
 from cloudpos.admin.analytics.pages import Shown, analytics_page
 from cloudpos.tenancy.formats import counted, day
 from cloudpos.tenancy.models import Merchant
 
-RUNS_SHOWN = 10
 HEADINGS = {
     ModelRun.Kind.CHURN: "Who will not come back",
     ModelRun.Kind.LIFETIME_VALUE: "What customers will spend",
@@ -32,7 +32,6 @@ class Health:
 class Model:
     """One kind of model as the page shows it. `latest` is a newer training that was not taken."""
 
-    kind: str
     heading: str
     run: ModelRun
     latest: ModelRun
@@ -45,44 +44,35 @@ class Model:
 
 @analytics_page("Predictions", "predictions")
 def predictions_page(request: HttpRequest, merchant: Merchant) -> Shown:
-    models = models_in_use(merchant)
-    runs = ModelRun.objects.for_merchant(merchant).order_by("-trained_at", "-pk")
-    in_use = {model.run.pk for model in models}
+    found = models_of(merchant.pk)
+    in_use = {each.run.pk for each in found.in_use.values()}
     return {
-        "models": models,
-        "runs": [(run, run.pk in in_use) for run in runs[:RUNS_SHOWN]],
+        "models": [
+            _model(found.in_use[kind.value], heading, merchant.currency)
+            for kind, heading in HEADINGS.items()
+            if kind.value in found.in_use
+        ],
+        "runs": [(run, run.pk in in_use) for run in found.runs],
     }
 
 
-def models_in_use(merchant: Merchant) -> list[Model]:
-    """Of each kind that was trained, the model that predictions come from, with the training after it."""
-    promoted = PromotedModel.objects.for_merchant(merchant).select_related("run")
-    found = {each.kind: each.run for each in promoted}
-    models = []
-    for kind, heading in HEADINGS.items():
-        run = found.get(kind.value)
-        if run is None:
-            continue
-        # Its drift was found when it was last compared with what happened: by the training after it.
-        latest = ModelRun.objects.for_merchant(merchant).filter(kind=kind).latest("trained_at")
-        models.append(
-            Model(
-                kind=kind.value,
-                heading=heading,
-                run=run,
-                latest=latest,
-                health=health(run, latest),
-                words=in_words(run, merchant.currency),
-                rule=rule_in_words(run),
-                measures=measures(run, merchant.currency),
-                plot=calibration_plot(run),
-            )
-        )
-    return models
+def _model(found: ModelInUse, heading: str, currency: str) -> Model:
+    run = found.run
+    return Model(
+        heading=heading,
+        run=run,
+        latest=found.latest,
+        health=health(run, found.latest),
+        words=in_words(run, currency),
+        rule=rule_in_words(run),
+        measures=measures(run, currency),
+        plot=calibration_plot(run),
+    )
 
 
 def health(run: ModelRun, latest: ModelRun) -> Health:
-    if latest.drift:
+    # What a training finds is about the model that was in use until then: one that it replaced drifts no more.
+    if latest.pk != run.pk and latest.drift:
         return Health("Drifting", "orange", [str(found) for found in latest.drift])
     if run.method == ModelRun.Method.FIXED:
         return Health(

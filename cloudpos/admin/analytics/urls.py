@@ -9,6 +9,7 @@ from cloudpos.admin.analytics.predictions import predictions_page
 from cloudpos.admin.analytics.recalculation import recalculation_page
 from cloudpos.admin.analytics.rfm import rfm_cell_page, rfm_part
 from cloudpos.admin.analytics.segments import moved_page, segments_page
+from cloudpos.admin.analytics.thresholds import thresholds_page
 
 urlpatterns = [
     path("buyers/<str:group>/", buyers_page, name="buyers_page"),
@@ -22,4 +23,5 @@ urlpatterns = [
     path("recalculation/", recalculation_page, name="recalculation_page"),
     path("segments/", segments_page, name="segments_page"),
     path("segments/<str:month>/<str:segment>/<str:direction>/", moved_page, name="moved_page"),
+    path("segment-rules/", thresholds_page, name="thresholds_page"),
 ]

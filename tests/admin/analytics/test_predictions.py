@@ -118,6 +118,12 @@ def test_drift_is_seen(manager: Client, shop: Shop) -> None:
     assert "was not taken: AUC 0.79" in shown
 
 
+def test_the_drift_of_a_model_that_was_replaced_is_over(manager: Client, shop: Shop) -> None:
+    promote(make_run(shop.merchant, **TESTED, drift=["58% were predicted to leave, 65% did."]))
+    shown = text_of(manager)
+    assert "Who will not come back Healthy" in shown and "65% did" not in shown
+
+
 def test_a_plot_is_where_it_should_be(shop: Shop) -> None:
     plot = calibration_plot(make_run(shop.merchant, **TESTED))
     assert plot is not None
