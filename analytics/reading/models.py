@@ -15,6 +15,12 @@ class ModelInUse:
     run: ModelRun
     latest: ModelRun
 
+    @property
+    def drift(self) -> list[str]:
+        """What was found wrong with this model, in words. What its own training found was wrong with the one it replaced."""
+        found: list[str] = self.latest.drift
+        return [] if self.latest.pk == self.run.pk else found
+
 
 @dataclass(frozen=True, slots=True)
 class ModelsFound:

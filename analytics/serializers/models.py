@@ -139,7 +139,7 @@ def _in_use(found: ModelInUse, currency: str) -> dict[str, Any]:
             }
             for each in run.calibration
         ],
-        "drift": found.latest.drift,
+        "drift": found.drift,
         "checkedOn": found.latest.as_of,
     }
 

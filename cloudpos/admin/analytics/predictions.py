@@ -62,7 +62,7 @@ def _model(found: ModelInUse, heading: str, currency: str) -> Model:
         heading=heading,
         run=run,
         latest=found.latest,
-        health=health(run, found.latest),
+        health=health(found),
         words=in_words(run, currency),
         rule=rule_in_words(run),
         measures=measures(run, currency),
@@ -70,10 +70,10 @@ def _model(found: ModelInUse, heading: str, currency: str) -> Model:
     )
 
 
-def health(run: ModelRun, latest: ModelRun) -> Health:
-    # What a training finds is about the model that was in use until then: one that it replaced drifts no more.
-    if latest.pk != run.pk and latest.drift:
-        return Health("Drifting", "orange", [str(found) for found in latest.drift])
+def health(found: ModelInUse) -> Health:
+    run = found.run
+    if found.drift:
+        return Health("Drifting", "orange", found.drift)
     if run.method == ModelRun.Method.FIXED:
         return Health(
             "Not this shop's own yet",
