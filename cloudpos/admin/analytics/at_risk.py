@@ -1,7 +1,5 @@
 """Customers at risk: whom to win back first, and a way to do it."""
 
-from typing import Any
-
 from django.http import HttpRequest
 
 from analytics.models import CustomerFigures
@@ -53,10 +51,9 @@ def at_risk(merchant: Merchant, offset: int, limit: int) -> People:
 
 
 def person(row: CustomerFigures, currency: str) -> Person:
-    """A customer with the figures of COLUMNS, and the weightiest reason in words."""
+    """A customer with the figures of COLUMNS, and the weightiest reason for leaving."""
     value = from_cents(row.spend_365d_cents)
     gap = row.mean_gap_days
-    reasons: list[Any] = row.churn_reasons
     return Person(
         customer=row.customer,
         figures=(
@@ -66,5 +63,5 @@ def person(row: CustomerFigures, currency: str) -> Person:
             "–" if gap is None else counted(round(gap), "day"),
         ),
         values=(value, round(row.churn, 3), row.last_day, None if gap is None else round(gap, 1)),
-        told=str(reasons[0]) if reasons else "",
+        told=next((str(reason["text"]) for reason in row.churn_reasons if reason["raises"]), ""),
     )

@@ -13,6 +13,9 @@ from cloudpos.admin.analytics.pages import Shown, analytics_page
 from cloudpos.tenancy.formats import counted, day
 from cloudpos.tenancy.models import Merchant
 
+# As far apart as drift may be, and the same of money, may be what was predicted and what happened.
+SHARE_APART_MAX = 0.05
+RATIO_MIN, RATIO_MAX = 0.8, 1.25
 HEADINGS = {
     ModelRun.Kind.CHURN: "Who will not come back",
     ModelRun.Kind.LIFETIME_VALUE: "What customers will spend",
@@ -84,4 +87,24 @@ def health(found: ModelInUse) -> Health:
         return Health(
             "Not tested yet", "blue", ["The history is too short to try the model on a part of it."]
         )
+    if faults := _faults(run):
+        return Health("Take with care", "orange", faults)
     return Health("Healthy", "green", [f"Tested on the days up to {day(run.window_until)}."])
+
+
+def _faults(run: ModelRun) -> list[str]:
+    """What the back-test says against a model, in words."""
+    metrics, rule = run.metrics, run.rule_metrics
+    found = []
+    predicted, observed = metrics.get("mean_predicted"), metrics.get("mean_observed")
+    if predicted is not None and observed is not None and abs(predicted - observed) > SHARE_APART_MAX:
+        found.append(
+            f"In the back-test {100 * predicted:.0f}% were predicted to leave; {100 * observed:.0f}% did."
+        )
+    ratio = metrics.get("total_ratio")
+    if ratio is not None and not RATIO_MIN <= ratio <= RATIO_MAX:
+        found.append(f"In the back-test {100 * ratio:.0f}% of what was spent had been predicted.")
+    for name, better, told in (("auc", 1, "ranked"), ("mae", -1, "foretold")):
+        if name in metrics and name in rule and better * (metrics[name] - rule[name]) < 0:
+            found.append(f"The naive rule {told} the customers better.")
+    return found

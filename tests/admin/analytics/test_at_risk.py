@@ -66,6 +66,8 @@ def test_who_is_worth_most_comes_first(client: Client, customers: list[Customer]
     assert shown.index("Bob") < shown.index("Alice")
     assert "£112.50" in shown and "6 Apr 2026" in shown and "10 days" in shown
     assert "Carol" not in shown
+    # The reason is a sentence that speaks for leaving, not what it is stored as.
+    assert "raises the risk." in shown and "{" not in shown[shown.index("2 customers") :]
 
 
 def test_each_can_be_given_points(client: Client, customers: list[Customer]) -> None:

@@ -4,6 +4,7 @@ import re
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -101,6 +102,28 @@ def test_parameters_that_are_not_there_say_nothing(manager: Client, shop: Shop) 
 def test_too_little_to_learn_from(manager: Client, shop: Shop) -> None:
     promote(make_run(shop.merchant, method="fixed", sample_size=12))
     assert "With 12 customers there was too little to learn from" in text_of(manager)
+
+
+@pytest.mark.parametrize(
+    ("kind", "metrics", "rule", "told"),
+    [
+        (
+            "churn",
+            {"mean_predicted": 0.67, "mean_observed": 0.57},
+            {},
+            "67% were predicted to leave; 57% did.",
+        ),
+        ("churn", {"auc": 0.7}, {"auc": 0.75}, "The naive rule ranked the customers better."),
+        ("lifetime_value", {"total_ratio": 0.72}, {}, "72% of what was spent had been predicted."),
+        ("lifetime_value", {"mae": 20.0}, {"mae": 10.0}, "The naive rule foretold the customers better."),
+    ],
+)
+def test_a_model_that_did_badly_is_not_called_healthy(
+    manager: Client, shop: Shop, kind: str, metrics: dict[str, float], rule: dict[str, float], told: str
+) -> None:
+    promote(make_run(shop.merchant, kind=kind, **{**TESTED, "metrics": metrics, "rule_metrics": rule}))
+    shown = text_of(manager)
+    assert "Take with care" in shown and told in shown and "Healthy" not in shown
 
 
 def test_drift_is_seen(manager: Client, shop: Shop) -> None:

@@ -68,7 +68,7 @@ def test_the_figures_are_those_of_the_api(client: Client, shop: Shop, customers:
 
 def test_who_moved(client: Client, customers: list[Customer]) -> None:
     page = client.get(reverse("segments_page")).content.decode()
-    links = re.findall(r'<a class="cp-trend--\w+" href="([^"]+)" aria-label="([^"]+)"', page)
+    links = re.findall(r'<a class="cp-moves__\w+" href="([^"]+)" aria-label="([^"]+)"', page)
     assert [told for _, told in links] == [
         "1 customer left New in Jun 2026",
         "1 customer joined At risk in Jun 2026",
