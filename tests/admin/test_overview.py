@@ -12,6 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.timezone import now
 
+from analytics.rollups import reading
+from analytics.rollups.refresh import refresh
 from cloudpos.tenancy.models import Merchant, Store
 from tests.admin.conftest import Regulars, make_regulars, sell
 from tests.fixtures import Shop
@@ -111,6 +113,18 @@ def test_how_much_is_asked_of_the_database(manager: Client, regulars: Regulars) 
     with CaptureQueriesContext(connection) as queries:
         manager.get(url)
     assert len(queries) == QUERIES_COLD
+
+
+def test_figures_that_are_not_quite_of_now_say_so(
+    manager: Client, shop: Shop, regulars: Regulars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "is being added up" not in text_of(manager)
+    refresh(merchant_id=shop.merchant.pk)
+    cache.clear()
+    for number in range(4):
+        sell(shop, regulars.bob, "1.00", id=f"late-{number}", at=now() - timedelta(days=2 * number + 1))
+    monkeypatch.setattr(reading, "PURCHASES_PER_REQUEST_MAX", 0)
+    assert "is being added up, and is not in these figures yet" in text_of(manager)
 
 
 def test_an_empty_merchant_is_told_what_comes(manager: Client, shop: Shop) -> None:

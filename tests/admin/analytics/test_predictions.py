@@ -147,6 +147,13 @@ def test_the_drift_of_a_model_that_was_replaced_is_over(manager: Client, shop: S
     assert "Who will not come back Healthy" in shown and "65% did" not in shown
 
 
+def test_the_part_says_how_they_are(manager: Client, shop: Shop) -> None:
+    promote(make_run(shop.merchant, **TESTED))
+    part = manager.get(reverse("predictions_page") + "?part=1").content.decode()
+    assert "Who will not come back" in part and "Healthy" in part
+    assert "<table" not in part and "<html" not in part
+
+
 def test_a_plot_is_where_it_should_be(shop: Shop) -> None:
     plot = calibration_plot(make_run(shop.merchant, **TESTED))
     assert plot is not None
