@@ -12,6 +12,7 @@ urlpatterns = [
         views.CohortCustomersView.as_view(),
         name="analytics-cohort-customers",
     ),
+    path("analytics/products", views.ProductsView.as_view(), name="analytics-products"),
     path("analytics/segments", views.SegmentsView.as_view(), name="analytics-segments"),
     path(
         "analytics/customers/<uuid:customer_id>",

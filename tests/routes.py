@@ -366,6 +366,7 @@ CASES: dict[str, Case] = {
     f"GET {V1}/analytics/cohorts/<str:cohort>/customers": Case(
         Role.MANAGER, queries=(lambda world: f"storeId={world.store}",)
     ),
+    f"GET {V1}/analytics/products": Case(Role.MANAGER, queries=(lambda world: f"storeId={world.store}",)),
     f"GET {V1}/analytics/segments": Case(Role.MANAGER),
     f"GET {V1}/analytics/customers/<uuid:customer_id>": Case(Role.MANAGER),
     f"GET {V1}/analytics/models": Case(Role.MANAGER),

@@ -1,5 +1,6 @@
 """The tables of analytics, one file per noun."""
 
+from analytics.models.articles import Article
 from analytics.models.customer_figures import HORIZONS_DAYS, CustomerFigures, Level
 from analytics.models.customer_snapshots import CustomerSnapshot
 from analytics.models.cut_points import CutPoints
@@ -11,6 +12,7 @@ from analytics.models.settings import AnalyticsSettings
 __all__ = [
     "HORIZONS_DAYS",
     "AnalyticsSettings",
+    "Article",
     "ChangedDays",
     "CustomerFigures",
     "CustomerSnapshot",

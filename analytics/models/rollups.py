@@ -71,6 +71,9 @@ class RollupDay(models.Model):
     once = models.BinaryField(help_text="The set of who bought")
     again = models.BinaryField(help_text="The set of who bought at least twice")
     members = models.BinaryField(help_text="Who bought how often for how much: analytics.rollups.members")
+    goods = models.BinaryField(
+        null=True, help_text="What was sold: analytics.rollups.goods; empty where that was not summed up yet"
+    )
     revision = models.BigIntegerField()
 
     class Meta:

@@ -5,18 +5,13 @@ A set is an int whose bit n stands for member n: `a | b`, `a & b`, `a & ~b` and 
 
 from __future__ import annotations
 
-import sys
 import zlib
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, compress, count, pairwise
+from itertools import compress, count
 
-# The fastest: what is stored is read many times, and is small either way.
-COMPRESSION = 1
-# Widths in which a column is stored, the narrowest that holds it: unsigned for gaps and counts, signed for money.
-_UNSIGNED = "BHIQ"
-_SIGNED = "hiq"
+from analytics.rollups.packing import COMPRESSION, pack, unpack
+
 # More purchases of one member than fit here would take a till that rings for days on end.
 _COUNT_BITS = 32
 _COUNT_MASK = (1 << _COUNT_BITS) - 1
@@ -68,33 +63,12 @@ class Members:
         return self.bought(), self.bought(at_least=2)
 
     def pack(self) -> bytes:
-        gaps = [after - before for before, after in pairwise(self.numbers)]
-        columns = [
-            _narrow(self.numbers[:1], _UNSIGNED),
-            _narrow(gaps, _UNSIGNED),
-            _narrow(self.counts, _UNSIGNED),
-            _narrow(self.cents, _SIGNED),
-        ]
-        head = "".join(column.typecode for column in columns).encode()
-        return zlib.compress(head + b"".join(_little(column).tobytes() for column in columns), COMPRESSION)
+        return pack(self.numbers, self.counts, self.cents)
 
     @classmethod
     def unpack(cls, packed: bytes) -> Members:
         """The inverse of `pack`."""
-        raw = memoryview(zlib.decompress(packed))
-        codes = bytes(raw[:4]).decode()
-        sizes = [array(code).itemsize for code in codes]
-        # One first number, and so many of each of the rest as bytes are left for.
-        found = (len(raw) - 4 - sizes[0] + sizes[1]) // sum(sizes[1:]) if len(raw) > 4 else 0
-        columns = []
-        at = 4
-        for code, size, length in zip(codes, sizes, (min(found, 1), found - 1, found, found), strict=True):
-            column = array(code)
-            column.frombytes(raw[at : at + size * max(length, 0)])
-            columns.append(_little(column))
-            at += size * max(length, 0)
-        numbers = array("I", accumulate(columns[1], initial=columns[0][0])) if found else array("I")
-        return cls(numbers, columns[2], columns[3])
+        return cls(*unpack(packed, 2))
 
 
 def as_set(numbers: Sequence[int]) -> int:
@@ -136,20 +110,3 @@ class Buyers:
     def add(self, once: int, again: int) -> None:
         self.again |= (self.once & once) | again
         self.once |= once
-
-
-def _narrow(values: Sequence[int], codes: str) -> array[int]:
-    for code in codes:
-        try:
-            return array(code, values)
-        except OverflowError:
-            continue
-    raise OverflowError("a figure is beyond 64 bits")
-
-
-def _little(column: array[int]) -> array[int]:
-    """In the byte order that is stored, from the machine's or to it."""
-    if sys.byteorder == "big":
-        column = column[:]
-        column.byteswap()
-    return column

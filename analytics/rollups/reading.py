@@ -11,7 +11,7 @@ from datetime import date, datetime
 from django.db import connection, transaction
 
 from analytics.periods import Period
-from analytics.rollups.changes import Standing, everything, standing
+from analytics.rollups.changes import everything, standing
 from analytics.rollups.database import Row, rows, run
 from analytics.rollups.members import Buyers, Members, unpack_set
 from analytics.rollups.recent import Sets, recent
@@ -62,25 +62,30 @@ class Books:
     `as_of` is None when nothing that is on record is missing from the figures, else the instant since which something is.
     """
 
-    def __init__(self, merchant_id: uuid.UUID, *, until: date, found: Standing | None = None) -> None:
+    def __init__(self, merchant_id: uuid.UUID, *, until: date, without_people: bool = False) -> None:
         """Raises AnalyticsBeingPrepared while there are more purchases to sum up than a request may take the time for."""
         self.merchant_id = merchant_id
-        self.standing = found or standing(merchant_id)
+        self.standing = standing(merchant_id)
         self.until = until
         self.as_of: datetime | None = None
         self.changed = self._to_read()
         self._live = read_sheets(
             merchant_id=merchant_id,
-            ranges=self.changed,
+            # Who asks for goods alone reads those days otherwise.
+            ranges=[] if without_people else self.changed,
             zones=self.standing.zones,
             members=self.standing.members,
         )
 
     def scope(self, store_id: uuid.UUID | None = None) -> Scope:
         """One store, or all of them. Raises StoreNotFound."""
+        return Scope(self, self.scope_id(store_id))
+
+    def scope_id(self, store_id: uuid.UUID | None) -> uuid.UUID:
+        """Raises StoreNotFound."""
         if store_id is not None and str(store_id) not in self.standing.zones:
             raise StoreNotFound()
-        return Scope(self, store_id or self.merchant_id)
+        return store_id or self.merchant_id
 
     def has_changed(self, days: Period) -> bool:
         return any(each.first <= days.last and days.first <= each.last for each in self.changed)
@@ -92,14 +97,15 @@ class Books:
         found = [
             Period(days.first, min(days.last, self.until)) for days in changed if days.first <= self.until
         ]
-        if sum(days.days for days in found) <= DAYS_UNCOUNTED_MAX or self._are_few(found):
+        if sum(days.days for days in found) <= DAYS_UNCOUNTED_MAX or self.are_few(found):
             return found
         if not self.standing.is_ready:
             raise AnalyticsBeingPrepared()
         self.as_of = self.standing.since
         return []
 
-    def _are_few(self, ranges: Sequence[Period]) -> bool:
+    def are_few(self, ranges: Sequence[Period]) -> bool:
+        """Whether a request may read the purchases of these days."""
         edges = [instants_of(days, set(self.standing.zones.values())) for days in ranges]
         ((purchases,),) = rows(
             _COUNT,

@@ -17,6 +17,7 @@ from django.utils.timezone import now
 from analytics.periods import Period, ranges_of, united
 from analytics.rollups.changes import everything, note_days, standing
 from analytics.rollups.database import copy_rows, rows, run
+from analytics.rollups.goods import number_articles, pack_goods, read_goods
 from analytics.rollups.members import Members, pack_set
 from analytics.rollups.sheets import Sheet, read_sheets
 from analytics.rollups.spans import UNITS, first_of, span, spans
@@ -32,7 +33,7 @@ Progress = Callable[[int], None]
 
 DAY_COLUMNS = (
     "merchant_id", "scope_id", "day", "purchases", "buyers", "sold", "returned", "discount",
-    "points_earned", "points_redeemed", "points_expired", "once", "again", "members", "revision",
+    "points_earned", "points_redeemed", "points_expired", "once", "again", "members", "goods", "revision",
 )  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def _lock(merchant_id: uuid.UUID, *, again: bool = False) -> Rollup | None:
         or not rollup.zones
         or any(zones.get(store, zone) != zone for store, zone in rollup.zones.items())
     ):
-        for table in ("days", "spans", "changed_days", *(["members"] if again else [])):
+        for table in ("days", "spans", "changed_days", *(["members", "articles"] if again else [])):
             run(f"DELETE FROM analytics_{table} WHERE merchant_id = %(merchant)s", key)
         if again:
             rollup.members = 0
@@ -183,6 +184,8 @@ def _rebuild(rollup: Rollup, days: Sequence[date]) -> None:
     sheets = read_sheets(
         merchant_id=merchant_id, ranges=ranges_of(days), zones=rollup.zones, members=rollup.members
     )
+    goods = read_goods(merchant_id=merchant_id, ranges=ranges_of(days), zones=rollup.zones)
+    articles = number_articles(merchant_id, goods.called)
     rollup.members += len(sheets.fresh)
     rollup.revision += 1
     rollup.write()
@@ -200,16 +203,29 @@ def _rebuild(rollup: Rollup, days: Sequence[date]) -> None:
         ("merchant_id", "customer_id", "number"),
         [(merchant_id, customer_id, number) for customer_id, number in sheets.fresh.items()],
     )
-    copy_rows("analytics_days", DAY_COLUMNS, list(_day_rows(rollup, sheets.by_day)))
+    copy_rows(
+        "analytics_days",
+        DAY_COLUMNS,
+        [
+            (*row, pack_goods(goods.by_day.get((scope_id, day), {}), articles), rollup.revision)
+            for scope_id, day, row in _day_rows(rollup, sheets.by_day)
+        ],
+    )
 
 
-def _day_rows(rollup: Rollup, sheets: dict[tuple[uuid.UUID, date], Sheet]) -> Iterable[tuple[Any, ...]]:
+def _day_rows(
+    rollup: Rollup, sheets: dict[tuple[uuid.UUID, date], Sheet]
+) -> Iterable[tuple[uuid.UUID, date, tuple[Any, ...]]]:
     for (scope_id, day), sheet in sheets.items():
         sums, (once, again) = sheet.sums, sheet.members.sets()
         yield (
-            rollup.merchant_id, scope_id, day, sums.purchases, once.bit_count(), sums.sold, sums.returned,
-            sums.discount, sums.points_earned, sums.points_redeemed, sums.points_expired, pack_set(once),
-            pack_set(again), sheet.members.pack(), rollup.revision,
+            scope_id,
+            day,
+            (
+                rollup.merchant_id, scope_id, day, sums.purchases, once.bit_count(), sums.sold, sums.returned,
+                sums.discount, sums.points_earned, sums.points_redeemed, sums.points_expired, pack_set(once),
+                pack_set(again), sheet.members.pack(),
+            ),
         )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from analytics.views.cohorts import CohortCustomersView, CohortsView
 from analytics.views.customers import CustomerAnalyticsView
 from analytics.views.models import ModelsView
 from analytics.views.overview import OverviewView
+from analytics.views.products import ProductsView
 from analytics.views.recalculations import RecalculateView, RecalculationCancelView, RecalculationView
 from analytics.views.segments import SegmentsView
 from analytics.views.settings import SettingsPreviewView, SettingsView
@@ -14,6 +15,7 @@ __all__ = [
     "CustomerAnalyticsView",
     "ModelsView",
     "OverviewView",
+    "ProductsView",
     "RecalculateView",
     "RecalculationCancelView",
     "RecalculationView",

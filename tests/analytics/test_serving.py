@@ -35,7 +35,7 @@ API = "/api/v1/analytics"
 ask("GET", "/health")
 ask("GET", "/api/schema")
 for path in (
-    "overview", "segments", "cohorts", "cohorts/2026-01-01/customers", f"customers/{customer}", "models", "settings",
+    "overview", "segments", "cohorts", "cohorts/2026-01-01/customers", "products", f"customers/{customer}", "models", "settings",
 ):
     ask("GET", f"{API}/{path}")
 ask("POST", f"{API}/recalculate", b"{}")
