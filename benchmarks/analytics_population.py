@@ -53,6 +53,7 @@ def fill(customers: int, purchases: int) -> None:
             fill.sales(first, min(first + PURCHASES_PER_STATEMENT, purchases) - 1)
         fill.standing()
         fill.remove_templates()
+        fill.figures()
         cursor.execute("SET session_replication_role = origin")
         cursor.execute("VACUUM (ANALYZE)")
 
@@ -199,6 +200,28 @@ class _Fill:
                     WHEN last < now() - interval '120 days' THEN 'at_risk' ELSE 'regular' END
             FROM stood WHERE merchant_id = %(m)s AND id = {identity("customer", "customer")}
             """
+        )
+
+    def figures(self) -> None:
+        """What a recalculation would keep of each customer, about: as many rows, as wide."""
+        day = "at_zone.today"
+        columns = {
+            "id": "c.id", "merchant_id": "c.merchant_id", "customer_id": "c.id", "as_of": day,
+            "first_day": f"least(c.first_visit_at::date, {day})", "last_day": f"least(c.last_visit_at::date, {day})",
+            "purchase_days": "1", "purchases": "c.visit_count", "total_cents": "c.total_spent * 100",
+            "spend_365d_cents": "CASE WHEN c.segment = 'churned' THEN 0 ELSE c.total_spent * 40 END",
+            "recency_score": "1 + abs(hashtext(c.id::text)) % 5", "frequency_score": "1 + abs(hashtext(c.id::text || 'f')) % 5",
+            "monetary_score": "1 + abs(hashtext(c.id::text || 'm')) % 5", "value_run_id": "c.id", "churn_run_id": "c.id",
+            "alive": "0.5", "churn": "0.4", "churn_band": "1", "churn_confidence": "1",
+            "churn_reasons": """'["Silent for 61 days", "Used to buy every 20 days"]'::jsonb""",
+            "segment": "c.segment", "segment_reason": "'buys_as_usual'", "visit_count": "c.visit_count",
+            "total_spent_cents": "c.total_spent * 100", "updated_at": "now()",
+            **{f"expected_purchases_{days}d": "1" for days in (90, 180, 365)},
+            **{f"expected_{days}d{end}_cents": "100" for days in (90, 180, 365) for end in ("", "_low", "_high")},
+        }  # fmt: skip
+        self.run(
+            f"INSERT INTO analytics_customers ({', '.join(columns)}) SELECT {', '.join(columns.values()).replace('%', '%%')}"
+            " FROM customers c, (SELECT current_date + 1 AS today) at_zone WHERE c.merchant_id = %(m)s AND c.visit_count > 0"
         )
 
     def remove_templates(self) -> None:
