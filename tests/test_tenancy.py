@@ -23,7 +23,8 @@ OURS = "Ourscorner"
 THEIRS = "Foreignbyte"
 PRIVATE = sorted(key for key, case in CASES.items() if case.least != PUBLIC)
 AT_A_STORE = [key for key in PRIVATE if CASES[key].least != SIGNED_IN]
-IN_PATH = [key for key in PRIVATE if "<" in key]
+# A cohort is a month, which is nobody's: there foreign and absent are the same, and whose people are listed is tested with it.
+IN_PATH = [key for key in PRIVATE if "<" in key.replace("<str:cohort>", "")]
 NAMING = [
     pytest.param(key, index, id=f"{key} {index}")
     for key in PRIVATE

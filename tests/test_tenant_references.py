@@ -37,6 +37,14 @@ SHARED_TABLES = {
     "loyalty.RollupDay",
     "loyalty.RollupLots",
     "loyalty.RollupSettlement",
+    # The same of purchases and of movements between segments.
+    "analytics.Article",
+    "analytics.ChangedDays",
+    "analytics.PurchaseRollup",
+    "analytics.RollupDay",
+    "analytics.RollupMember",
+    "analytics.RollupSpan",
+    "analytics.SegmentMoves",
 }
 
 
