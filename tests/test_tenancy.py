@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db import connection, transaction
+from django.utils.timezone import now
 
 from cloudpos.tenancy.models import TenantModel
 from tests.fixtures import Shop
@@ -125,6 +126,13 @@ def test_foreign_ids_in_the_path_are_absent_ids(
                 )
                 assert foreign.status_code == 404, (key, variable)
                 assert plain(foreign) == plain(missing), (key, variable)
+
+
+def test_a_cohort_lists_our_people_alone(shop: Shop, ours: World, theirs: World) -> None:
+    month = now().astimezone(shop.merchant.tz).replace(day=1).date()
+    answer = shop.owner.get(f"/analytics/cohorts/{month}/customers?period=0")
+    assert str(ours.customer) in answer.content.decode()
+    assert told(theirs, answer, sent="") == []
 
 
 def test_our_own_ids_are_found(shop: Shop, ours: World) -> None:
