@@ -8,6 +8,7 @@ class CloudposConfig(AppConfig):
 
     def ready(self) -> None:
         from django.core.cache import close_caches
+        from django.core.handlers.base import reset_urlconf
         from django.core.signals import request_finished, request_started
         from django.db import close_old_connections, reset_queries
 
@@ -19,7 +20,8 @@ class CloudposConfig(AppConfig):
 
         read_times_fast()
         # At each request, for nothing: the caches keep their connections, the database's is looked at when the next request
-        # begins, and queries are noted under DEBUG alone.
+        # begins, nobody chooses another URLconf, and queries are noted under DEBUG alone.
+        request_finished.disconnect(reset_urlconf)
         request_finished.disconnect(close_caches)
         request_finished.disconnect(close_old_connections)
         if not settings.DEBUG:

@@ -20,7 +20,7 @@ CANDIDATES_MAX = 10_000
 # Of a search: its rows lie all over the table, and reading more of them takes longer than walking to the next twenty.
 SEARCH_CANDIDATES_MAX = 2_000
 # Of the start of one word: walking to the next twenty is as good as free, collecting more is not.
-WORD_CANDIDATES_MAX = 200
+WORD_CANDIDATES_MAX = 100
 # How far a walk of a search goes before it gives up: rows that match may all be at the other end of the order.
 WALKED_MAX = 20_000
 # How many times further than matches spread evenly would need a walk for a tier, segment, status or type goes.

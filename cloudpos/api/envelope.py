@@ -4,7 +4,7 @@ A plain HttpResponse instead of DRF's template-like Response: nothing is negotia
 encoding error surfaces inside the view, where the exception handler (and the transaction) sees it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.http import HttpResponse
@@ -16,6 +16,10 @@ JSON_TYPE = "application/json"
 
 class EnvelopeResponse(HttpResponse):
     """An encoded answer. It has no `data`: read `content`, or `.json()` of the test client."""
+
+    def items(self) -> Collection[tuple[str, str]]:
+        """The headers as Django keeps them; its own view of them looks each up by its lower-case name again."""
+        return self.headers._store.values()
 
 
 def success(

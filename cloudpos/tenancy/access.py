@@ -1,12 +1,11 @@
 """What a caller may do at a store: one cached look-up per process, forgotten after seconds."""
 
-import threading
 import time
 import uuid
 import zoneinfo
 from dataclasses import dataclass
+from functools import lru_cache
 
-from cachetools import TTLCache
 from django.conf import settings
 from django.db.models import Q
 
@@ -43,32 +42,33 @@ def _seconds() -> float:
     return time.monotonic()
 
 
-_cache: TTLCache[tuple[uuid.UUID, uuid.UUID], Access] = TTLCache(
-    maxsize=ACCESS_CACHE_ENTRIES_MAX, ttl=settings.ACCESS_CACHE_SECONDS, timer=lambda: _seconds()
-)
-_lock = threading.Lock()
-
-
 def access_for(*, user_id: uuid.UUID, store_id: uuid.UUID) -> Access | None:
-    """The caller's access to a store, or None. Cached ACCESS_CACHE_SECONDS; refusals are never cached.
+    """The caller's access to a store, or None. Cached ACCESS_CACHE_SECONDS at most; refusals are never cached.
 
     A person's role is the highest of their memberships that cover the store.
     """
-    key = (user_id, store_id)
-    with _lock:
-        access = _cache.get(key)
-    if access is None:
-        access = _load(user_id, store_id)
-        if access is not None:
-            with _lock:
-                _cache[key] = access
-    return access
+    try:
+        return _known(user_id.int, store_id.int, _seconds() // settings.ACCESS_CACHE_SECONDS)
+    except _NoAccess:
+        return None
 
 
 def forget_access() -> None:
     """Drop this process's cache; other processes follow within ACCESS_CACHE_SECONDS."""
-    with _lock:
-        _cache.clear()
+    _known.cache_clear()
+
+
+class _NoAccess(Exception):
+    """A refusal: what is raised is not cached."""
+
+
+@lru_cache(maxsize=ACCESS_CACHE_ENTRIES_MAX)
+def _known(user: int, store: int, period: float) -> Access:
+    """`period`: the number of this stretch of ACCESS_CACHE_SECONDS. Raises _NoAccess."""
+    access = _load(uuid.UUID(int=user), uuid.UUID(int=store))
+    if access is None:
+        raise _NoAccess
+    return access
 
 
 def _load(user_id: uuid.UUID, store_id: uuid.UUID) -> Access | None:

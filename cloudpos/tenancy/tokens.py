@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 import uuid
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -46,9 +47,9 @@ def read_access_token(token: str) -> uuid.UUID:
     """
     if len(token) > TOKEN_CHARS_MAX:
         raise InvalidToken()
-    # With the secret as its key: another secret (also one of the same length) finds nothing.
-    key = hashlib.sha512(settings.JWT_SECRET.encode()).digest()
-    digest = hashlib.blake2b(token.encode(errors="surrogatepass"), key=key).digest()
+    digest = hashlib.blake2b(
+        token.encode(errors="surrogatepass"), key=_cache_key(settings.JWT_SECRET)
+    ).digest()
     with _lock:
         known = _good.get(digest)
     if known is None:
@@ -59,6 +60,12 @@ def read_access_token(token: str) -> uuid.UUID:
     if expires_at <= time.time() - CLOCK_SKEW_SECONDS:
         raise TokenExpired()
     return user_id
+
+
+@lru_cache(maxsize=1)
+def _cache_key(secret: str) -> bytes:
+    """Of the secret: another one (also of the same length) finds nothing."""
+    return hashlib.sha512(secret.encode()).digest()
 
 
 def _verified(token: str) -> tuple[uuid.UUID, int]:
