@@ -1,6 +1,6 @@
 """How long a merchant's figures take over very many purchases.
 
-    python -m benchmarks.analytics --customers 100000 --purchases 1000000 [--keep] [--reuse]
+    python -m benchmarks.analytics --customers 100000 --purchases 1000000 [--keep]
 
 Fills a throw-away database (the one of DATABASE_URL with `_rollups` behind its name; see benchmarks.analytics_population), sums
 the purchases up as the background does after an import, and asks each question over HTTP (without a network):
@@ -24,12 +24,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
-
+from benchmarks import database
 from benchmarks.server import BASE_DIR
-from cloudpos import embedded
 
 COLD_GOAL_SECONDS = 1.5
 COHORTS_GOAL_SECONDS = 3.0
@@ -60,31 +57,26 @@ def questions() -> dict[str, tuple[str, float]]:
 
 def main() -> None:
     options = _options()
-    base = urlsplit(os.environ.get("DATABASE_URL") or embedded.database_url())
-    if not options.ask:
-        base = base._replace(path=f"{base.path}_rollups")
-    name = base.path.strip("/")
-    os.environ["DATABASE_URL"] = urlunsplit(base)
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cloudpos.settings")
-    # What is measured is the work, not the limit that ends a request.
-    os.environ.setdefault("STATEMENT_TIMEOUT_MS", "3600000")
     if options.ask:
         ask(options.ask)
         return
-    with psycopg.connect(urlunsplit(base._replace(path="/postgres")), autocommit=True) as server:
-        if not options.reuse:
-            server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            server.execute(f'CREATE DATABASE "{name}"')
-        try:
-            prepare(options)
-            if not options.load_only:
-                measure(options)
-        finally:
-            if not (options.keep or options.reuse):
-                server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    # What is measured is the work, not the limit that ends a request.
+    os.environ.setdefault("STATEMENT_TIMEOUT_MS", "3600000")
+    name = database.point_environment_at_own_database("_rollups")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "cloudpos.settings"
+    is_new = database.make(name, options)
+    try:
+        prepare(options, is_new=is_new)
+        if is_new:
+            database.mark(name, options)
+        if not options.load_only:
+            measure(options)
+    finally:
+        if not options.keep:
+            database.drop(name)
 
 
-def prepare(options: argparse.Namespace) -> None:
+def prepare(options: argparse.Namespace, *, is_new: bool) -> None:
     import django
 
     django.setup()
@@ -94,10 +86,10 @@ def prepare(options: argparse.Namespace) -> None:
     from benchmarks.analytics_population import fill
     from cloudpos.tenancy.models import Merchant
 
-    if not options.reuse:
+    if is_new:
         with timed(f"filled: {options.customers:,} customers, {options.purchases:,} purchases"):
             fill(options.customers, options.purchases)
-    if not options.reuse or options.again:
+    if is_new or options.again:
         with timed("first summing up, in the background"):
             days = refresh(merchant_id=Merchant.objects.get().pk, again=True)
         print(f"    {days:,} days")
@@ -184,9 +176,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--customers", type=int, default=100_000)
     parser.add_argument("--purchases", type=int, default=1_000_000)
-    parser.add_argument("--keep", action="store_true", help="leave the database")
-    parser.add_argument("--reuse", action="store_true", help="measure what --keep left, and leave it")
-    parser.add_argument("--again", action="store_true", help="with --reuse: sum up anew")
+    parser.add_argument("--keep", action="store_true", help="use the database that was left, and leave it")
+    parser.add_argument("--again", action="store_true", help="sum up anew")
     parser.add_argument("--only", default="", help="only the questions that begin so")
     parser.add_argument("--load-only", action="store_true", help="fill and sum up, without asking")
     parser.add_argument("--ask", default="", help=argparse.SUPPRESS)

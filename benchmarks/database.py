@@ -18,13 +18,13 @@ UNLIMITED = "1000000000"
 STATEMENT_TIMEOUT_MS = "600000"
 
 
-def point_environment_at_own_database() -> str:
+def point_environment_at_own_database(suffix: str = "_benchmark") -> str:
     """Set DATABASE_URL (and the rest of the service's environment) for this process and its children; the database's name."""
     from cloudpos import embedded
 
     os.environ.setdefault("ENVIRONMENT", "development")
     base = urlsplit(os.environ.get("DATABASE_URL") or embedded.database_url())
-    name = f"{base.path.strip('/')}_benchmark"
+    name = base.path.strip("/") + suffix
     os.environ["DATABASE_URL"] = urlunsplit(base._replace(path=f"/{name}"))
     os.environ["REDIS_URL"] = os.environ.get("REDIS_URL") or embedded.redis_url()
     os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"

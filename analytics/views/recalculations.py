@@ -1,6 +1,5 @@
 """Recalculations: asked for, watched, stopped."""
 
-import uuid
 from typing import Any
 
 from django.http import HttpResponse
@@ -8,10 +7,10 @@ from django.http import HttpResponse
 from analytics.recalculations import Mode, cancel_recalculation, find_recalculation, start_recalculation
 from analytics.serializers.recalculations import RecalculationInput
 from cloudpos.api import envelope
-from cloudpos.api.query import NoParameters
 from cloudpos.api.schema import Output
 from cloudpos.api.views import ApiView
-from cloudpos.jobs.serializers import JOB, JOB_WITH_RESULT
+from cloudpos.jobs.serializers import JOB
+from cloudpos.jobs.views import JobCancelView, JobView
 from cloudpos.tenancy.roles import Role
 
 
@@ -32,27 +31,13 @@ class RecalculateView(ApiView):
         )
 
 
-class RecalculationView(ApiView):
-    roles = {"get": Role.MANAGER}
-    outputs = {"get": JOB_WITH_RESULT}
-    filters = {"get": NoParameters}
+class RecalculationView(JobView):
+    find = staticmethod(find_recalculation)
     summaries = {"get": "Read how far a recalculation is"}
 
-    def get(self, request: Any, job_id: uuid.UUID) -> HttpResponse:
-        NoParameters(request)
-        job = find_recalculation(merchant_id=request.access.merchant_id, job_id=job_id)
-        return envelope.success(JOB_WITH_RESULT.instance(job))
 
-
-class RecalculationCancelView(ApiView):
+class RecalculationCancelView(JobCancelView):
     """At once while it waits, else at the end of the chunk that it is at. What was worked out stays."""
 
-    roles = {"post": Role.MANAGER}
-    outputs = {"post": Output(JOB)}
+    cancel = staticmethod(cancel_recalculation)
     summaries = {"post": "Stop a recalculation"}
-
-    def post(self, request: Any, job_id: uuid.UUID) -> HttpResponse:
-        job = cancel_recalculation(merchant_id=request.access.merchant_id, job_id=job_id)
-        return envelope.success(
-            JOB.instance(job), "The job will stop" if job.is_active else "The job is cancelled"
-        )
