@@ -112,7 +112,7 @@ def measure(options: argparse.Namespace) -> None:
         explain(merchant.pk)
     if options.verify:
         started = time.perf_counter()
-        for check, finding in verify(timed=_tell):
+        for check, finding in verify(timed=_tell, sessions=2):
             if finding:
                 print(f"FAILS {check.says}: {finding}")
         print(f"{time.perf_counter() - started:9.2f} s  verify_ledger")

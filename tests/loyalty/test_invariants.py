@@ -362,6 +362,16 @@ def test_offenders_are_named(shop: Shop, history: Customer) -> None:
     assert "balance 999, entries 55" in printed
 
 
+@pytest.mark.django_db(transaction=True)
+def test_sessions_side_by_side_find_the_same(shop: Shop, history: Customer) -> None:
+    assert [finding for _, finding in verify(sessions=2) if finding] == []
+    execute("UPDATE loyalty_enrollments SET balance = 999")
+    alone = [finding for _, finding in verify(sessions=1) if finding]
+    assert alone
+    assert [finding for _, finding in verify(sessions=2) if finding] == alone
+    assert [finding for _, finding in verify(sessions=2, exact=True) if finding] == alone
+
+
 def test_another_merchants_damage_is_another_merchants(
     shop: Shop, history: Customer, foreign_shop: Shop
 ) -> None:

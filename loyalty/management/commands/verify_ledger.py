@@ -13,6 +13,7 @@ from cloudpos.tenancy.models import Merchant
 from loyalty.verification import CHECKS, REPLAY, Finding, count_accounts, verify, verify_replay
 
 ACCOUNTS_SAMPLED = 1_000
+SESSIONS = 2
 
 
 class Command(BaseCommand):
@@ -28,6 +29,12 @@ class Command(BaseCommand):
             "--full",
             action="store_true",
             help="replay the history of every account, look closely without a reason, and trust no constraint",
+        )
+        parser.add_argument(
+            "--sessions",
+            type=int,
+            default=SESSIONS,
+            help=f"so many statements at once; {SESSIONS} if not given",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -46,16 +53,19 @@ class Command(BaseCommand):
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._console = Console(file=cast(IO[str], self.stdout), soft_wrap=True, highlight=False)
         with Progress(*columns, console=self._console, transient=True) as progress:
-            failed = self._check(progress, merchant_id, exact=options["full"])
+            failed = self._check(progress, merchant_id, exact=options["full"], sessions=options["sessions"])
             failed += self._replay(progress, merchant_id, sampled=sampled, accounts=accounts)
         if failed:
             raise CommandError(f"{failed} of {len(CHECKS) + 1} checks failed")
         self.stdout.write(self.style.SUCCESS(f"The ledger is sound: {len(CHECKS) + 1} checks."))
 
-    def _check(self, progress: Progress, merchant_id: Any, *, exact: bool) -> int:
+    def _check(self, progress: Progress, merchant_id: Any, *, exact: bool, sessions: int) -> int:
         bar = progress.add_task("Checks", total=len(CHECKS))
         failed = 0
-        for check, finding in verify(merchant_id=merchant_id, exact=exact, timed=self._tell_time):
+        checks = verify(
+            merchant_id=merchant_id, exact=exact, timed=self._tell_time, sessions=max(1, sessions)
+        )
+        for check, finding in checks:
             failed += self._report(check.number, check.says, finding)
             progress.advance(bar)
         return failed
