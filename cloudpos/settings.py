@@ -303,10 +303,28 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
+# --- E-mail -------------------------------------------------------------------------------------------------
+
+# smtp://user:password@host:587, smtp+tls://, smtp+ssl:// ...; unset: mails are printed.
+_EMAIL = env.email_url("EMAIL_URL", default="consolemail://")
+EMAIL_BACKEND = _EMAIL["EMAIL_BACKEND"]
+EMAIL_HOST = _EMAIL.get("EMAIL_HOST") or "localhost"
+EMAIL_PORT = _EMAIL.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = _EMAIL.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = _EMAIL.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS = bool(_EMAIL.get("EMAIL_USE_TLS"))
+EMAIL_USE_SSL = bool(_EMAIL.get("EMAIL_USE_SSL"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "CloudPOS <no-reply@localhost>")
+
 # --- Webhooks -----------------------------------------------------------------------------------------------
 
 # Whether webhooks may go to http://, to any port and to addresses inside our own network: for a development machine.
 WEBHOOKS_ALLOW_PRIVATE = env.bool("WEBHOOKS_ALLOW_PRIVATE", not PRODUCTION)
+# How long the log of deliveries is kept after the last attempt.
+WEBHOOK_LOG_DAYS = whole_number("WEBHOOK_LOG_DAYS", 30)
+if WEBHOOK_LOG_DAYS < 1:
+    raise ImproperlyConfigured("WEBHOOK_LOG_DAYS must be 1 or more")
 
 # --- Background work ----------------------------------------------------------------------------------------
 
@@ -330,8 +348,18 @@ CELERY_BEAT_SCHEDULE = {
     "relay-sweep": {"task": "cloudpos.tasks.sweep_events", "schedule": 3.0, "options": {"expires": 3.0}},
     "send-webhooks": {
         "task": "marketing.tasks.send_due_deliveries",
-        "schedule": 5.0,
-        "options": {"expires": 5.0},
+        "schedule": 2.0,
+        "options": {"expires": 2.0},
+    },
+    "tell-owners-of-webhooks": {
+        "task": "marketing.tasks.tell_owners_of_disabled_webhooks",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
+    "tidy-webhooks": {
+        "task": "marketing.tasks.tidy_deliveries",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
     },
     # A job is rung for when it is asked for; this finds those whose process has died.
     "run-jobs": {"task": "cloudpos.jobs.tasks.run_jobs", "schedule": 10.0, "options": {"expires": 10.0}},

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from analytics.rollups.changes import note_changes
 from customers.events import EventRef
-from marketing.deliveries import queue_deliveries
+from marketing.webhooks.deliveries import queue_deliveries
 
 REFRESH_CUSTOMERS = "analytics.tasks.refresh_customers_of"
 

@@ -26,8 +26,8 @@ from cloudpos.tenancy.roles import Role
 from customers.admin import link
 from customers.event_types import OUR_EVENTS
 from marketing.models import Webhook, WebhookDelivery
-from marketing.services import create_webhook, delete_webhook, send_test_event, update_webhook
-from marketing.targets import UrlRefused, check_url
+from marketing.webhooks.services import create_webhook, delete_webhook, send_test_event, update_webhook
+from marketing.webhooks.targets import UrlRefused, check_url
 
 EVERYTHING = "*"
 BODY_CHARS_SHOWN = 20_000

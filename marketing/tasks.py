@@ -1,19 +1,23 @@
 """Doorbells of the webhooks' rows."""
 
 import uuid
+from typing import Any
 
 from celery import shared_task
 from django.db import transaction
+from django.utils.timezone import now
 
+from cloudpos.jobs.kinds import job_kind
+from cloudpos.jobs.running import Work
 from customers.events import EventRef
 from customers.models import Event
-from marketing import deliveries
+from marketing.webhooks import deliveries, dispatch, forgetting, outcomes, replays, telling
 
 
 @shared_task(name="marketing.tasks.send_due_deliveries")
 def send_due_deliveries() -> int:
     """Send every delivery that is due."""
-    return deliveries.send_due()
+    return dispatch.send_due()
 
 
 @shared_task(name="marketing.tasks.queue_deliveries_of")
@@ -24,3 +28,20 @@ def queue_deliveries_of(merchant_id: str, event_ids: list[str]) -> int:
         return deliveries.queue_deliveries(
             [EventRef(*row) for row in rows.values_list("merchant_id", "id", "type")]
         )
+
+
+@shared_task(name=outcomes.TELL_TASK)
+def tell_owners_of_disabled_webhooks() -> int:
+    """Write to the owners of webhooks that we switched off."""
+    return telling.tell_owners()
+
+
+@shared_task(name="marketing.tasks.tidy_deliveries")
+def tidy_deliveries() -> int:
+    """End what waits for webhooks that are off, and delete the log after its time."""
+    return forgetting.end_waiting_for_disabled() + forgetting.forget_old_deliveries(at=now())
+
+
+@job_kind(replays.REPLAY, title="Replay of a webhook")
+def replay_webhook(work: Work) -> Any:
+    return replays.replay(work)

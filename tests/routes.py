@@ -7,6 +7,7 @@ it and which ids it takes.
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -76,6 +77,7 @@ class World:
     redemption: uuid.UUID
     promotion: uuid.UUID
     job: uuid.UUID
+    delivery: uuid.UUID
     transaction: str
     customer_number: str
     phone: str
@@ -95,6 +97,7 @@ class World:
             "<uuid:redemption_id>": self.redemption,
             "<uuid:promotion_id>": self.promotion,
             "<uuid:job_id>": self.job,
+            "<uuid:delivery_id>": self.delivery,
             "<path:transaction_id>": self.transaction,
             # A month, not anybody's.
             "<str:cohort>": "2026-01-01",
@@ -107,13 +110,17 @@ class World:
 def absent_world() -> World:
     """Ids of the right form that nobody has."""
     return World(
-        *[uuid.uuid4() for _ in range(12)],
+        *[uuid.uuid4() for _ in range(13)],
         transaction="NOBODY-SOLD-THIS",
         customer_number="1000000008",
         phone="+441614960123",
         email="nobody@nowhere.example",
         event_id="never-sent",
     )
+
+
+def _an_hour_ago() -> str:
+    return (datetime.now(UTC) - timedelta(hours=1)).isoformat()
 
 
 Body = Callable[[World], dict[str, Any]]
@@ -388,6 +395,10 @@ CASES: dict[str, Case] = {
     f"DELETE {WEBHOOK}": Case(Role.MANAGER),
     f"GET {WEBHOOK}/deliveries": Case(Role.MANAGER),
     f"POST {WEBHOOK}/test": Case(Role.MANAGER),
+    f"POST {WEBHOOK}/rotate-secret": Case(Role.MANAGER),
+    f"POST {WEBHOOK}/replay": Case(Role.MANAGER, lambda world: {"since": _an_hour_ago()}),
+    f"GET {WEBHOOK}/deliveries/<uuid:delivery_id>": Case(Role.MANAGER),
+    f"POST {WEBHOOK}/deliveries/<uuid:delivery_id>/resend": Case(Role.MANAGER),
 }
 
 

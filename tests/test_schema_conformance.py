@@ -74,6 +74,7 @@ def real_ids(world: World) -> dict[str, str]:
         "addressId": str(world.address),
         "mergeId": str(world.merge),
         "webhookId": str(world.webhook),
+        "deliveryId": str(world.delivery),
         "holdId": str(world.hold),
         "rewardId": str(world.reward),
         "redemptionId": str(world.redemption),

@@ -87,6 +87,7 @@ def make_world(shop: Shop, word: str) -> World:
     _made(shop.cashier.post(f"/customers/{customer_id}/events", happened))
     hook = {"url": f"http://127.0.0.1:9/{word}", "eventTypes": ["*"], "description": f"{word} hook"}
     webhook = _made(shop.manager.post("/webhooks", hook))["webhook"]
+    tested = shop.manager.post(f"/webhooks/{webhook['id']}/test").json()["data"]
     merge = _made(shop.manager.post(f"/customers/{customer_id}/merge", {"sourceId": merged["id"]}))
     asked = {"mode": "incremental", "secret": f"{word} job"}
     job = Job(merchant=shop.merchant, kind="analytics.recalculate", key=word, parameters=asked)
@@ -106,6 +107,7 @@ def make_world(shop: Shop, word: str) -> World:
         redemption=uuid.UUID(redeemed["id"]),
         promotion=uuid.UUID(promotion["id"]),
         job=job.pk,
+        delivery=uuid.UUID(tested["id"]),
         transaction=transaction,
         customer_number=customer["customerNumber"],
         phone=phone,

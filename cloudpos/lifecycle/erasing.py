@@ -32,7 +32,7 @@ from customers.models import (
 )
 from customers.services import hide_customer, lock_customers
 from loyalty.models import LedgerEntry, TierOverride
-from marketing.models import WebhookDelivery
+from marketing.models import WebhookAttempt, WebhookDelivery
 
 ERASED_NAME = "Erased customer"
 # What a replayed request gets instead of its stored answer.
@@ -132,7 +132,9 @@ def _erase_rows(merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> dict[str, int]:
 
     clients_events = _of_clients(rows(Event), "type")
     deliveries = _of_clients(rows(WebhookDelivery), "event__type")
+    attempts = _of_clients(rows(WebhookAttempt), "delivery__event__type")
     counts = {
+        "webhookAttempts": attempts.update(**BY_MODEL[WebhookAttempt].emptied),
         "webhookDeliveries": _empty_deliveries(deliveries),
         "events": clients_events.update(**BY_MODEL[Event].emptied),
         "addresses": rows(Address).delete()[0],

@@ -36,7 +36,7 @@ from loyalty.models import (
     Shortfall,
     TierOverride,
 )
-from marketing.models import WebhookDelivery
+from marketing.models import WebhookAttempt, WebhookDelivery
 
 BOOKKEEPING = "Bookkeeping duty: what was sold, taken back and credited, without personal data."
 ACCOUNTABILITY = "Duty to prove what was consented to and when (GDPR article 7): without the IP address."
@@ -208,6 +208,15 @@ TABLES = (
         "The log of what was sent where: without what was sent of a client's own events.",
         emptied={"body": b"", "response_body": ""},
         hidden=frozenset({"body"}),
+    ),
+    Table(
+        WebhookAttempt,
+        "delivery__event__customer_id",
+        "webhookAttempts",
+        OnMerge.FOLLOWS,
+        OnErase.EMPTIED,
+        "The log of what was sent where: without what was answered to a client's own events.",
+        emptied={"response_body": ""},
     ),
     Table(
         Enrollment,

@@ -20,7 +20,7 @@ from loyalty.services.holds import hold_points
 from loyalty.services.promotions import create_promotion
 from loyalty.services.redemptions import redeem_reward
 from loyalty.services.rewards import create_reward
-from marketing.services import create_webhook, send_test_event
+from marketing.webhooks.services import create_webhook, send_test_event
 from tests.fixtures import Shop
 
 PASSWORD = "a long enough password"

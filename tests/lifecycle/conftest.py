@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.utils.timezone import now
 
 from customers.models import Customer, Event
 from customers.services import create_customer, record_consent
 from loyalty.services import create_program
-from marketing.models import Webhook, WebhookDelivery
+from marketing.models import Webhook, WebhookAttempt, WebhookDelivery
 from tests.fixtures import Shop
 
 Sell = Callable[..., dict[str, Any]]
@@ -138,11 +139,20 @@ def zenobia(shop: Shop, program: Any, person: Person, sell: Sell, take_back: Sel
         headers={"Idempotency-Key": "key-2"},
     )
     assert happened.status_code == 201, happened.content
-    WebhookDelivery.objects.create(
+    delivery = WebhookDelivery.objects.create(
         merchant=shop.merchant,
         webhook=Webhook.objects.get(),
         event=Event.objects.get(type="page.viewed"),
         body=SECRETS["event data"].encode(),
+        response_body=SECRETS["event id"],
+    )
+    WebhookAttempt.objects.create(
+        merchant=shop.merchant,
+        delivery=delivery,
+        webhook_id=delivery.webhook_id,
+        number=1,
+        started_at=now(),
+        duration_ms=5,
         response_body=SECRETS["event id"],
     )
     double = person(SECRETS["merged name"], email=SECRETS["merged email"])

@@ -101,6 +101,7 @@ def test_the_receipt_says_what_went_and_what_was_kept(shop: Shop, zenobia: Custo
         "consents": erased["consents"],
         "returns": 1,
         "events": 1,
+        "webhookAttempts": 1,
         "webhookDeliveries": 1,
         "loyaltyTransactions": erased["loyaltyTransactions"],
         "loyaltyTierOverrides": 0,

@@ -3,13 +3,22 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from django.db import transaction
+from django.utils.timezone import now
 
-from marketing.services import NewWebhook, create_webhook
+from cloudpos import outbox
+from customers.events import emit_all, event
+from customers.models import Event
+from marketing.models import WebhookDelivery
+from marketing.webhooks.services import NewWebhook, create_webhook
 from tests.fixtures import Shop
+
+NOBODY_LISTENS = "http://127.0.0.1:1/"
 
 
 @dataclass
@@ -69,3 +78,41 @@ def new_webhook(shop: Shop, url: str, *event_types: str) -> NewWebhook:
     return create_webhook(
         merchant_id=shop.merchant.pk, url=url, event_types=list(event_types) or ["purchase.recorded"]
     )
+
+
+def happen(shop: Shop, *types: str) -> list[Event]:
+    """Events of these types, as a service function would emit them."""
+    events = [event(merchant_id=shop.merchant.pk, type=type, data={"n": 1}) for type in types]
+    with transaction.atomic():
+        emit_all(events)
+    return events
+
+
+def queue(shop: Shop, *types: str) -> list[Event]:
+    """The same, with their deliveries waiting to be sent."""
+    events = happen(shop, *types)
+    outbox.relay()
+    return events
+
+
+def make_due() -> None:
+    """As if the next attempt of each delivery, or the end of its lease, had come."""
+    WebhookDelivery.objects.filter(next_attempt_at__isnull=False).update(
+        next_attempt_at=now() - timedelta(hours=1)
+    )
+
+
+def states() -> list[str]:
+    return sorted(WebhookDelivery.objects.values_list("state", flat=True))
+
+
+def says(status: int, **headers: str) -> Answer:
+    """A receiver that answers with this status."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+
+    return answer

@@ -9,8 +9,8 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from marketing import encryption
 from marketing.models import Webhook as WebhookRow
-from marketing.services import reencrypt_secrets
-from marketing.signing import new_secret, sign
+from marketing.webhooks.services import reencrypt_secrets
+from marketing.webhooks.signing import new_secret, sign
 from tests.fixtures import Shop
 from tests.marketing.conftest import new_webhook
 
@@ -21,7 +21,7 @@ def test_the_reference_library_verifies_what_we_sign() -> None:
     headers = {
         "webhook-id": "evt_1",
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": sign(secret=secret, message_id="evt_1", timestamp=timestamp, body=body),
+        "webhook-signature": sign(secrets=[secret], message_id="evt_1", timestamp=timestamp, body=body),
     }
     Webhook(secret).verify(body, headers)
     with pytest.raises(WebhookVerificationError):

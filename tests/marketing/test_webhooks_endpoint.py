@@ -1,16 +1,20 @@
 """/webhooks and below."""
 
 import uuid
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.test import override_settings
+from django.utils.timezone import now
 
 from cloudpos import outbox
-from marketing.deliveries import send_due
-from marketing.models import WEBHOOKS_PER_MERCHANT_MAX, Webhook, WebhookDelivery
+from cloudpos.jobs.running import run_jobs
+from marketing.models import WEBHOOKS_PER_MERCHANT_MAX, Webhook, WebhookAttempt, WebhookDelivery
+from marketing.webhooks.dispatch import send_due
+from marketing.webhooks.forgetting import forget_old_deliveries
 from tests.fixtures import Shop
-from tests.marketing.conftest import Receiver, new_webhook
+from tests.marketing.conftest import Receiver, make_due, new_webhook, ok, queue, says
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +36,10 @@ def test_create_shows_the_secret_once(shop: Shop) -> None:
         "description": "Accounts",
         "eventTypes": ["purchase.recorded", "points.*"],
         "isEnabled": True,
+        "disabledReason": None,
+        "disabledAt": None,
+        "failingSince": None,
+        "previousSignsUntil": None,
         "createdAt": found["webhook"]["createdAt"],
         "updatedAt": found["webhook"]["updatedAt"],
     }
@@ -194,3 +202,155 @@ def test_a_webhook_that_is_off_cannot_be_tested(shop: Shop) -> None:
     shop.owner.patch(f"/webhooks/{webhook.pk}", {"isEnabled": False}, content_type="application/json")
     answer = shop.manager.post(f"/webhooks/{webhook.pk}/test")
     assert (answer.status_code, answer.json()["code"]) == (409, "webhook_disabled")
+
+
+def test_rotate_shows_the_new_secret_once(shop: Shop) -> None:
+    made = new_webhook(shop, URL)
+    path = f"/webhooks/{made.webhook.pk}"
+    answer = shop.owner.post(f"{path}/rotate-secret", headers={"idempotency-key": "k1"})
+    assert answer.status_code == 200
+    found = answer.json()["data"]
+    assert found["secret"].startswith("whsec_")
+    assert found["secret"] != made.secret
+    ends = datetime.fromisoformat(found["webhook"]["previousSignsUntil"])
+    assert timedelta(hours=23, minutes=59) < ends - now() <= timedelta(hours=24)
+    assert b"whsec_" not in shop.owner.get(path).content
+    assert found["secret"].encode() not in bytes(Webhook.objects.get().secret_encrypted)
+
+
+def test_a_webhook_says_how_it_has_been_doing(shop: Shop, receiver: Receiver) -> None:
+    webhook = new_webhook(shop, receiver.url, "*").webhook
+    path = f"/webhooks/{webhook.pk}"
+    empty = {
+        "state": "new",
+        "attempts": 0,
+        "succeeded": 0,
+        "successRate": None,
+        "waiting": 0,
+        "lastFailure": None,
+    }
+    assert shop.manager.get(path).json()["data"]["health"] == empty
+    queue(shop, *["purchase.recorded"] * 3)
+    send_due()
+    receiver.answer = says(500)
+    queue(shop, "purchase.recorded")
+    send_due()
+    health = shop.manager.get(path).json()["data"]["health"]
+    assert health == {
+        "state": "failing",
+        "attempts": 4,
+        "succeeded": 3,
+        "successRate": 0.75,
+        "waiting": 1,
+        "lastFailure": {"at": health["lastFailure"]["at"], "status": 500, "error": "answered 500"},
+    }
+
+
+def test_a_delivery_shows_what_is_sent_and_each_attempt(shop: Shop, receiver: Receiver) -> None:
+    receiver.answer = says(500)
+    webhook = new_webhook(shop, receiver.url).webhook
+    queue(shop, "purchase.recorded")
+    send_due()
+    receiver.answer = ok
+    make_due()
+    send_due()
+    log = f"/webhooks/{webhook.pk}/deliveries"
+    (row,) = shop.manager.get(f"{log}?eventType=purchase.recorded").json()["data"]["deliveries"]
+    assert shop.manager.get(f"{log}?eventType=points.earned").json()["data"]["deliveries"] == []
+    found = shop.manager.get(f"{log}/{row['id']}").json()["data"]
+    assert found == {**row, "body": receiver.requests[0].body.decode(), "log": found["log"]}
+    assert [
+        (each["number"], each["responseStatus"], each["responseBody"], each["error"]) for each in found["log"]
+    ] == [(1, 500, "", "answered 500"), (2, 200, "thanks", "")]
+
+
+def test_resend(shop: Shop, receiver: Receiver) -> None:
+    webhook = new_webhook(shop, receiver.url).webhook
+    queue(shop, "purchase.recorded")
+    send_due()
+    delivery = WebhookDelivery.objects.get()
+    path = f"/webhooks/{webhook.pk}/deliveries/{delivery.pk}"
+    answer = shop.manager.post(f"{path}/resend")
+    assert (answer.status_code, answer.headers["Location"]) == (202, f"/api/v1{path}")
+    assert answer.json()["data"]["state"] == "pending"
+    assert send_due() == 1
+    first, second = receiver.requests
+    assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
+
+    WebhookDelivery.objects.update(state="sending")
+    assert shop.manager.post(f"{path}/resend").json()["code"] == "delivery_under_way"
+    WebhookDelivery.objects.update(state="delivered", body=b"")
+    assert shop.manager.post(f"{path}/resend").json()["code"] == "delivery_emptied"
+    Webhook.objects.update(is_enabled=False)
+    assert shop.manager.post(f"{path}/resend").json()["code"] == "webhook_disabled"
+
+
+def test_replay_sends_what_was_missed(shop: Shop, receiver: Receiver) -> None:
+    queue(shop, "purchase.recorded")
+    webhook = new_webhook(shop, receiver.url, "purchase.*").webhook
+    delivered, failed = queue(shop, "purchase.recorded", "purchase.recorded")
+    WebhookDelivery.objects.filter(event=delivered).update(state="delivered")
+    WebhookDelivery.objects.filter(event=failed).update(state="failed", step=10, next_attempt_at=None)
+    queue(shop, "points.earned")
+    path = f"/webhooks/{webhook.pk}/replay"
+    since = (now() - timedelta(hours=1)).isoformat()
+    answer = shop.manager.post(path, {"since": since})
+    assert answer.status_code == 202, answer.content
+    job = answer.json()["data"]
+    assert answer.headers["Location"] == f"/api/v1/jobs/{job['id']}"
+    run_jobs()
+    done = shop.manager.get(f"/jobs/{job['id']}").json()["data"]
+    assert (done["state"], done["result"]) == ("done", {"queued": 2})
+    assert send_due() == 2
+    ids = [request.headers["webhook-id"] for request in receiver.requests]
+    assert f"evt_{failed.pk.hex}" in ids and f"evt_{delivered.pk.hex}" not in ids
+
+    shop.manager.post(path, {"since": since, "only": "all"})
+    run_jobs()
+    assert send_due() == 3
+
+
+@pytest.mark.parametrize(
+    ("days", "code"), [(31, "replay_too_far_back"), (-1, "replay_from_the_future"), (0, None)]
+)
+def test_how_far_a_replay_reaches(shop: Shop, days: int, code: str | None) -> None:
+    webhook = new_webhook(shop, URL).webhook
+    since = (now() - timedelta(days=days)).isoformat()
+    answer = shop.manager.post(f"/webhooks/{webhook.pk}/replay", {"since": since})
+    assert answer.json().get("code") == code
+
+
+def test_switched_on_again_after_we_switched_it_off(shop: Shop) -> None:
+    webhook = new_webhook(shop, URL).webhook
+    Webhook.objects.update(
+        is_enabled=False, disabled_reason="failing", disabled_at=now(), failing_since=now(), failures_in_row=9
+    )
+    path = f"/webhooks/{webhook.pk}"
+    found = shop.manager.get(path).json()["data"]
+    assert (found["disabledReason"], found["health"]["state"]) == ("failing", "disabled")
+    found = shop.manager.patch(path, {"isEnabled": True}).json()["data"]
+    assert (found["isEnabled"], found["disabledReason"], found["failingSince"]) == (True, None, None)
+    webhook.refresh_from_db()
+    assert (webhook.failures_in_row, webhook.recovering_since is not None) == (0, True)
+
+
+def test_the_log_is_forgotten_after_its_time(shop: Shop, receiver: Receiver, settings: Any) -> None:
+    new_webhook(shop, receiver.url)
+    old, new = queue(shop, "purchase.recorded", "purchase.recorded")
+    send_due()
+    past = now() - timedelta(days=settings.WEBHOOK_LOG_DAYS, minutes=1)
+    WebhookDelivery.objects.filter(event=old).update(created_at=past)
+    assert forget_old_deliveries(at=now()) == 0, "it was sent again since"
+    WebhookDelivery.objects.filter(event=old).update(sent_at=past)
+    assert forget_old_deliveries(at=now()) == 1
+    assert list(WebhookDelivery.objects.values_list("event_id", flat=True)) == [new.pk]
+    assert WebhookAttempt.objects.count() == 1
+
+
+def test_deleting_takes_the_log_along(shop: Shop, receiver: Receiver) -> None:
+    webhook = new_webhook(shop, receiver.url).webhook
+    queue(shop, "purchase.recorded", "purchase.recorded")
+    send_due()
+    assert shop.manager.delete(f"/webhooks/{webhook.pk}").status_code == 200
+    assert not WebhookDelivery.objects.exists()
+    assert not WebhookAttempt.objects.exists()

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from marketing.services import reencrypt_secrets
+from marketing.webhooks.services import reencrypt_secrets
 
 
 class Command(BaseCommand):

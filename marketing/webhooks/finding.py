@@ -5,8 +5,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from marketing.models import Webhook, WebhookDelivery
-from marketing.services import WebhookNotFound
+from marketing.models import Webhook, WebhookAttempt, WebhookDelivery
+from marketing.webhooks.services import DeliveryNotFound, WebhookNotFound
 
 # A busy endpoint's log is not counted to its end for a page of it.
 COUNTED_DELIVERIES_MAX = 10_000
@@ -28,6 +28,27 @@ def deliveries_of(*, merchant_id: uuid.UUID, webhook_id: uuid.UUID) -> QuerySet[
     """Raises WebhookNotFound."""
     find_webhook(merchant_id=merchant_id, webhook_id=webhook_id)
     return WebhookDelivery.objects.for_merchant(merchant_id).filter(webhook_id=webhook_id)
+
+
+def find_delivery(
+    *, merchant_id: uuid.UUID, webhook_id: uuid.UUID, delivery_id: uuid.UUID
+) -> WebhookDelivery:
+    """Raises WebhookNotFound and DeliveryNotFound."""
+    found: WebhookDelivery | None = (
+        deliveries_of(merchant_id=merchant_id, webhook_id=webhook_id)
+        .filter(pk=delivery_id)
+        .select_related("event")
+        .first()
+    )
+    if found is None:
+        raise DeliveryNotFound()
+    return found
+
+
+def attempts_of(delivery: WebhookDelivery) -> QuerySet[Any]:
+    return (
+        WebhookAttempt.objects.for_merchant(delivery.merchant_id).filter(delivery=delivery).order_by("number")
+    )
 
 
 def count_deliveries(deliveries: QuerySet[Any]) -> tuple[int, bool]:

@@ -4,11 +4,12 @@ Checked when an endpoint is created and changed, and again at every send, becaus
 connects to the very address that was checked.
 """
 
+import asyncio
 import ipaddress
-import queue
 import re
 import socket
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import httpx
@@ -19,6 +20,7 @@ from cloudpos.api.errors import BadRequest
 URL_CHARS_MAX = 2_000
 RESOLVE_SECONDS_MAX = 5.0
 ADDRESSES_MAX = 32
+LOOKUPS_MAX = 256
 PORTS = frozenset({443, 8443})
 
 _PRINTABLE = re.compile(r"[\x21-\x7e\u00a1-\uffff]+")
@@ -126,39 +128,82 @@ def _refuse_unless_public_name(target: Target) -> None:
         raise UrlRefused("The host must be a public name, not an address.", field="url")
 
 
-def vet(target: Target) -> str:
-    """The address to connect to. Raises HostNotFound, and UrlRefused when any address of the host is not public."""
-    addresses = _resolve(target.host, target.port)
-    if not addresses:
-        raise HostNotFound(field="url")
-    if not settings.WEBHOOKS_ALLOW_PRIVATE and not all(is_public(address) for address in addresses):
-        # Any, not the first: a name with a public and a private address would be tried until the private one comes.
-        raise UrlRefused("The host of this URL is not reachable from the public internet.", field="url")
-    return addresses[0]
+async def vet(target: Target) -> list[str]:
+    """The addresses to connect to. Raises HostNotFound, and UrlRefused when any address of the host is not public."""
+    try:
+        # Shielded: others may be waiting for the same look-up.
+        waiting = asyncio.shield(asyncio.wrap_future(_look_up(target.host, target.port)))
+        addresses = await asyncio.wait_for(waiting, RESOLVE_SECONDS_MAX)
+    except TimeoutError:
+        addresses = []
+    return _vetted(addresses)
 
 
 def check_url(url: str) -> None:
     """What a merchant typed. Raises UrlRefused; takes up to RESOLVE_SECONDS_MAX."""
     target = read_url(url)
-    if not settings.WEBHOOKS_ALLOW_PRIVATE:
-        vet(target)
-
-
-def _resolve(host: str, port: int) -> list[str]:
-    """Every address of a host, [] when there is none or the name servers do not answer in time."""
-    answers: queue.Queue[list[str]] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            answers.put([])
-        else:
-            answers.put(list(dict.fromkeys(str(entry[4][0]) for entry in found))[:ADDRESSES_MAX])
-
-    # getaddrinfo knows no time limit; a thread of its own can be left behind.
-    threading.Thread(target=ask, name="resolve", daemon=True).start()
+    if settings.WEBHOOKS_ALLOW_PRIVATE:
+        return
     try:
-        return answers.get(timeout=RESOLVE_SECONDS_MAX)
-    except queue.Empty:
-        return []
+        addresses = _look_up(target.host, target.port).result(RESOLVE_SECONDS_MAX)
+    except TimeoutError:
+        addresses = []
+    _vetted(addresses)
+
+
+def _vetted(addresses: list[str]) -> list[str]:
+    if not addresses:
+        raise HostNotFound(field="url")
+    if not settings.WEBHOOKS_ALLOW_PRIVATE and not all(is_public(address) for address in addresses):
+        # Any, not the first: a name with a public and a private address would be tried until the private one comes.
+        raise UrlRefused("The host of this URL is not reachable from the public internet.", field="url")
+    return addresses
+
+
+Key = tuple[str, int]
+_lock = threading.Lock()
+_under_way: dict[Key, Future[list[str]]] = {}
+
+
+def _look_up(host: str, port: int) -> Future[list[str]]:
+    """Every address of a host, [] when there is none.
+
+    Each look-up is new, except that those of the same moment share one. getaddrinfo knows no time limit: it runs on a thread
+    of its own that can be left behind, and a name server that never answers holds one thread for each name.
+    """
+    found: Future[list[str]] = Future()
+    if _is_literal(host):
+        found.set_result([host])
+        return found
+    key = (host, port)
+    with _lock:
+        shared = _under_way.get(key)
+        if shared is not None:
+            return shared
+        if len(_under_way) >= LOOKUPS_MAX:
+            found.set_result([])
+            return found
+        _under_way[key] = found
+    threading.Thread(target=_resolve, args=(key, found), name="resolve", daemon=True).start()
+    return found
+
+
+def _resolve(key: Key, found: Future[list[str]]) -> None:
+    addresses: list[str] = []
+    try:
+        answers = socket.getaddrinfo(*key, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in answers))[:ADDRESSES_MAX]
+    except (OSError, UnicodeError):
+        pass
+    finally:
+        with _lock:
+            _under_way.pop(key, None)
+        found.set_result(addresses)
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
