@@ -1,9 +1,11 @@
 """Asking for recalculations: by a person, and every night."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, time
 from enum import StrEnum
+
+from django.db import connection
 
 from analytics.models import CutPoints
 from cloudpos.api.errors import Conflict
@@ -68,6 +70,24 @@ def customers_of(*, merchant_id: uuid.UUID, event_ids: Sequence[str]) -> list[uu
         if type == "customer.merged":
             found.add(uuid.UUID(facts["sourceId"]))
     return sorted(found)
+
+
+# As a recalculation finds them: a sale, a return or a merge writes the customer's row in its own transaction.
+_STALE = """
+SELECT c.id FROM customers c
+LEFT JOIN analytics_customers f ON f.merchant_id = c.merchant_id AND f.customer_id = c.id
+WHERE c.merchant_id = %s AND c.id = ANY(%s) AND c.deleted_at IS NULL AND CASE
+    WHEN f.id IS NULL THEN c.total_spent > 0
+    ELSE f.visit_count <> c.visit_count OR f.total_spent_cents <> c.total_spent * 100
+END
+"""
+
+
+def stale_customers(*, merchant_id: uuid.UUID, customer_ids: Collection[uuid.UUID]) -> list[uuid.UUID]:
+    """Those of these visible customers who have bought or returned since their figures were worked out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STALE, [merchant_id, list(customer_ids)])
+        return [id_ for (id_,) in cursor.fetchall()]
 
 
 def day_of(merchant: Merchant, *, at: datetime) -> date:

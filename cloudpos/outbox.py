@@ -126,7 +126,7 @@ def _relay_some(merchants: Sequence[uuid.UUID]) -> int:
             events = [EventRef(*row) for row in cursor.fetchall()]
         if not events:
             return 0
-        tasks = [(event, handler) for event in events for handler in wiring.handlers_of(event.type)]
+        tasks = wiring.tasks_for(events)
         bells: set[tuple[str, ...]] = set()
         for recorder in wiring.RECORDERS:
             recorded, failed = _record(recorder, events)

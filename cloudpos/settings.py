@@ -299,7 +299,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
-    "POSTPROCESSING_HOOKS": ["cloudpos.api.schema.finish"],
+    "POSTPROCESSING_HOOKS": ["cloudpos.api.schema.finish", "marketing.segments.openapi.add_rule"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
@@ -391,6 +391,12 @@ CELERY_BEAT_SCHEDULE = {
         "task": "analytics.tasks.refresh_rollups",
         "schedule": 30.0,
         "options": {"expires": 30.0},
+    },
+    # Days begin at midnight, in each shop's own time; and rules that were changed wait for it.
+    "build-segments": {
+        "task": "marketing.tasks.start_due_segment_rebuilds",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
     },
     "refresh-tiers": {"task": "loyalty.tasks.refresh_stale_tiers", "schedule": 60.0},
 }

@@ -1,14 +1,16 @@
 """The one table "which event wakes which task". What the till waits for is not here: see cloudpos.checkout."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from analytics.rollups.changes import note_changes
 from customers.events import EventRef
+from marketing.segment_upkeep import touching
 from marketing.webhooks.deliveries import queue_deliveries
 
 REFRESH_CUSTOMERS = "analytics.tasks.refresh_customers_of"
+REFRESH_SEGMENTS = "marketing.tasks.refresh_segments_of"
 
 # Event type, "noun.*" or "*" -> Celery tasks. A handler is called as `task(merchant_id, [event_id, ...])` with events
 # of one merchant, derives everything from the current state, and is harmless when run twice or out of order.
@@ -20,7 +22,12 @@ ROUTES: dict[str, tuple[str, ...]] = {
     # Figures that were being written while their customer went.
     "customer.deleted": (REFRESH_CUSTOMERS,),
     "customer.erased": (REFRESH_CUSTOMERS,),
+    # Rules may ask for events of any type; which of them a merchant's rules ask for is CHOOSERS' question.
+    "*": (REFRESH_SEGMENTS,),
 }
+
+# Handlers that want only some of the events that are routed to them, asked once for all events that are relayed together.
+CHOOSERS: dict[str, Callable[[Sequence[EventRef]], Collection[EventRef]]] = {REFRESH_SEGMENTS: touching}
 
 
 @dataclass(frozen=True)
@@ -54,3 +61,16 @@ def handlers_of(type: str) -> tuple[str, ...]:
         task for pattern, tasks in ROUTES.items() if pattern in (type, f"{noun}.*", "*") for task in tasks
     )
     return tuple(found)
+
+
+def tasks_for(events: Sequence[EventRef]) -> list[tuple[EventRef, str]]:
+    """(event, handler) for all that is to be done about these events."""
+    routed = [(event, handler) for event in events for handler in handlers_of(event.type)]
+    wanted = {
+        name: set(choose([event for event, handler in routed if handler == name]))
+        for name, choose in CHOOSERS.items()
+        if any(handler == name for _, handler in routed)
+    }
+    return [
+        (event, handler) for event, handler in routed if handler not in wanted or event in wanted[handler]
+    ]

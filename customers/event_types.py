@@ -34,6 +34,9 @@ OUR_EVENTS = frozenset(
         "redemption.cancelled",
         "tier.changed",
         "segment.changed",
+        "segment.entered",
+        "segment.exited",
+        "segment.rebuilt",
         "webhook.test",
     }
 )

@@ -160,3 +160,7 @@ class WebhookAttempt(TenantPart):
 
     def __str__(self) -> str:
         return f"Attempt {self.number}"
+
+
+from marketing.models_segments import Segment as Segment  # noqa: E402
+from marketing.models_segments import SegmentMember as SegmentMember  # noqa: E402

@@ -1,4 +1,4 @@
-"""Doorbells of the webhooks' rows."""
+"""Doorbells of the webhooks' rows, and the upkeep of segments in the background."""
 
 import uuid
 from typing import Any
@@ -11,6 +11,8 @@ from cloudpos.jobs.kinds import job_kind
 from cloudpos.jobs.running import Work
 from customers.events import EventRef
 from customers.models import Event
+from marketing import segment_upkeep
+from marketing.segment_services import REBUILD
 from marketing.webhooks import deliveries, dispatch, forgetting, outcomes, replays, telling
 
 
@@ -45,3 +47,20 @@ def tidy_deliveries() -> int:
 @job_kind(replays.REPLAY, title="Replay of a webhook")
 def replay_webhook(work: Work) -> Any:
     return replays.replay(work)
+
+
+@shared_task(name="marketing.tasks.refresh_segments_of")
+def refresh_segments_of(merchant_id: str, event_ids: list[str]) -> int:
+    """Put the customers of these events into the segments where they belong now."""
+    return segment_upkeep.refresh_after(merchant_id=uuid.UUID(merchant_id), event_ids=event_ids, at=now())
+
+
+@shared_task(name="marketing.tasks.start_due_segment_rebuilds")
+def start_due_segment_rebuilds() -> int:
+    """Ask for builds of rules that were changed, or whose day is over. Returns for how many merchants."""
+    return segment_upkeep.start_due_rebuilds(at=now())
+
+
+@job_kind(REBUILD, title="Build of segments")
+def rebuild_segments(work: Work) -> Any:
+    return segment_upkeep.rebuild(work)

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from marketing import views_segments
 from marketing.webhooks import views
 
 WEBHOOK = "webhooks/<uuid:webhook_id>"
@@ -16,4 +17,12 @@ urlpatterns = [
     path(f"{WEBHOOK}/deliveries", views.WebhookDeliveriesView.as_view(), name="webhook-deliveries"),
     path(DELIVERY, views.WebhookDeliveryView.as_view(), name="webhook-delivery"),
     path(f"{DELIVERY}/resend", views.WebhookResendView.as_view(), name="webhook-resend"),
+    path("segments", views_segments.SegmentsView.as_view()),
+    path("segments/preview", views_segments.SegmentPreviewView.as_view()),
+    path("segments/schema", views_segments.SegmentSchemaView.as_view()),
+    path("segments/<uuid:segment_id>", views_segments.SegmentView.as_view()),
+    path("segments/<uuid:segment_id>/members", views_segments.SegmentMembersView.as_view()),
+    path("segments/<uuid:segment_id>/members/remove", views_segments.SegmentMembersRemoveView.as_view()),
+    path("segments/<uuid:segment_id>/explain", views_segments.SegmentExplainView.as_view()),
+    path("segments/<uuid:segment_id>/rebuild", views_segments.SegmentRebuildView.as_view()),
 ]

@@ -78,6 +78,7 @@ class World:
     promotion: uuid.UUID
     job: uuid.UUID
     delivery: uuid.UUID
+    segment: uuid.UUID
     transaction: str
     customer_number: str
     phone: str
@@ -98,6 +99,7 @@ class World:
             "<uuid:promotion_id>": self.promotion,
             "<uuid:job_id>": self.job,
             "<uuid:delivery_id>": self.delivery,
+            "<uuid:segment_id>": self.segment,
             "<path:transaction_id>": self.transaction,
             # A month, not anybody's.
             "<str:cohort>": "2026-01-01",
@@ -110,7 +112,7 @@ class World:
 def absent_world() -> World:
     """Ids of the right form that nobody has."""
     return World(
-        *[uuid.uuid4() for _ in range(13)],
+        *[uuid.uuid4() for _ in range(14)],
         transaction="NOBODY-SOLD-THIS",
         customer_number="1000000008",
         phone="+441614960123",
@@ -216,9 +218,29 @@ _THRESHOLDS: Body = lambda world: {  # noqa: E731
     "atRiskPurchaseDays": 2,
 }
 
+_RULE: Body = lambda world: {"field": {"name": "firstName", "op": "is", "value": "Carol"}}  # noqa: E731
+_SEGMENT: Body = lambda world: {"name": "Carols", "kind": "rule", "rule": _RULE(world)}  # noqa: E731
+_RULES_NAMING: tuple[Body, ...] = (
+    lambda world: {"segments": {"op": "any_of", "ids": [str(world.segment)]}},
+    lambda world: {
+        "purchases": {"measure": "count", "op": "eq", "value": 0, "storeIds": [str(world.store)]},
+    },
+    lambda world: {"all": [{"field": {"name": "homeStoreId", "op": "in", "value": [str(world.store)]}}]},
+)
+_SEGMENTS_NAMING: tuple[Body, ...] = tuple(
+    (lambda world, rule=rule: {**_SEGMENT(world), "rule": rule(world)})  # type: ignore[misc]
+    for rule in _RULES_NAMING
+)
+_PREVIEWS_NAMING: tuple[Body, ...] = (
+    lambda world: {"rule": _RULE(world), "segmentId": str(world.segment)},
+    *((lambda world, rule=rule: {"rule": rule(world)}) for rule in _RULES_NAMING),  # type: ignore[misc]
+)
+_MEMBERS: Body = lambda world: {"customerIds": [str(world.customer)]}  # noqa: E731
+
 V1 = "/api/v1"
 CUSTOMER = f"{V1}/customers/<uuid:customer_id>"
 WEBHOOK = f"{V1}/webhooks/<uuid:webhook_id>"
+SEGMENT = f"{V1}/segments/<uuid:segment_id>"
 
 CASES: dict[str, Case] = {
     # Operations and documentation
@@ -399,6 +421,21 @@ CASES: dict[str, Case] = {
     f"POST {WEBHOOK}/replay": Case(Role.MANAGER, lambda world: {"since": _an_hour_ago()}),
     f"GET {WEBHOOK}/deliveries/<uuid:delivery_id>": Case(Role.MANAGER),
     f"POST {WEBHOOK}/deliveries/<uuid:delivery_id>/resend": Case(Role.MANAGER),
+    # Segments
+    f"GET {V1}/segments": Case(Role.MANAGER),
+    f"POST {V1}/segments": Case(Role.MANAGER, _SEGMENT, naming=_SEGMENTS_NAMING),
+    f"POST {V1}/segments/preview": Case(
+        Role.MANAGER, lambda world: {"rule": _RULE(world)}, naming=_PREVIEWS_NAMING
+    ),
+    f"GET {V1}/segments/schema": Case(Role.MANAGER),
+    f"GET {SEGMENT}": Case(Role.MANAGER),
+    f"PATCH {SEGMENT}": Case(Role.MANAGER, lambda world: {"description": "Of this spring"}),
+    f"DELETE {SEGMENT}": Case(Role.MANAGER),
+    f"GET {SEGMENT}/members": Case(Role.MANAGER),
+    f"POST {SEGMENT}/members": Case(Role.MANAGER, _MEMBERS, naming=(_MEMBERS,)),
+    f"POST {SEGMENT}/members/remove": Case(Role.MANAGER, _MEMBERS),
+    f"GET {SEGMENT}/explain": Case(Role.MANAGER, queries=(lambda world: f"customerId={world.customer}",)),
+    f"POST {SEGMENT}/rebuild": Case(Role.MANAGER),
 }
 
 

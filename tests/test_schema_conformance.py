@@ -79,6 +79,7 @@ def real_ids(world: World) -> dict[str, str]:
         "rewardId": str(world.reward),
         "redemptionId": str(world.redemption),
         "promotionId": str(world.promotion),
+        "segmentId": str(world.segment),
         "transactionId": world.transaction,
     }
 

@@ -88,6 +88,9 @@ def make_world(shop: Shop, word: str) -> World:
     hook = {"url": f"http://127.0.0.1:9/{word}", "eventTypes": ["*"], "description": f"{word} hook"}
     webhook = _made(shop.manager.post("/webhooks", hook))["webhook"]
     tested = shop.manager.post(f"/webhooks/{webhook['id']}/test").json()["data"]
+    chosen = {"name": f"{word} friends", "kind": "list", "description": f"{word} likes them"}
+    segment = _made(shop.manager.post("/segments", chosen))
+    _made(shop.manager.post(f"/segments/{segment['id']}/members", {"customerIds": [str(customer_id)]}))
     merge = _made(shop.manager.post(f"/customers/{customer_id}/merge", {"sourceId": merged["id"]}))
     asked = {"mode": "incremental", "secret": f"{word} job"}
     job = Job(merchant=shop.merchant, kind="analytics.recalculate", key=word, parameters=asked)
@@ -108,6 +111,7 @@ def make_world(shop: Shop, word: str) -> World:
         promotion=uuid.UUID(promotion["id"]),
         job=job.pk,
         delivery=uuid.UUID(tested["id"]),
+        segment=uuid.UUID(segment["id"]),
         transaction=transaction,
         customer_number=customer["customerNumber"],
         phone=phone,

@@ -32,7 +32,7 @@ from customers.models import (
 )
 from customers.services import hide_customer, lock_customers
 from loyalty.models import LedgerEntry, TierOverride
-from marketing.models import WebhookAttempt, WebhookDelivery
+from marketing.models import SegmentMember, WebhookAttempt, WebhookDelivery
 
 ERASED_NAME = "Erased customer"
 # What a replayed request gets instead of its stored answer.
@@ -141,6 +141,7 @@ def _erase_rows(merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> dict[str, int]:
         "preferences": rows(Preferences).delete()[0],
         "analyticsFigures": rows(CustomerFigures).delete()[0],
         "analyticsSnapshots": rows(CustomerSnapshot).delete()[0],
+        "segments": rows(SegmentMember).delete()[0],
         "consents": emptied(Consent, Q(ip__isnull=False)),
         "returns": emptied(PurchaseReturn, ~Q(reason="")),
         "loyaltyTransactions": emptied(LedgerEntry, ~Q(description="")),

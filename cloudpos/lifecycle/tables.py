@@ -36,7 +36,7 @@ from loyalty.models import (
     Shortfall,
     TierOverride,
 )
-from marketing.models import WebhookAttempt, WebhookDelivery
+from marketing.models import SegmentMember, WebhookAttempt, WebhookDelivery
 
 BOOKKEEPING = "Bookkeeping duty: what was sold, taken back and credited, without personal data."
 ACCOUNTABILITY = "Duty to prove what was consented to and when (GDPR article 7): without the IP address."
@@ -320,6 +320,15 @@ TABLES = (
         OnErase.DELETED,
         "A profile of the person over time.",
         order=("month",),
+    ),
+    Table(
+        SegmentMember,
+        "customer_id",
+        "segments",
+        OnMerge.STAYS,
+        OnErase.DELETED,
+        "Which groups somebody belonged to. After a merge the target is asked anew, and follows onto lists.",
+        order=("entered_at", "pk"),
     ),
     Table(
         Merge,

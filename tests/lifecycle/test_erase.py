@@ -98,6 +98,7 @@ def test_the_receipt_says_what_went_and_what_was_kept(shop: Shop, zenobia: Custo
         "preferences": 2,
         "analyticsFigures": 0,
         "analyticsSnapshots": 0,
+        "segments": 0,
         "consents": erased["consents"],
         "returns": 1,
         "events": 1,

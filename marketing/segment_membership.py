@@ -1,0 +1,386 @@
+"""Who is in which segment: built from the rule for all customers, and kept up with what happens to a few.
+
+Both ways end in the same: a customer is in a segment when its rule holds of them now. Whoever writes members holds the lock of
+the segment's row, and asks the rule after it has it; so what another one wrote a moment ago is seen, and nothing is undone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import OperationalError, connection, transaction
+from django.db.models import F
+
+from analytics.recalculations import stale_customers
+from analytics.statements import PROBING, long_statements
+from cloudpos.tenancy.models import Merchant
+from cloudpos.tenancy.statements import Statement
+from cloudpos.tenancy.zones import store_zones
+from customers.events import add_events_from, emit, emit_all, event
+from marketing.models import Segment, SegmentMember
+from marketing.segments.compiling import Compiler
+from marketing.segments.days import Clock
+from marketing.segments.fields import Fact
+from marketing.segments.language import Node
+from marketing.segments.parsing import RuleRefused, parse_rule
+
+logger = logging.getLogger(__name__)
+
+ENTERED, EXITED, REBUILT = "segment.entered", "segment.exited", "segment.rebuilt"
+# Memory for the sums of a million customers, for one statement at a time; and a plan for the values at hand.
+BUILDING = {
+    **PROBING,
+    "work_mem": "128MB",
+    "plan_cache_mode": "force_custom_plan",
+    "join_collapse_limit": "8",
+}
+# Planning a statement grows faster than the number of its joins.
+RULES_PER_STATEMENT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build found: members now, and how many came and went."""
+
+    segment_id: uuid.UUID
+    size: int
+    entered: int
+    exited: int
+    ms: int
+
+
+def clock_of(merchant: Merchant, *, at: datetime) -> Clock:
+    """The merchant's time and that of its stores."""
+    return Clock(at, merchant.tz, store_zones(merchant.pk))
+
+
+# --- All customers ------------------------------------------------------------------------------------------
+
+_GONE = """
+DELETE FROM customer_segment_members m WHERE m.merchant_id = %s AND m.segment_id = %s
+    AND NOT EXISTS (SELECT FROM matching WHERE matching.id = m.customer_id)
+RETURNING gen_random_uuid() AS id, m.customer_id, jsonb_build_object('segmentId', m.segment_id) AS data,
+    %s::timestamptz AS occurred_at
+"""
+_CAME = """
+INSERT INTO customer_segment_members (id, merchant_id, segment_id, customer_id, entered_at)
+SELECT gen_random_uuid(), %s, %s, matching.id, %s FROM matching
+WHERE NOT EXISTS (
+    SELECT FROM customer_segment_members m
+    WHERE m.merchant_id = %s AND m.segment_id = %s AND m.customer_id = matching.id
+)
+RETURNING gen_random_uuid() AS id, customer_id, jsonb_build_object('segmentId', segment_id) AS data, entered_at AS occurred_at
+"""
+_BUILT = "SELECT (SELECT count(*) FROM matching), (SELECT count(*) FROM came), (SELECT count(*) FROM gone)"
+
+
+def build_segment(*, merchant: Merchant, segment_id: uuid.UUID, at: datetime) -> Built | None:
+    """Ask the rule about every customer, in one statement. None when there is no such rule (any more).
+
+    Of a rule that is new or was changed one event tells the outcome: that its members come and go is the author's doing, not
+    theirs. A rule that cannot be worked out keeps its members, and says why.
+    """
+    try:
+        return _build(merchant, segment_id, at)
+    except RuleRefused as refused:
+        problem = "; ".join(f"{error.field}: {error.message}" for error in refused.errors)
+    except OperationalError as error:
+        logger.exception("segment_build_failed", extra={"segment_id": str(segment_id)})
+        problem = f"It could not be worked out in time ({type(error.__cause__).__name__})."
+    Segment.objects.for_merchant(merchant).filter(pk=segment_id).update(build_error=problem[:300])
+    return None
+
+
+def _build(merchant: Merchant, segment_id: uuid.UUID, at: datetime) -> Built | None:
+    with long_statements(**BUILDING):
+        segment = (
+            Segment.objects.for_merchant(merchant)
+            .filter(pk=segment_id, kind=Segment.Kind.RULE)
+            .select_for_update(no_key=True)
+            .first()
+        )
+        if segment is None:
+            return None
+        started = time.perf_counter()
+        is_new = segment.is_building
+        matching = Compiler(merchant.pk, clock_of(merchant, at=at)).matching(parse_rule(segment.rule))
+        here = [merchant.pk, segment_id]
+        statement = Statement()
+        statement.add("matching", matching.text, matching.params)
+        statement.add("gone", _GONE, [*here, at])
+        statement.add("came", _CAME, [*here, at, *here])
+        if not is_new:
+            _add_events(statement, merchant.pk, at)
+        size, came, gone = statement.execute(_BUILT)
+        built = Built(segment_id, size, came, gone, round((time.perf_counter() - started) * 1000))
+        if is_new:
+            emit(_rebuilt(merchant.pk, built, at))
+        Segment.objects.for_merchant(merchant).filter(pk=segment_id).update(
+            size=size,
+            built_version=segment.version,
+            built_at=at,
+            build_ms=built.ms,
+            build_error="",
+        )
+    return built
+
+
+def _add_events(statement: Statement, merchant_id: uuid.UUID, at: datetime) -> None:
+    for source, type_ in (("came", ENTERED), ("gone", EXITED)):
+        add_events_from(statement, source, merchant_id=merchant_id, type=type_, at=at)
+
+
+def _rebuilt(merchant_id: uuid.UUID, built: Built, at: datetime) -> Any:
+    return event(
+        merchant_id=merchant_id,
+        type=REBUILT,
+        data={
+            "segmentId": str(built.segment_id),
+            "size": built.size,
+            "entered": built.entered,
+            "exited": built.exited,
+        },
+        occurred_at=at,
+    )
+
+
+# --- A few customers ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    id: uuid.UUID
+    asks_for: frozenset[str]
+    names: frozenset[uuid.UUID]
+
+
+def refresh_members(
+    *, merchant_id: uuid.UUID, customer_ids: Collection[uuid.UUID], facts: frozenset[str] | None, at: datetime
+) -> int:
+    """Put these customers where they belong, as far as `facts` (None: everything) decide it. Returns how many came or went.
+
+    Derived from what is there now: run twice, or out of order, it ends the same.
+    """
+    rules = {rule.id: rule for rule in _rules(merchant_id)}
+    pending = {id_ for id_, rule in rules.items() if facts is None or rule.asks_for & facts}
+    if not customer_ids or not pending:
+        return 0
+    if any(Fact.FIGURES in rules[id_].asks_for for id_ in pending):
+        _freshen(merchant_id, customer_ids, at)
+    merchant = Merchant.objects.get(pk=merchant_id)
+    moved = 0
+    for layer in in_order(rules.values()):
+        some = [id_ for id_ in layer if id_ in pending]
+        for start in range(0, len(some), RULES_PER_STATEMENT):
+            changed = _refresh_some(
+                merchant, some[start : start + RULES_PER_STATEMENT], sorted(customer_ids), at
+            )
+            moved += sum(changed.values())
+            # Whoever speaks of a segment that has changed is asked as well.
+            pending |= {id_ for id_, rule in rules.items() if rule.names & changed.keys()}
+    return moved
+
+
+def _rules(merchant_id: uuid.UUID) -> list[_Rule]:
+    """Rules whose members are kept up: those that wait for their build are not."""
+    found = Segment.objects.for_merchant(merchant_id).filter(
+        kind=Segment.Kind.RULE, built_version=F("version")
+    )
+    return [
+        _Rule(id_, frozenset(asks_for), frozenset(names))
+        for id_, asks_for, names in found.order_by("pk").values_list("pk", "asks_for", "segments_named")
+    ]
+
+
+def in_order(rules: Iterable[Any]) -> list[list[uuid.UUID]]:
+    """Ids of rules (with `id` and `names`) in layers: none speaks of one in its own or a later layer. There are no circles."""
+    left = {rule.id: set(rule.names) for rule in rules}
+    layers = []
+    while left:
+        layer = [id_ for id_, names in left.items() if not names & left.keys()] or list(left)
+        layers.append(layer)
+        for id_ in layer:
+            del left[id_]
+    return layers
+
+
+def _freshen(merchant_id: uuid.UUID, customer_ids: Collection[uuid.UUID], at: datetime) -> None:
+    """The figures of who has bought since they were worked out: the handler that does it may not have had its turn."""
+    stale = stale_customers(merchant_id=merchant_id, customer_ids=customer_ids)
+    if stale:
+        # It imports numpy, which processes that serve do without.
+        from analytics.recalculating.job import refresh_customers
+
+        refresh_customers(merchant_id=merchant_id, customer_ids=stale, at=at)
+
+
+@transaction.atomic
+def _refresh_some(
+    merchant: Merchant, segment_ids: Sequence[uuid.UUID], customer_ids: Sequence[uuid.UUID], at: datetime
+) -> dict[uuid.UUID, int]:
+    """One statement for all of the rules. Segments that have changed, with how many came or went."""
+    rules: dict[uuid.UUID, Node] = {}
+    locked = (
+        Segment.objects.for_merchant(merchant)
+        .filter(pk__in=segment_ids, built_version=F("version"))
+        .order_by("pk")
+        .select_for_update(no_key=True)
+    )
+    for segment_id, rule in locked.values_list("pk", "rule"):
+        rules[segment_id] = parse_rule(rule)
+    if not rules:
+        return {}
+    belong = _who_belongs(merchant, rules, customer_ids, at)
+    members = SegmentMember.objects.for_merchant(merchant).filter(
+        segment_id__in=list(rules), customer_id__in=customer_ids
+    )
+    are = set(members.values_list("segment_id", "customer_id"))
+    came, gone = sorted(belong - are), sorted(are - belong)
+    return change_members(merchant.pk, came=came, gone=gone, at=at)
+
+
+def _who_belongs(
+    merchant: Merchant, rules: dict[uuid.UUID, Node], customer_ids: Sequence[uuid.UUID], at: datetime
+) -> set[tuple[uuid.UUID, uuid.UUID]]:
+    question = Compiler(merchant.pk, clock_of(merchant, at=at), customer_ids).answers(list(rules.values()))
+    with connection.cursor() as cursor:
+        cursor.execute(question.text, question.params)
+        return {
+            (segment_id, row[0])
+            for row in cursor.fetchall()
+            for segment_id, holds in zip(rules, row[1:], strict=True)
+            if holds
+        }
+
+
+Pair = tuple[uuid.UUID, uuid.UUID]
+
+
+def change_members(
+    merchant_id: uuid.UUID, *, came: Sequence[Pair], gone: Sequence[Pair], at: datetime
+) -> dict[uuid.UUID, int]:
+    """Write that (segment, customer) came and went, with their events and sizes, under the locks of these segments.
+
+    By segment how many.
+    """
+    if not came and not gone:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM customer_segment_members m USING unnest(%s::uuid[], %s::uuid[]) AS g (segment_id, customer_id)"
+            " WHERE m.merchant_id = %s AND m.segment_id = g.segment_id AND m.customer_id = g.customer_id",
+            [*_columns(gone), merchant_id],
+        )
+    SegmentMember.objects.bulk_create(
+        [
+            SegmentMember(merchant_id=merchant_id, segment_id=segment, customer_id=customer, entered_at=at)
+            for segment, customer in came
+        ]
+    )
+    by_segment: dict[uuid.UUID, int] = {}
+    growth: dict[uuid.UUID, int] = {}
+    for pairs, sign in ((came, 1), (gone, -1)):
+        for segment, _ in pairs:
+            by_segment[segment] = by_segment.get(segment, 0) + 1
+            growth[segment] = growth.get(segment, 0) + sign
+    for segment, more in growth.items():
+        Segment.objects.for_merchant(merchant_id).filter(pk=segment).update(size=F("size") + more)
+    emit_all(
+        [
+            event(
+                merchant_id=merchant_id,
+                customer_id=customer,
+                type=type_,
+                data={"segmentId": str(segment)},
+                occurred_at=at,
+            )
+            for pairs, type_ in ((came, ENTERED), (gone, EXITED))
+            for segment, customer in pairs
+        ]
+    )
+    return by_segment
+
+
+def _columns(pairs: Sequence[Pair]) -> list[list[uuid.UUID]]:
+    return [[segment for segment, _ in pairs], [customer for _, customer in pairs]]
+
+
+# --- Lists made by hand, and who is gone --------------------------------------------------------------------
+
+
+@transaction.atomic
+def follow_customers(*, merchant_id: uuid.UUID, customer_ids: Collection[uuid.UUID], at: datetime) -> int:
+    """In lists, who was merged is followed by who they are now, and who was deleted leaves. Returns how many came or went.
+
+    The record that was merged away keeps its line, which nobody sees: undone, it is on the list again.
+    """
+    lists = Segment.objects.for_merchant(merchant_id).filter(kind=Segment.Kind.LIST)
+    mine = SegmentMember.objects.for_merchant(merchant_id).filter(customer_id__in=list(customer_ids))
+    named = sorted(set(mine.filter(segment__in=lists).values_list("segment_id", flat=True)))
+    if not named:
+        return 0
+    list(lists.filter(pk__in=named).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    lines = mine.filter(segment_id__in=named).values_list(
+        "segment_id", "customer_id", "customer__deleted_at", "customer__merged_into_id"
+    )
+    came, gone = set(), set()
+    for segment, customer, deleted_at, merged_into in lines:
+        if merged_into is not None:
+            came.add((segment, merged_into))
+        elif deleted_at is not None:
+            gone.add((segment, customer))
+    there = SegmentMember.objects.for_merchant(merchant_id).filter(segment_id__in=named)
+    came -= set(
+        there.filter(customer_id__in=[customer for _, customer in came]).values_list(
+            "segment_id", "customer_id"
+        )
+    )
+    changed = change_members(merchant_id, came=sorted(came), gone=sorted(gone), at=at)
+    count_lists(merchant_id, named)
+    return sum(changed.values())
+
+
+@transaction.atomic
+def tidy_list(*, merchant_id: uuid.UUID, segment_id: uuid.UUID) -> None:
+    """Count a list's customers anew; nothing when it is none."""
+    lists = Segment.objects.for_merchant(merchant_id).filter(pk=segment_id, kind=Segment.Kind.LIST)
+    if lists.select_for_update(no_key=True).exists():
+        count_lists(merchant_id, [segment_id])
+
+
+def count_lists(merchant_id: uuid.UUID, segment_ids: Collection[uuid.UUID]) -> None:
+    """Write how many visible customers these locked lists have."""
+    for segment_id in segment_ids:
+        members = SegmentMember.objects.for_merchant(merchant_id).filter(
+            segment_id=segment_id, customer__deleted_at=None
+        )
+        Segment.objects.for_merchant(merchant_id).filter(pk=segment_id).update(size=members.count())
+
+
+@transaction.atomic
+def recount(*, merchant_id: uuid.UUID) -> None:
+    """Write the sizes of all segments anew: whoever was erased took their lines with them."""
+    list(
+        Segment.objects.for_merchant(merchant_id)
+        .order_by("pk")
+        .select_for_update(no_key=True)
+        .values_list("pk")
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE customer_segment_rules s SET size = counted.n FROM (
+                SELECT s.id, count(c.id) AS n FROM customer_segment_rules s
+                LEFT JOIN customer_segment_members m ON m.merchant_id = s.merchant_id AND m.segment_id = s.id
+                LEFT JOIN customers c ON c.merchant_id = m.merchant_id AND c.id = m.customer_id AND c.deleted_at IS NULL
+                WHERE s.merchant_id = %s GROUP BY s.id
+            ) counted WHERE s.merchant_id = %s AND s.id = counted.id AND s.size <> counted.n
+            """,
+            [merchant_id, merchant_id],
+        )
