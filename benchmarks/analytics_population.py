@@ -213,7 +213,7 @@ class _Fill:
             "recency_score": "1 + abs(hashtext(c.id::text)) % 5", "frequency_score": "1 + abs(hashtext(c.id::text || 'f')) % 5",
             "monetary_score": "1 + abs(hashtext(c.id::text || 'm')) % 5", "value_run_id": "c.id", "churn_run_id": "c.id",
             "alive": "0.5", "churn": "0.4", "churn_band": "1", "churn_confidence": "1",
-            "churn_reasons": """'["Silent for 61 days", "Used to buy every 20 days"]'::jsonb""",
+            "churn_reasons": "'{1,-2}'", "purchases_180d": "1", "spend_90d_cents": "100", "milli_units": "1000",
             "segment": "c.segment", "segment_reason": "'buys_as_usual'", "visit_count": "c.visit_count",
             "total_spent_cents": "c.total_spent * 100", "updated_at": "now()",
             **{f"expected_purchases_{days}d": "1" for days in (90, 180, 365)},

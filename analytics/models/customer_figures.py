@@ -1,5 +1,6 @@
 """What is known and expected of each customer who has bought, as of a day."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
@@ -65,7 +66,15 @@ class CustomerFigures(TenantPart):
     churn = models.FloatField(help_text="The probability of no purchase within the run's horizon")
     churn_band = models.SmallIntegerField(choices=Level.choices)
     churn_confidence = models.SmallIntegerField(choices=Level.choices)
-    churn_reasons = models.JSONField(default=list, help_text="{text, raises}, the weightiest first")
+    churn_reasons = ArrayField(
+        models.SmallIntegerField(),
+        default=list,
+        help_text="As analytics.prediction.themes has them, the weightiest first",
+    )
+    # What the reasons speak of besides.
+    purchases_180d = models.IntegerField(default=0, help_text="Purchase days")
+    spend_90d_cents = models.BigIntegerField(default=0)
+    milli_units = models.BigIntegerField(default=0, help_text="Thousandths of a unit, in all")
 
     segment = models.CharField(max_length=10, choices=Customer.Segment.choices)
     segment_reason = models.CharField(max_length=30, help_text="Which line of the rules decided")

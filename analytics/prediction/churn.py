@@ -10,6 +10,7 @@ from analytics.prediction.arrays import Codes, Floats, Parameters
 from analytics.prediction.features import FEATURES, CustomerHistories, feature_matrix
 from analytics.prediction.logistic import ROWS, LogisticRegression
 from analytics.prediction.special import log_odds, logistic
+from analytics.prediction.themes import Theme
 
 BAND_MEDIUM_FROM = 0.3
 BAND_HIGH_FROM = 0.6
@@ -42,17 +43,6 @@ class Confidence(IntEnum):
     LOW = 0
     MEDIUM = 1
     HIGH = 2
-
-
-class Theme(IntEnum):
-    """What a reason speaks of. Features that tell one story hang together, so only their sum means something."""
-
-    SILENCE = 0
-    FREQUENCY = 1
-    TENURE = 2
-    RHYTHM = 3
-    SPEND = 4
-    BASKET = 5
 
 
 THEME_OF_FEATURE = {
@@ -125,7 +115,7 @@ class ChurnScores:
     probability: of no purchase in the next N days, within [MARGIN, 1 - MARGIN]; band: codes of Band; confidence: codes of
     Confidence, LOW for one-time buyers; all of shape (n,). contributions: log-odds added by each Theme compared with the
     average customer, above zero speaks for churn, shape (n, themes); reasons: Themes, the strongest first, shape
-    (n, REASONS_MAX), NO_REASON where there are fewer. `reasons.in_words` makes sentences of them.
+    (n, REASONS_MAX), NO_REASON where there are fewer.
     """
 
     horizon_days: int
@@ -134,6 +124,15 @@ class ChurnScores:
     confidence: Codes
     contributions: Floats
     reasons: Codes
+
+    @property
+    def reason_codes(self) -> Codes:
+        """The reasons as `themes.code_of` has them, shape (n, REASONS_MAX), 0 where there are fewer."""
+        found = self.reasons != NO_REASON
+        added = np.take_along_axis(
+            self.contributions, np.where(found, self.reasons, 0).astype(np.int64), axis=1
+        )
+        return np.where(found, np.where(added > 0, 1, -1) * (self.reasons + 1), 0).astype(np.int8)
 
 
 def frequency_log_odds(

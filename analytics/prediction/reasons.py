@@ -1,21 +1,44 @@
-"""Why a customer may not come back, in words."""
+"""Why a customer may not come back, in words. Without numpy: they are made when they are read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analytics.prediction.churn import NO_REASON, ChurnScores, Theme
-from analytics.prediction.features import CustomerHistories
+from analytics.prediction.themes import Theme, of_code
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one customer on a day.
+
+    recency, tenure: days since the last and the first purchase day; gap_sd: of the days between purchase days, 0 before the
+    third; total, spend_90d: money; quantity: units in all.
+    """
+
+    recency: int
+    tenure: int
+    purchase_days: int
+    purchases_180d: int
+    gap_sd: float
+    total: float
+    spend_90d: float
+    quantity: float
+
+    @property
+    def gap(self) -> float:
+        """Mean days between purchase days, 0 before the second."""
+        repeats = self.purchase_days - 1
+        return (self.tenure - self.recency) / repeats if repeats > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """raises: whether it speaks for churn; log_odds: by how much, signed; words: the fact, without a full stop.
+    """raises: whether it speaks for churn; words: the fact, without a full stop.
 
     The fact holds whatever the sign: a model that has seen big spenders leave says so.
     """
 
     theme: Theme
     raises: bool
-    log_odds: float
     words: str
 
     @property
@@ -23,47 +46,45 @@ class Reason:
         return f"{self.words}: {'raises' if self.raises else 'lowers'} the risk."
 
 
-def in_words(scores: ChurnScores, histories: CustomerHistories, row: int) -> list[Reason]:
-    """The reasons of one customer, the strongest first. `histories` are those scored; raises IndexError beyond them."""
+def in_words(codes: Iterable[int], facts: Facts) -> list[Reason]:
+    """The reasons of one customer in the order of their codes (see `themes.code_of`); what was said is not said again."""
     found: list[Reason] = []
-    for code in scores.reasons[row].tolist():
-        if code == NO_REASON:
-            continue
-        theme = Theme(code)
-        log_odds = float(scores.contributions[row, code])
-        words = _fact(theme, histories, row)
+    for code in codes:
+        theme, raises = of_code(code)
+        words = fact_in_words(theme, facts)
         if all(words != other.words for other in found):
-            found.append(Reason(theme, log_odds > 0, log_odds, words))
+            found.append(Reason(theme, raises, words))
     return found
 
 
-def _fact(theme: Theme, histories: CustomerHistories, row: int) -> str:
-    purchase_days = int(histories.purchase_days[row])
-    recency, tenure = int(histories.recency[row]), int(histories.tenure[row])
-    repeats = int(histories.repeats[row])
-    gap = float(histories.last_in_tenure[row]) / repeats if repeats else 0.0
+def fact_in_words(theme: Theme, facts: Facts) -> str:
+    once, gap = facts.purchase_days < 2, facts.gap
     match theme:
         case Theme.SILENCE:
-            ago = "today" if recency == 0 else f"{_count(recency, 'day')} ago"
+            ago = "today" if facts.recency == 0 else f"{_count(facts.recency, 'day')} ago"
             if gap < 1:
                 return f"The last purchase was {ago}"
             return f"The last purchase was {ago}; until then one came every {_count(round(gap), 'day')}"
-        case Theme.FREQUENCY | Theme.RHYTHM if repeats == 0:
+        case Theme.FREQUENCY | Theme.RHYTHM if once:
             return "Has bought on one day only"
         case Theme.FREQUENCY:
-            lately = int(histories.purchases_180d[row])
-            return f"Has bought on {_count(purchase_days, 'day')}, {lately or 'none'} of them in the last 180 days"
+            lately = facts.purchases_180d or "none"
+            return (
+                f"Has bought on {_count(facts.purchase_days, 'day')}, {lately} of them in the last 180 days"
+            )
         case Theme.RHYTHM:
-            spread = float(histories.gap_sd[row])
-            give = f", give or take {round(spread)}" if spread >= 1 else ""
+            give = f", give or take {round(facts.gap_sd)}" if facts.gap_sd >= 1 else ""
             return f"Buys every {_count(round(gap), 'day')}{give}"
         case Theme.TENURE:
-            return "A customer since today" if tenure == 0 else f"A customer for {_count(tenure, 'day')}"
+            return (
+                "A customer since today"
+                if facts.tenure == 0
+                else f"A customer for {_count(facts.tenure, 'day')}"
+            )
         case Theme.SPEND:
-            total, lately_spent = float(histories.total[row]), float(histories.spend_90d[row])
-            return f"Spent {total:.2f} in all, {lately_spent:.2f} of it in the last 90 days"
+            return f"Spent {facts.total:.2f} in all, {facts.spend_90d:.2f} of it in the last 90 days"
         case Theme.BASKET:
-            return f"Takes {float(histories.quantity[row]) / max(purchase_days, 1):.1f} items at a time"
+            return f"Takes {facts.quantity / max(facts.purchase_days, 1):.1f} items at a time"
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,21 +7,20 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-import orjson
-from django.db import connection
 from numpy.typing import NDArray
 
 from analytics.models import HORIZONS_DAYS, CustomerFigures, CutPoints
-from analytics.prediction import churn, reasons, training
+from analytics.prediction import churn, training
 from analytics.prediction.arrays import Floats, Integers
 from analytics.prediction.features import CustomerHistories, histories_at
 from analytics.prediction.lifetime_value import LifetimeValues
+from analytics.recalculating.columns import Column, execute, uuids
 from analytics.recalculating.sales import EPOCH, Buyers, Sales, read_buyers, read_sales
 
 CENTS_MAX = 10**14
 SPEND_DAYS = 365
 
-Columns = dict[str, NDArray[Any] | list[str]]
+Columns = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +41,17 @@ def refresh_figures(
     Who is not visible any more, or has taken everything back, has none afterwards.
     """
     buyers = read_buyers(merchant_id=cuts.merchant_id, customer_ids=customer_ids)
-    written = write_figures(cuts, buyers, models, as_of=as_of)
+    sales = read_sales(merchant_id=cuts.merchant_id, customer_ids=buyers.ids, as_of=as_of)
+    written = write_figures(cuts, buyers, sales, models, as_of=as_of)
     gone = set(customer_ids) - set(written)
     CustomerFigures.objects.for_merchant(cuts.merchant_id).filter(customer_id__in=gone).delete()
     return len(written)
 
 
-def write_figures(cuts: CutPoints, buyers: Buyers, models: Models, *, as_of: date) -> list[uuid.UUID]:
-    """The ids of those who have figures. Under `locked`, within which `buyers` were read."""
-    sales = read_sales(merchant_id=cuts.merchant_id, customer_ids=buyers.ids, as_of=as_of)
+def write_figures(
+    cuts: CutPoints, buyers: Buyers, sales: Sales, models: Models, *, as_of: date
+) -> list[uuid.UUID]:
+    """The ids of those who have figures. Under `locked`, within which `buyers` and `sales` were read."""
     index, histories = histories_at(sales.table(len(buyers)), as_of=as_of.toordinal())
     ids = [buyers.ids[number] for number in index.tolist()]
     if ids:
@@ -115,19 +116,15 @@ def _expectations(values: LifetimeValues) -> Columns:
 
 
 def _churn(scores: churn.ChurnScores, histories: CustomerHistories) -> Columns:
+    codes = scores.reason_codes.astype(np.int16)
     return {
         "churn": _probability(scores.probability),
-        "churn_band": scores.band,
-        "churn_confidence": scores.confidence,
-        "churn_reasons": [
-            orjson.dumps(
-                [
-                    {"text": reason.sentence, "raises": reason.raises}
-                    for reason in reasons.in_words(scores, histories, row)
-                ]
-            ).decode()
-            for row in range(len(histories))
-        ],
+        "churn_band": scores.band.astype(np.int16),
+        "churn_confidence": scores.confidence.astype(np.int16),
+        **{f"reason_{place}": codes[:, place] for place in range(churn.REASONS_MAX)},
+        "purchases_180d": histories.purchases_180d,
+        "spend_90d_cents": _cents(histories.spend_90d),
+        "milli_units": np.rint(histories.quantity * 1_000.0).astype(np.int64),
     }
 
 
@@ -146,41 +143,37 @@ _CONVERTED = {
     "next_day": "CASE WHEN v.purchase_days > 1 THEN date '1970-01-01' + v.next_day::int END",
     "mean_gap_days": "nullif(v.mean_gap_days, 'NaN')",
     "gap_sd_days": "nullif(v.gap_sd_days, 'NaN')",
-    "churn_reasons": "v.churn_reasons::jsonb",
 }
-_SQL_TYPES = {"i": "bigint", "f": "float8"}
+_REASONS = [f"reason_{place}" for place in range(churn.REASONS_MAX)]
 
 
 def _upsert(
     columns: Columns, ids: Sequence[uuid.UUID], merchant_id: uuid.UUID, models: Models, as_of: date
 ) -> None:
     """Segments are left as they are: `analytics.segmenting` writes them."""
-    types = {
-        name: "text" if isinstance(values, list) else _SQL_TYPES[values.dtype.kind]
-        for name, values in columns.items()
-    }
+    arrays = {"id": uuids(ids), **{name: Column(values) for name, values in columns.items()}}
     own = {
         "as_of": "%(as_of)s::date",
         "value_run_id": "%(value_run)s::uuid",
         "churn_run_id": "%(churn_run)s::uuid",
         "updated_at": "statement_timestamp()",
-        **{name: _CONVERTED.get(name, f"v.{name}") for name in columns},
+        "churn_reasons": f"array_remove(ARRAY[{', '.join(f'v.{name}' for name in _REASONS)}], 0::smallint)",
+        **{name: _CONVERTED.get(name, f"v.{name}") for name in columns if name not in _REASONS},
     }
+    unnested = ", ".join(f"%({name})s::{array.sql_type}[]" for name, array in arrays.items())
     statement = f"""
         INSERT INTO analytics_customers (id, merchant_id, customer_id, segment, segment_reason, {", ".join(own)})
         SELECT v.id, %(merchant)s, v.id, 'new', '', {", ".join(own.values())}
-        FROM unnest(%(ids)s::uuid[], {", ".join(f"%({name})s::{type}[]" for name, type in types.items())})
-            AS v (id, {", ".join(columns)})
+        FROM unnest({unnested}) AS v ({", ".join(arrays)})
         ON CONFLICT (merchant_id, customer_id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in own)}
     """  # noqa: S608 - names of ours
-    parameters: dict[str, Any] = {
-        "merchant": merchant_id,
-        "as_of": as_of,
-        "value_run": models.value_run,
-        "churn_run": models.churn_run,
-        "ids": ids,
-        **{name: values if isinstance(values, list) else values.tolist() for name, values in columns.items()},
-    }
-    # "as_of" of the whole is no column of the arrays.
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+    execute(
+        statement,
+        {
+            "merchant": merchant_id,
+            "as_of": as_of,
+            "value_run": models.value_run,
+            "churn_run": models.churn_run,
+            **arrays,
+        },
+    )

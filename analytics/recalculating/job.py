@@ -17,12 +17,13 @@ from django.utils.timezone import now
 from analytics.cut_points import finish_day, locked, measure
 from analytics.models import CustomerFigures, CutPoints
 from analytics.prediction.training import Kind
+from analytics.recalculating.everyone import Everyone, read_everyone
 from analytics.recalculating.figures import refresh_figures, write_figures
 from analytics.recalculating.learning import is_training_due, learn, models_in_use, training_table
-from analytics.recalculating.sales import count_buyers, read_buyers
+from analytics.recalculating.sales import count_buyers
 from analytics.recalculations import Mode, day_of
 from analytics.segmenting import settle, write_snapshots
-from analytics.statements import long_statements
+from analytics.statements import JOB_STATEMENT_SECONDS_MAX, long_statements
 from analytics.thresholds import rules_of
 from cloudpos.jobs.running import Work
 from cloudpos.tenancy.models import Merchant
@@ -91,8 +92,8 @@ def recalculate(work: Work) -> dict[str, Any]:
     if work.parameters["mode"] == Mode.INCREMENTAL:
         _recalculate_touched(work)
     else:
-        position = Position.from_json(work.cursor) if work.cursor else _begin(work)
-        if not position.has_figures:
+        position = Position.from_json(work.cursor) if work.cursor else None
+        if position is None or not position.has_figures:
             position = _all_figures(work, position)
         _all_segments(work, position)
     return {"mode": work.parameters["mode"]}
@@ -108,14 +109,31 @@ def settle_segments(work: Work) -> None:
     _all_segments(work, Position.from_json(work.cursor))
 
 
-def _begin(work: Work) -> Position:
+def _all_figures(work: Work, position: Position | None) -> Position:
+    """From the beginning, or from where it was left."""
     merchant_id = work.merchant_id
-    today = day_of(Merchant.objects.get(pk=merchant_id), at=now())
+    day = position.day if position else day_of(Merchant.objects.get(pk=merchant_id), at=now())
+    assert day is not None
+    work.hold(JOB_STATEMENT_SECONDS_MAX)
+    with read_everyone(
+        merchant_id=merchant_id, as_of=day, after=position.after if position else None
+    ) as everyone:
+        work.hold(0)
+        if position is None:
+            position = _begin(work, everyone)
+        while not position.has_figures:
+            position = _next_figures(work, position, everyone)
+    return position
+
+
+def _begin(work: Work, everyone: Everyone) -> Position:
+    merchant_id, today = work.merchant_id, everyone.as_of
     rules = rules_of(merchant_id)
-    work.expect(count_buyers(merchant_id) + _visible(merchant_id).count())
+    buyers = count_buyers(merchant_id)
+    work.expect(buyers + _visible(merchant_id).count())
     due = [kind for kind in Kind if is_training_due(merchant_id, kind, rules, today=today)]
     if due:
-        table = training_table(merchant_id, as_of=today, progress=lambda: work.advance(0))
+        table = training_table(everyone, buyers=buyers, progress=lambda: work.advance(0))
         for kind in due:
             learn(merchant_id, kind, rules, table, as_of=today)
             work.advance(0, models=1)
@@ -133,24 +151,25 @@ def month_to_keep(today: date, *, last: date | None) -> date | None:
     return (first - timedelta(days=1)).replace(day=1)
 
 
-def _all_figures(work: Work, position: Position) -> Position:
-    day, merchant_id = position.day, work.merchant_id
-    assert day is not None
-    while True:
-        with locked(merchant_id) as cuts:
-            rules = rules_of(merchant_id)
-            buyers = read_buyers(merchant_id=merchant_id, after=position.after, limit=CUSTOMERS_PER_CHUNK)
-            if not len(buyers):
-                # Nobody wrote them on this day: of who is hidden by now, or has given everything back.
-                CustomerFigures.objects.for_merchant(merchant_id).filter(as_of__lt=day).delete()
-                measure(cuts, rules)
-                position = replace(position, has_figures=True, after=None)
-                work.checkpoint(position.as_json(), done=0)
-                return position
-            models = models_in_use(merchant_id, rules, as_of=day)
-            written = write_figures(cuts, buyers, models, as_of=day)
-            position = replace(position, after=buyers.ids[-1])
-            work.checkpoint(position.as_json(), done=len(buyers), figures=len(written))
+def _next_figures(work: Work, position: Position, everyone: Everyone) -> Position:
+    """Those of the next customers; and when there are none, the cut points of all."""
+    day, merchant_id = everyone.as_of, work.merchant_id
+    read, sold = everyone.next(CUSTOMERS_PER_CHUNK)
+    with locked(merchant_id) as cuts:
+        rules = rules_of(merchant_id)
+        if not len(read):
+            # Nobody wrote them on this day: of who is hidden by now, or has given everything back.
+            CustomerFigures.objects.for_merchant(merchant_id).filter(as_of__lt=day).delete()
+            measure(cuts, rules)
+            position = replace(position, has_figures=True, after=None)
+            work.checkpoint(position.as_json(), done=0)
+            return position
+        buyers, sales = everyone.current(read, sold)
+        models = models_in_use(merchant_id, rules, as_of=day)
+        written = write_figures(cuts, buyers, sales, models, as_of=day)
+        position = replace(position, after=read.ids[-1])
+        work.checkpoint(position.as_json(), done=len(read), figures=len(written))
+    return position
 
 
 def _all_segments(work: Work, position: Position) -> None:

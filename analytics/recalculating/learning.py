@@ -1,8 +1,10 @@
 """Training a merchant's models, and deciding which of them are used."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
+
+import numpy as np
 
 from analytics.cut_points import locked
 from analytics.models import ModelRun, PromotedModel
@@ -11,10 +13,10 @@ from analytics.prediction.churn import Method
 from analytics.prediction.evaluation import Promotion
 from analytics.prediction.features import FEATURE_SCHEMA, PurchaseTable, histories_at
 from analytics.prediction.training import Kind, ModelRunResult, Window
+from analytics.recalculating.everyone import Everyone
 from analytics.recalculating.figures import Models
-from analytics.recalculating.sales import Sales, count_buyers, read_buyers, read_sales
+from analytics.recalculating.sales import Sales, count_buyers
 from analytics.segments import Rules
-from analytics.statements import PROBING, long_statements
 
 TRAINING_INTERVAL_DAYS = 7
 # A model of a dozen parameters learns nothing more from the next million.
@@ -48,29 +50,31 @@ def is_training_due(merchant_id: uuid.UUID, kind: Kind, rules: Rules, *, today: 
 
 
 def training_table(
-    merchant_id: uuid.UUID, *, as_of: date, progress: Callable[[], None] = lambda: None
+    everyone: Everyone, *, buyers: int, progress: Callable[[], None] = lambda: None
 ) -> PurchaseTable:
-    """The purchases of all customers, or of a sample of them that is the same every time. `progress` is called now and then."""
-    share = min(1.0, CUSTOMERS_LEARNT_FROM_MAX / max(1, count_buyers(merchant_id)))
+    """The purchases of all customers, or of a sample of them that is the same every time. Leaves `everyone` at the beginning.
+
+    `buyers`: about how many customers there are. `progress` is called now and then.
+    """
+    share = min(1.0, CUSTOMERS_LEARNT_FROM_MAX / max(1, buyers))
     customers = 0
     parts = []
-    for number, sales in _chunks(merchant_id, share=share, as_of=as_of):
-        parts.append(sales.numbered_from(customers))
-        customers += number
+    while True:
+        some, sales = everyone.next(CUSTOMERS_PER_CHUNK)
+        if not len(some):
+            break
+        chosen = np.array([_is_in(share, id_) for id_ in some.ids])
+        numbers = np.where(chosen, np.cumsum(chosen) - 1, -1)
+        parts.append(sales.renumbered(numbers).numbered_from(customers))
+        customers += int(chosen.sum())
         progress()
+    everyone.rewind()
     return Sales.joined(parts).table(customers)
 
 
-def _chunks(merchant_id: uuid.UUID, *, share: float, as_of: date) -> Iterator[tuple[int, Sales]]:
-    after = None
-    while True:
-        with long_statements(**PROBING):
-            buyers = read_buyers(merchant_id=merchant_id, after=after, limit=CUSTOMERS_PER_CHUNK, share=share)
-            if not len(buyers):
-                return
-            sales = read_sales(merchant_id=merchant_id, customer_ids=buyers.ids, as_of=as_of)
-        after = buyers.ids[-1]
-        yield len(buyers), sales
+def _is_in(share: float, id_: uuid.UUID) -> bool:
+    """Ids end in random bits, so the share is a sample, and the same every time."""
+    return (id_.int & 0xFFFF) < share * 0x10000
 
 
 def learn(merchant_id: uuid.UUID, kind: Kind, rules: Rules, table: PurchaseTable, *, as_of: date) -> ModelRun:

@@ -7,11 +7,10 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-from django.db import connection
 
 from analytics.prediction.arrays import Integers
 from analytics.prediction.features import PurchaseTable, purchase_table
-from analytics.recalculating.columns import read
+from analytics.recalculating.columns import Rows, binary, read, uuids
 from customers.models import Customer
 
 # `date.toordinal()` of 1970-01-01.
@@ -50,9 +49,25 @@ class Sales:
             np.concatenate([none, *(part.milli_units for part in parts)]),
         )
 
+    @classmethod
+    def of_rows(cls, customer: Integers, rows: Rows) -> "Sales":
+        """Of rows of SALE, whose customers have these numbers."""
+        return cls(
+            customer,
+            rows["day"].astype(np.int64) + EPOCH,
+            rows["cents"].astype(np.int64),
+            rows["milli_units"].astype(np.int64),
+        )
+
     def numbered_from(self, first: int) -> "Sales":
         """With `first` added to the customers' numbers."""
         return replace(self, customer=self.customer + first)
+
+    def renumbered(self, numbers: Integers) -> "Sales":
+        """Customer n becomes numbers[n]; who becomes -1 is left out."""
+        customer = numbers[self.customer]
+        kept = customer >= 0
+        return Sales(customer[kept], self.day[kept], self.cents[kept], self.milli_units[kept])
 
     def table(self, customers: int) -> PurchaseTable:
         """By purchase day, in units of money."""
@@ -65,41 +80,18 @@ class Sales:
         )
 
 
-def read_buyers(
-    *,
-    merchant_id: uuid.UUID,
-    customer_ids: Sequence[uuid.UUID] | None = None,
-    after: uuid.UUID | None = None,
-    limit: int | None = None,
-    share: float = 1.0,
-) -> Buyers:
-    """Who of these customers, or of the next ones after an id, is visible and has bought; or about a `share` of them.
+def read_buyers(*, merchant_id: uuid.UUID, customer_ids: Sequence[uuid.UUID]) -> Buyers:
+    """Who of these customers is visible and has bought."""
+    return buyers_of(
+        binary(
+            "SELECT id, visit_count, (total_spent * 100)::int8 FROM customers WHERE merchant_id = %(merchant)s"
+            " AND deleted_at IS NULL AND visit_count > 0 AND id = ANY(%(ids)s) ORDER BY id",
+            {"merchant": merchant_id, "ids": uuids(customer_ids)},
+        )
+    )
 
-    Ids end in random bits, so the share is a sample, and the same every time.
-    """
-    conditions = ["merchant_id = %(merchant)s", "deleted_at IS NULL", "visit_count > 0"]
-    if customer_ids is not None:
-        conditions.append("id = ANY(%(ids)s)")
-    if after is not None:
-        conditions.append("id > %(after)s")
-    if share < 1.0:
-        conditions.append(
-            "get_byte(uuid_send(id), 14) * 256 + get_byte(uuid_send(id), 15) < %(share)s * 65536"
-        )
-    parameters: dict[str, Any] = {
-        "merchant": merchant_id,
-        "ids": list(customer_ids or ()),
-        "after": after,
-        "limit": limit,
-        "share": share,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, visit_count, (total_spent * 100)::bigint FROM customers"  # noqa: S608 - conditions of ours
-            f" WHERE {' AND '.join(conditions)} ORDER BY id {'' if limit is None else 'LIMIT %(limit)s'}",
-            parameters,
-        )
-        rows = cursor.fetchall()
+
+def buyers_of(rows: Sequence[tuple[Any, ...]]) -> Buyers:
     return Buyers(
         [row[0] for row in rows],
         np.array([row[1] for row in rows], dtype=np.int64),
@@ -111,21 +103,26 @@ def count_buyers(merchant_id: uuid.UUID) -> int:
     return Customer.objects.for_merchant(merchant_id).visible().filter(visit_count__gt=0).count()
 
 
+# A sale by what is asked of it, in terms of `purchase`, `zone` and `returned`.
+SALE = [("day", "i4"), ("cents", "i8"), ("milli_units", "i8")]
+DAY = "least((purchase.occurred_at AT TIME ZONE zone.name)::date, %(as_of)s) - date '1970-01-01' AS day"
+CENTS = "((purchase.amount - coalesce(returned.amount, 0)) * 100)::int8 AS cents"
+ZONE = """(
+    SELECT store.id, coalesce(nullif(store.timezone, ''), merchant.timezone) AS name
+    FROM stores store JOIN merchants merchant ON merchant.id = store.merchant_id
+    WHERE store.merchant_id = %(merchant)s
+) zone"""
+
 # Customer by customer, so that the plan is index probes however many are asked for.
-_SALES = """
+_SALES = f"""
 SELECT buyer.number::int4, sale.day, sale.cents, sale.milli_units
 FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS buyer (id, number)
 CROSS JOIN LATERAL (
-    SELECT least((purchase.occurred_at AT TIME ZONE zone.name)::date, %(as_of)s) - date '1970-01-01' AS day,
-           ((purchase.amount - coalesce(returned.amount, 0)) * 100)::int8 AS cents,
+    SELECT {DAY}, {CENTS},
            coalesce((SELECT sum(item.quantity) * 1000 FROM purchase_items item
                      WHERE item.merchant_id = %(merchant)s AND item.purchase_id = purchase.id), 0)::int8 AS milli_units
     FROM purchases purchase
-    JOIN (
-        SELECT store.id, coalesce(nullif(store.timezone, ''), merchant.timezone) AS name
-        FROM stores store JOIN merchants merchant ON merchant.id = store.merchant_id
-        WHERE store.merchant_id = %(merchant)s
-    ) zone ON zone.id = purchase.store_id
+    JOIN {ZONE} ON zone.id = purchase.store_id
     LEFT JOIN (
         SELECT purchase_id, sum(amount) AS amount FROM purchase_returns
         WHERE merchant_id = %(merchant)s AND customer_id = buyer.id
@@ -134,19 +131,14 @@ CROSS JOIN LATERAL (
     WHERE purchase.merchant_id = %(merchant)s AND purchase.customer_id = buyer.id
       AND purchase.amount > coalesce(returned.amount, 0)
 ) AS sale
-"""
+"""  # noqa: S608 - words of ours
 
 
 def read_sales(*, merchant_id: uuid.UUID, customer_ids: Sequence[uuid.UUID], as_of: date) -> Sales:
     """The sales of these customers, numbered in their order. What a store's clock dates after `as_of` is of that day."""
     rows = read(
         _SALES,
-        {"merchant": merchant_id, "ids": list(customer_ids), "as_of": as_of},
-        [("customer", "i4"), ("day", "i4"), ("cents", "i8"), ("milli_units", "i8")],
+        {"merchant": merchant_id, "ids": uuids(customer_ids), "as_of": as_of},
+        [("number", "i4"), *SALE],
     )
-    return Sales(
-        rows["customer"].astype(np.int64) - 1,
-        rows["day"].astype(np.int64) + EPOCH,
-        rows["cents"].astype(np.int64),
-        rows["milli_units"].astype(np.int64),
-    )
+    return Sales.of_rows(rows["number"].astype(np.int64) - 1, rows)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from analytics.churn_words import reasons_of
 from analytics.models import HORIZONS_DAYS, CustomerFigures, CustomerSnapshot, Level, ModelRun
 from analytics.overview import CENT, money
 from analytics.reading.customers import CustomerPortrait
@@ -269,7 +270,7 @@ def _churn(figures: CustomerFigures, run: ModelRun) -> dict[str, Any]:
         "horizonDays": run.horizon_days,
         "band": Level(figures.churn_band).label,
         "confidence": Level(figures.churn_confidence).label,
-        "reasons": figures.churn_reasons,
+        "reasons": [{"text": reason.sentence, "raises": reason.raises} for reason in reasons_of(figures)],
         "model": render_model(run),
     }
 

@@ -80,6 +80,12 @@ WHERE merchant_id = %s AND id = %s AND claim = %s
 RETURNING cancel_requested
 """
 
+_HOLD = """
+UPDATE jobs SET leased_until = statement_timestamp() + %s * interval '1 second'
+WHERE merchant_id = %s AND id = %s AND claim = %s
+RETURNING cancel_requested
+"""
+
 _FINISH = """
 UPDATE jobs SET state = %s, result = %s, error_code = %s, error = %s, done = %s, total = greatest(%s::bigint, %s), counts = %s,
     claim = NULL, leased_until = NULL, finished_at = statement_timestamp()
@@ -131,6 +137,12 @@ class Work:
         self.cursor = cursor
         self._tell(further=True)
 
+    def hold(self, seconds: int) -> None:
+        """A statement comes that may take so long: until then nobody takes the job over. Raises as `advance`."""
+        with connection.cursor() as cursor:
+            cursor.execute(_HOLD, [seconds + LEASE_SECONDS, self.merchant_id, self.job_id, self._claim])
+            self._heed(cursor.fetchone())
+
     def _add(self, done: int, counts: Mapping[str, int]) -> None:
         self.done += done
         for name, number in counts.items():
@@ -143,6 +155,10 @@ class Work:
         with connection.cursor() as cursor:
             cursor.execute(_TELL, [*self._progress(), position, further, LEASE_SECONDS, *mine])
             row = cursor.fetchone()
+        self._heed(row)
+
+    def _heed(self, row: tuple[bool] | None) -> None:
+        """`row`: whether it shall be cancelled; None when it is another process's by now."""
         if row is None:
             raise JobLost()
         self.progress()

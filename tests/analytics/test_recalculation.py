@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from analytics import tasks
 from analytics.models import CustomerFigures, CustomerSnapshot, CutPoints, ModelRun, PromotedModel
 from analytics.recalculating import job, learning
+from analytics.recalculating.everyone import read_everyone
 from analytics.recalculating.job import month_to_keep, refresh_customers
 from analytics.recalculations import (
     RECALCULATE,
@@ -172,11 +173,16 @@ def test_a_sample_of_the_customers_is_learnt_from_and_it_is_the_same_each_time(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buyers(shop, 60)
-    whole = learning.training_table(shop.merchant.pk, as_of=NOW.date())
+
+    def table() -> Any:
+        with read_everyone(merchant_id=shop.merchant.pk, as_of=NOW.date()) as everyone:
+            return learning.training_table(everyone, buyers=60)
+
+    whole = table()
     assert (whole.customers, len(whole.day)) == (60, 60)
     monkeypatch.setattr(learning, "CUSTOMERS_LEARNT_FROM_MAX", 30)
     monkeypatch.setattr(learning, "CUSTOMERS_PER_CHUNK", 7)
-    some, again = (learning.training_table(shop.merchant.pk, as_of=NOW.date()) for _ in range(2))
+    some, again = table(), table()
     assert 12 <= some.customers <= 48
     assert some.amount.tolist() == again.amount.tolist()
     assert set(some.amount.tolist()) < set(whole.amount.tolist())

@@ -12,7 +12,7 @@ from django.utils.timezone import now
 from cloudpos.api.errors import BadRequest
 from cloudpos.jobs import running, services
 from cloudpos.jobs.models import Job
-from cloudpos.jobs.running import ATTEMPTS_MAX, JobLost, Work, claim_job, run, run_jobs
+from cloudpos.jobs.running import ATTEMPTS_MAX, JobCancelled, JobLost, Work, claim_job, run, run_jobs
 from cloudpos.jobs.tasks import run_jobs as run_jobs_task
 from tests.fixtures import Shop
 from tests.jobs.conftest import Probe, start, state_of
@@ -236,3 +236,22 @@ def test_progress_beside_checkpoints_is_refused(shop: Shop, probe: Probe) -> Non
         work.advance()
     with pytest.raises(ValueError, match="never empty"):
         work.checkpoint(None)
+
+
+def test_a_long_statement_is_announced(shop: Shop, probe: Probe) -> None:
+    job = start(shop)
+    work = claim_job()
+    assert work is not None
+    work.hold(3_600)
+    job.refresh_from_db()
+    assert job.leased_until > now() + timedelta(seconds=3_600)
+    work.hold(0)
+    job.refresh_from_db()
+    assert now() < job.leased_until < now() + timedelta(seconds=running.LEASE_SECONDS + 1)
+    services.cancel_job(merchant_id=shop.merchant.pk, job_id=job.pk)
+    with pytest.raises(JobCancelled):
+        work.hold(0)
+    lose_lease(job)
+    assert claim_job() is not None
+    with pytest.raises(JobLost):
+        work.hold(0)

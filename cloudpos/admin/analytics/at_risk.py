@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest
 
+from analytics.churn_words import reasons_of
 from analytics.models import CustomerFigures
 from analytics.overview import money as from_cents
 from analytics.people import customers_at_risk, value_at_risk
@@ -63,5 +64,5 @@ def person(row: CustomerFigures, currency: str) -> Person:
             "–" if gap is None else counted(round(gap), "day"),
         ),
         values=(value, round(row.churn, 3), row.last_day, None if gap is None else round(gap, 1)),
-        told=next((str(reason["text"]) for reason in row.churn_reasons if reason["raises"]), ""),
+        told=next((reason.sentence for reason in reasons_of(row) if reason.raises), ""),
     )

@@ -9,14 +9,21 @@ from analytics.prediction.churn import (
     REASON_LOG_ODDS_MIN,
     Band,
     ChurnModel,
+    ChurnScores,
     Confidence,
     Method,
-    Theme,
     frequency_log_odds,
     score,
 )
-from analytics.prediction.features import PurchaseTable, feature_matrix, histories_at, purchase_table
+from analytics.prediction.features import (
+    CustomerHistories,
+    PurchaseTable,
+    feature_matrix,
+    histories_at,
+    purchase_table,
+)
 from analytics.prediction.special import logistic
+from analytics.prediction.themes import Theme
 from analytics.prediction.training import Kind
 from tests.analytics.prediction.merchants import TODAY, merchant, purchases_of
 from tests.data import purchases
@@ -222,6 +229,23 @@ def regular(*, last: int) -> PurchaseTable:
     return purchases_of(*range(last - 300, last + 1, 30), amount=12.5)
 
 
+def codes(scores: ChurnScores, row: int) -> list[int]:
+    return [code for code in scores.reason_codes[row].tolist() if code]
+
+
+def facts(histories: CustomerHistories, row: int) -> reasons.Facts:
+    return reasons.Facts(
+        recency=int(histories.recency[row]),
+        tenure=int(histories.tenure[row]),
+        purchase_days=int(histories.purchase_days[row]),
+        purchases_180d=int(histories.purchases_180d[row]),
+        gap_sd=float(histories.gap_sd[row]),
+        total=float(histories.total[row]),
+        spend_90d=float(histories.spend_90d[row]),
+        quantity=float(histories.quantity[row]),
+    )
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [
@@ -260,7 +284,7 @@ def regular(*, last: int) -> PurchaseTable:
 )
 def test_facts(table: PurchaseTable, words: dict[Theme, str]) -> None:
     _, histories = histories_at(table, as_of=TODAY)
-    assert {theme: reasons._fact(theme, histories, 0) for theme in words} == words
+    assert {theme: reasons.fact_in_words(theme, facts(histories, 0)) for theme in words} == words
 
 
 def test_reasons_are_the_strongest_contributions() -> None:
@@ -272,7 +296,7 @@ def test_reasons_are_the_strongest_contributions() -> None:
         expected = sorted(Theme, key=lambda theme, found=contributions: -abs(found[theme]))[:3]
         expected = [theme for theme in expected if abs(contributions[theme]) >= REASON_LOG_ODDS_MIN]
         assert [code for code in scores.reasons[row] if code != NO_REASON] == expected
-        found = reasons.in_words(scores, histories, row)
+        found = reasons.in_words(codes(scores, row), facts(histories, row))
         assert [reason.theme for reason in found][:1] == expected[:1]
         assert len({reason.words for reason in found}) == len(found)
         for reason in found:
@@ -284,7 +308,6 @@ def test_who_has_been_silent_for_long_is_told_so() -> None:
     model = learn(merchant(customers=400, purchases_each=8.0, seed=4))
     for silence, raises in ((300, True), (1, False)):
         _, histories = histories_at(regular(last=TODAY - silence), as_of=TODAY)
-        found = {
-            reason.theme: reason.raises for reason in reasons.in_words(score(model, histories), histories, 0)
-        }
+        said = reasons.in_words(codes(score(model, histories), 0), facts(histories, 0))
+        found = {reason.theme: reason.raises for reason in said}
         assert found[Theme.SILENCE] is raises
