@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.core.management import call_command
+from django.db.models import F
 from django.utils.timezone import now
 
 from analytics.models import ChangedDays, PurchaseRollup, RollupDay, RollupMember, RollupSpan
@@ -326,3 +327,5 @@ def test_a_merchants_sums_are_its_own(shop: Shop, foreign_shop: Shop, alice: Cus
     sum_up(foreign_shop)
     agree(shop)
     agree(foreign_shop)
+    sold = dict(RollupDay.objects.filter(scope_id=F("merchant_id")).values_list("merchant_id", "sold"))
+    assert sold == {shop.merchant.pk: 500, foreign_shop.merchant.pk: 900}

@@ -50,8 +50,10 @@ def test_a_ring_while_publishing_is_not_lost(monkeypatch: pytest.MonkeyPatch) ->
     bell.ring()
     publishing.wait(10)
     bell.ring()
+    assert published == [1]
     go_on.set()
     wait_for(lambda: len(published) == 2)
+    assert published == [1, 1]
 
 
 def test_a_failure_does_not_silence_the_bell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from analytics.recalculations import Mode, start_recalculation
 from cloudpos.api.errors import Conflict
 from cloudpos.jobs.models import Job
 from cloudpos.jobs.running import Work, run_here
-from cloudpos.tenancy.models import Merchant
+from cloudpos.tenancy.merchant_option import add_merchant_option, merchants_of
 
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
@@ -22,18 +22,13 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--merchant", help="slug of one merchant; all of them if not given")
+        add_merchant_option(parser)
         parser.add_argument("--full", action="store_true", help="everybody's")
 
     def handle(self, *args: Any, merchant: str | None, full: bool, **options: Any) -> None:
-        merchants = Merchant.objects.filter(is_active=True)
-        if merchant:
-            merchants = merchants.filter(slug=merchant)
-            if not merchants:
-                raise CommandError(f"there is no merchant {merchant!r}")
         failed = []
         with Progress(*COLUMNS) as bars:
-            for each in merchants:
+            for each in merchants_of(merchant):
                 job = _recalculate(each.pk, Mode.FULL if full else Mode.INCREMENTAL, bars, each.name)
                 bars.print(f"{each.name}: {_summary(job)}")
                 if job.state != Job.State.DONE:

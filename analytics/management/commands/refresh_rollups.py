@@ -2,28 +2,23 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from analytics.rollups.refresh import days_behind, refresh
 from cloudpos.progress import bars_on
-from cloudpos.tenancy.models import Merchant
+from cloudpos.tenancy.merchant_option import add_merchant_option, merchants_of
 
 
 class Command(BaseCommand):
     help = "Sums up what is new among the purchases. Can be stopped at any moment; the next run goes on from there."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--merchant", help="slug of one merchant; all of them if not given")
+        add_merchant_option(parser)
         parser.add_argument("--again", action="store_true", help="from the first purchase on")
 
     def handle(self, *args: Any, merchant: str | None, again: bool, **options: Any) -> None:
-        merchants = Merchant.objects.filter(is_active=True)
-        if merchant:
-            merchants = merchants.filter(slug=merchant)
-            if not merchants:
-                raise CommandError(f"there is no merchant {merchant!r}")
         with bars_on(self.stdout) as bars:
-            for each in merchants:
+            for each in merchants_of(merchant):
                 bar = bars.add_task(each.name, total=days_behind(each.pk, again=again))
                 days = refresh(
                     merchant_id=each.pk,

@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from cloudpos.checkout.bulk.messages import load_messages
 from cloudpos.progress import bars_on
 from cloudpos.tenancy.access import Access
-from cloudpos.tenancy.models import Membership, Merchant, Role, Store
+from cloudpos.tenancy.merchant_option import merchant_of
+from cloudpos.tenancy.models import Membership, Role, Store
 from cloudpos.tills import read_history
 
 
@@ -51,9 +52,7 @@ class Command(BaseCommand):
 
 
 def _access(slug: str) -> Access:
-    merchant = Merchant.objects.filter(slug=slug).first()
-    if merchant is None:
-        raise CommandError(f"There is no merchant {slug!r}")
+    merchant = merchant_of(slug)
     store = Store.objects.for_merchant(merchant).order_by("code").first()
     machine = (
         Membership.objects.for_merchant(merchant)

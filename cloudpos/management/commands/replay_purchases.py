@@ -12,7 +12,8 @@ from rich.table import Table
 
 from cloudpos import demonstration
 from cloudpos.progress import bars_on
-from cloudpos.tenancy.models import Membership, Merchant, Role, Store
+from cloudpos.tenancy.merchant_option import merchant_of
+from cloudpos.tenancy.models import Membership, Role, Store
 from cloudpos.tills import TIMEOUT_SECONDS, Summary, Tills, read_history
 from demo import reader
 
@@ -52,9 +53,7 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"In the admin log in as {demonstration.owner_email(slug)} with {demonstration.PASSWORD}"
             )
-        merchant = Merchant.objects.filter(slug=slug).first()
-        if merchant is None:
-            raise CommandError(f"There is no merchant {slug!r}")
+        merchant = merchant_of(slug)
         machine = (
             Membership.objects.for_merchant(merchant)
             .filter(role=Role.SERVICE, store=None, user__is_active=True)

@@ -4,12 +4,12 @@ from argparse import ArgumentParser
 from typing import IO, Any, cast
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.utils.timezone import now
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cloudpos.tenancy.models import Merchant
+from cloudpos.tenancy.merchant_option import add_merchant_option, merchants_of
 from loyalty.services.announcing import announce_expiring
 
 
@@ -20,14 +20,10 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--merchant", metavar="SLUG", help="only this merchant's")
+        add_merchant_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        merchants = Merchant.objects.order_by("pk")
-        if options["merchant"]:
-            merchants = merchants.filter(slug=options["merchant"])
-            if not merchants:
-                raise CommandError(f"There is no merchant {options['merchant']!r}")
+        merchants = merchants_of(options["merchant"])
         told = 0
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(file=cast(IO[str], self.stdout))) as progress:

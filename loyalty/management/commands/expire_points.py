@@ -3,12 +3,12 @@
 from argparse import ArgumentParser
 from typing import IO, Any, cast
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.utils.timezone import now
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cloudpos.tenancy.models import Merchant
+from cloudpos.tenancy.merchant_option import add_merchant_option, merchant_of
 from loyalty.services import Expired, count_due_lots, expire_lots, merchants_with_due_lots
 
 
@@ -16,7 +16,7 @@ class Command(BaseCommand):
     help = "Expires points whose time is over. Several at once are harmless, and so is killing one."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--merchant", metavar="SLUG", help="only this merchant's")
+        add_merchant_option(parser)
         parser.add_argument(
             "--jobs", type=int, default=2, help="transactions at once, each on a connection of its own (2)"
         )
@@ -24,13 +24,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         at = now()
-        if options["merchant"]:
-            merchant = Merchant.objects.filter(slug=options["merchant"]).first()
-            if merchant is None:
-                raise CommandError(f"There is no merchant {options['merchant']!r}")
-            merchants = [merchant.pk]
-        else:
-            merchants = merchants_with_due_lots(at=at)
+        slug = options["merchant"]
+        merchants = [merchant_of(slug).pk] if slug else merchants_with_due_lots(at=at)
         due = sum((count_due_lots(merchant_id=merchant_id, at=at) for merchant_id in merchants), Expired())
         if options["dry_run"]:
             self.stdout.write(

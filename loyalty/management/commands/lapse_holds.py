@@ -3,12 +3,12 @@
 from argparse import ArgumentParser
 from typing import IO, Any, cast
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.utils.timezone import now
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cloudpos.tenancy.models import Merchant
+from cloudpos.tenancy.merchant_option import add_merchant_option, merchant_of
 from loyalty.services.lapsing import count_due, lapse_holds
 
 
@@ -16,16 +16,12 @@ class Command(BaseCommand):
     help = "Lapses holds whose time is over and puts rewards back into stock. Several at once are harmless."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--merchant", metavar="SLUG", help="only this merchant's")
+        add_merchant_option(parser)
         parser.add_argument("--dry-run", action="store_true", help="say how many, change nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        merchant_id = None
-        if options["merchant"]:
-            merchant = Merchant.objects.filter(slug=options["merchant"]).first()
-            if merchant is None:
-                raise CommandError(f"There is no merchant {options['merchant']!r}")
-            merchant_id = merchant.pk
+        slug = options["merchant"]
+        merchant_id = merchant_of(slug).pk if slug else None
         at = now()
         due = count_due(at=at, merchant_id=merchant_id)
         if options["dry_run"]:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cloudpos.tenancy.models import Merchant
+from cloudpos.tenancy.merchant_option import add_merchant_option, merchants_of
 from loyalty.analytics_rollups import pending_entries, refresh, standing
 
 
@@ -13,18 +13,13 @@ class Command(BaseCommand):
     help = "Sums up what is new in the ledger. Can be stopped at any moment; the next run goes on from there."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--merchant", help="slug of one merchant; all of them if not given")
+        add_merchant_option(parser)
         parser.add_argument("--again", action="store_true", help="from the first entry on")
 
     def handle(self, *args: Any, merchant: str | None, again: bool, **options: Any) -> None:
-        merchants = Merchant.objects.filter(is_active=True)
-        if merchant:
-            merchants = merchants.filter(slug=merchant)
-            if not merchants:
-                raise CommandError(f"there is no merchant {merchant!r}")
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns) as bars:
-            for each in merchants:
+            for each in merchants_of(merchant):
                 total = standing(each.pk).entries if again else pending_entries(each.pk)
                 bar = bars.add_task(each.name, total=total)
                 entries = refresh(

@@ -3,11 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.utils.timezone import now
 
 from cloudpos.progress import bars_on
-from cloudpos.tenancy.models import Merchant
+from cloudpos.tenancy.merchant_option import add_merchant_option, merchant_of
 from loyalty.services import count_due_tiers, merchants_with_due_tiers, review_tiers
 
 
@@ -15,18 +15,13 @@ class Command(BaseCommand):
     help = "Reviews members' tiers whose time has come. Several at once are harmless, and so is killing one."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--merchant", metavar="SLUG", help="only this merchant's")
+        add_merchant_option(parser)
         parser.add_argument("--dry-run", action="store_true", help="say how many, change nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
         at = now()
-        if options["merchant"]:
-            merchant = Merchant.objects.filter(slug=options["merchant"]).first()
-            if merchant is None:
-                raise CommandError(f"There is no merchant {options['merchant']!r}")
-            merchants = [merchant.pk]
-        else:
-            merchants = merchants_with_due_tiers(at=at)
+        slug = options["merchant"]
+        merchants = [merchant_of(slug).pk] if slug else merchants_with_due_tiers(at=at)
         due = sum(count_due_tiers(merchant_id=merchant_id, at=at) for merchant_id in merchants)
         if options["dry_run"]:
             self.stdout.write(f"{due:,} tiers are to be reviewed.")

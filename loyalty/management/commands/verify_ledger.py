@@ -9,7 +9,7 @@ from django.db import connection
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cloudpos.tenancy.models import Merchant
+from cloudpos.tenancy.merchant_option import add_merchant_option, merchant_of
 from loyalty.verification import CHECKS, REPLAY, Finding, count_accounts, verify, verify_replay
 
 ACCOUNTS_SAMPLED = 1_000
@@ -24,7 +24,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--merchant", metavar="SLUG", help="only this merchant's part")
+        add_merchant_option(parser)
         parser.add_argument(
             "--full",
             action="store_true",
@@ -39,12 +39,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._verbose = options["verbosity"] > 1
-        merchant_id = None
-        if options["merchant"]:
-            merchant = Merchant.objects.filter(slug=options["merchant"]).first()
-            if merchant is None:
-                raise CommandError(f"There is no merchant {options['merchant']!r}")
-            merchant_id = merchant.pk
+        slug = options["merchant"]
+        merchant_id = merchant_of(slug).pk if slug else None
         with connection.cursor() as cursor:
             # A whole database takes longer than any request may.
             cursor.execute("SET statement_timeout = 0")
