@@ -64,12 +64,13 @@ def segment_counts(*, merchant_id: uuid.UUID) -> SegmentCounts:
         customers=dict(counts),
         vip_value=None if cuts is None or cuts.vip_cents is None else money(cuts.vip_cents),
         refreshed_at=cuts.finished_at if cuts else None,
-        worths=_worths(merchant_id),
+        worths=worths(merchant_id=merchant_id),
         moves=moves_by_month(merchant_id=merchant_id, zone=merchant.tz, today=today),
     )
 
 
-def _worths(merchant_id: uuid.UUID) -> Worths:
+def worths(*, merchant_id: uuid.UUID) -> Worths:
+    """Figures at most FIGURES_SECONDS old."""
     key = f"analytics-segments:{merchant_id}"
     found: Worths | None = cache.get(key)
     if found is not None:

@@ -6,6 +6,7 @@ from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
 from analytics.rollups.spans import nth
+from analytics.segmenting import FIRST
 from customers.models import Customer, Event
 
 JOINED, LEFT = DIRECTIONS = ("joined", "left")
@@ -38,11 +39,15 @@ def customers_moved(
     limit: int,
 ) -> MovedFound:
     """Who JOINED or LEFT a segment in a month of the merchant, named by its first day."""
-    moves = Event.objects.for_merchant(merchant_id).filter(
-        type="segment.changed",
-        occurred_at__gte=datetime.combine(month, time.min, zone),
-        occurred_at__lt=datetime.combine(nth(month, "month", 1).first, time.min, zone),
-        **{"data__to" if direction == JOINED else "data__from": segment},
+    moves = (
+        Event.objects.for_merchant(merchant_id)
+        .filter(
+            type="segment.changed",
+            occurred_at__gte=datetime.combine(month, time.min, zone),
+            occurred_at__lt=datetime.combine(nth(month, "month", 1).first, time.min, zone),
+            **{"data__to" if direction == JOINED else "data__from": segment},
+        )
+        .exclude(data__has_key=FIRST)
     )
     rows = (
         moves.select_related("customer")

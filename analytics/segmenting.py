@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
@@ -15,6 +15,9 @@ from customers.services import write_segments
 
 # Of those whose segment changes at most so many are locked per transaction: a till may wait for one of them.
 MOVES_MAX = 500
+
+# In the data of a `segment.changed` that is no move: the customer's purchases were looked at for the first time.
+FIRST = "isFirst"
 
 # Which line decides, by the columns of `f`, which are all NULL for who has not bought. In the order of `decide`.
 REASON = f"""
@@ -43,9 +46,10 @@ SCORES = {
 }
 _SCORES = ", ".join(f"{sql} AS {name}" for name, sql in SCORES.items())
 
-# Locked in order of id, and looked at again once locked: who was merged away or erased meanwhile is not among them.
+# Locked in order of id, and looked at again once locked: who was merged away or erased meanwhile is not among them. Figures whose
+# reason is empty were never settled: whoever comes with a history, out of an import, is not moving but being placed.
 _MOVING = f"""
-SELECT c.id, c.segment, {REASON}
+SELECT c.id, c.segment, {REASON}, coalesce(f.segment_reason = '', false)
 FROM customers c
 LEFT JOIN analytics_customers f ON f.merchant_id = c.merchant_id AND f.customer_id = c.id
 WHERE c.merchant_id = %(merchant)s AND c.deleted_at IS NULL AND c.id = ANY(%(ids)s) AND c.segment <> {SEGMENT}
@@ -75,6 +79,16 @@ ON CONFLICT (merchant_id, customer_id, month) DO NOTHING
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A customer whose segment is not `segment` any more; `is_first` when nobody has looked at their purchases before."""
+
+    customer_id: uuid.UUID
+    segment: str
+    reason: Reason
+    is_first: bool
+
+
 def rule_parameters(rules: Rules, *, vip_cents: int | None) -> dict[str, Any]:
     """What REASON and SEGMENT are executed with."""
     return {**asdict(rules), "vip_cents": vip_cents}
@@ -97,30 +111,38 @@ def settle(cuts: CutPoints, rules: Rules, customer_ids: Sequence[uuid.UUID]) -> 
     }
     with connection.cursor() as cursor:
         cursor.execute(_MOVING, parameters)
-        moving = [(id_, segment, Reason(reason)) for id_, segment, reason in cursor.fetchall()]
+        moving = [
+            Moving(id_, segment, Reason(reason), first) for id_, segment, reason, first in cursor.fetchall()
+        ]
     if moving:
         _move(cuts.merchant_id, moving)
     is_done = len(moving) < MOVES_MAX
     if not is_done:
-        parameters["ids"] = [id_ for id_, _, _ in moving]
+        parameters["ids"] = [each.customer_id for each in moving]
     with connection.cursor() as cursor:
         cursor.execute(_SETTLE, parameters)
     return len(moving), is_done
 
 
-def _move(merchant_id: uuid.UUID, moving: Sequence[tuple[uuid.UUID, str, Reason]]) -> None:
+def _move(merchant_id: uuid.UUID, moving: Sequence[Moving]) -> None:
     write_segments(
-        merchant_id=merchant_id, segments={id_: SEGMENT_OF[reason].value for id_, _, reason in moving}
+        merchant_id=merchant_id,
+        segments={each.customer_id: SEGMENT_OF[each.reason].value for each in moving},
     )
     emit_all(
         [
             event(
                 merchant_id=merchant_id,
-                customer_id=id_,
+                customer_id=each.customer_id,
                 type="segment.changed",
-                data={"from": segment, "to": SEGMENT_OF[reason].value, "reason": reason.value},
+                data={
+                    "from": each.segment,
+                    "to": SEGMENT_OF[each.reason].value,
+                    "reason": each.reason.value,
+                    **({FIRST: True} if each.is_first else {}),
+                },
             )
-            for id_, segment, reason in moving
+            for each in moving
         ]
     )
 

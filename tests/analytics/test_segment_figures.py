@@ -1,20 +1,22 @@
 """GET /analytics/segments: what segments are worth, and who moved between them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
 from analytics import segment_moves
 from analytics.models import SegmentMoves
+from analytics.moved import DIRECTIONS, customers_moved
 from analytics.rollups.spans import nth
 from analytics.segment_moves import count_months, months_shown, moves_by_month
 from analytics.tasks import refresh_merchant_rollups
 from customers.events import emit, event
-from customers.models import Customer
+from customers.models import Customer, Event
 from tests.analytics.conftest import buy, new_customer, recalculate
 from tests.fixtures import Shop
 
@@ -112,6 +114,46 @@ def test_a_month_that_is_over_is_counted_once(shop: Shop, alice: Customer) -> No
     assert SegmentMoves.objects.filter(n__gt=0).count() == 1
     assert moves_by_month(**asked) == before
     assert [len(moves) for moves in before.values()] == [0] * 10 + [1, 1]
+
+
+def test_whose_history_was_imported_has_not_moved(shop: Shop, alice: Customer, bob: Customer) -> None:
+    """They are placed in a segment when they are first looked at; what changes from then on is a move."""
+    buy(shop, alice, "10.00", ago(300))
+    buy(shop, bob, "10.00", ago(1))
+    recalculate(shop)
+    assert [row["moves"] for row in read(shop)["movements"]] == [[]] * 12
+    placed = Event.objects.get(type="segment.changed")
+    assert (placed.customer_id, placed.data["from"], placed.data["isFirst"]) == (alice.pk, "new", True)
+    # Alice buys again, and is regular.
+    buy(shop, alice, "10.00", ago(0))
+    recalculate(shop)
+    moved = Event.objects.exclude(pk=placed.pk).get(type="segment.changed")
+    assert (moved.customer_id, "isFirst" in moved.data) == (alice.pk, False)
+    running = read(shop)["movements"][-1]
+    assert running["moves"] == [{"from": moved.data["from"], "to": moved.data["to"], "customers": 1}]
+    for segment in running["segments"]:
+        for direction in DIRECTIONS:
+            found = customers_moved(
+                merchant_id=shop.merchant.pk,
+                zone=shop.merchant.tz,
+                month=date.fromisoformat(running["month"]),
+                segment=segment["name"],
+                direction=direction,
+                limit=10,
+            )
+            assert found.total == segment[direction]
+
+
+def test_months_that_were_not_counted_yet_are_counted_at_once(shop: Shop, alice: Customer) -> None:
+    asked: dict[str, Any] = {
+        "merchant_id": shop.merchant.pk,
+        "zone": shop.merchant.tz,
+        "today": datetime(2026, 3, 2, tzinfo=UTC).date(),
+    }
+    move(shop, alice, "new", "regular", datetime(2026, 2, 28, 23, 59, tzinfo=UTC))
+    with CaptureQueriesContext(connection) as queries:
+        moves_by_month(**asked)
+    assert len(queries) == 2
 
 
 def test_a_month_is_not_counted_before_it_is_over(shop: Shop, alice: Customer) -> None:

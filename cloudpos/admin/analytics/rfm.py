@@ -5,7 +5,7 @@ from typing import Any
 from django.http import Http404, HttpRequest
 from django.urls import reverse
 
-from analytics.counts import Worth, segment_counts
+from analytics.counts import Worth, worths
 from analytics.overview import money as from_cents
 from analytics.people import customers_in_cell
 from cloudpos.admin.analytics.at_risk import COLUMNS, person
@@ -22,7 +22,7 @@ FREQUENCY = {1: "rarest", 2: "seldom", 3: "at times", 4: "often", 5: "most often
 
 @analytics_page("Recency and frequency", "rfm")
 def rfm_part(request: HttpRequest, merchant: Merchant) -> Shown:
-    grid = segment_counts(merchant_id=merchant.pk).worths.grid
+    grid = worths(merchant_id=merchant.pk).grid
     most = max((cell.customers for cell in grid.values()), default=0)
     return {
         "has_figures": bool(grid),

@@ -112,7 +112,7 @@ def _event(moment: Moment, store: str) -> Line:
             moment.at,
             "donut_small",
             f"Segment is now {_inline(data.get('to'))}",
-            _word(data.get("reason")),
+            _joined(_word(data.get("reason")), "first assessment" if data.get("isFirst") else ""),
         )
     if type == "customer.updated":
         return Line(moment.at, "edit", "Record changed", _fields(data.get("fields")))

@@ -22,7 +22,7 @@ from tests.fixtures import Shop
 
 PART_QUERIES = 5
 PAGE_QUERIES = 6
-GRID_QUERIES = 9
+GRID_QUERIES = 4
 NOW = datetime(2026, 6, 30, 12, 0, tzinfo=UTC)
 
 
