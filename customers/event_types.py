@@ -14,6 +14,7 @@ OUR_EVENTS = frozenset(
         "customer.merged",
         "customer.unmerged",
         "customer.erased",
+        "customer.exported",
         "consent.changed",
         "address.changed",
         "purchase.recorded",
@@ -37,6 +38,7 @@ OUR_EVENTS = frozenset(
         "segment.entered",
         "segment.exited",
         "segment.rebuilt",
+        "export.made",
         "webhook.test",
     }
 )

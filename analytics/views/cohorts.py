@@ -18,9 +18,10 @@ from analytics.serializers.cohorts import (
     render_members,
 )
 from cloudpos.api import envelope
-from cloudpos.api.tables import csv_response, wants_csv
+from cloudpos.api.tables import wants_csv
 from cloudpos.api.views import ApiView
 from cloudpos.tenancy.roles import Role
+from customers.exports import export_csv
 
 GRANULARITY_DEFAULT = "month"
 
@@ -54,7 +55,9 @@ class CohortsView(ApiView):
             store_id=asked.get("store_id"),
         )
         if wants_csv(request, asked):
-            return csv_response(f"cohorts-{metric}-by-{granularity}", cohorts_table(found, metric))
+            return export_csv(
+                access=access, name=f"cohorts-{metric}-by-{granularity}", table=cohorts_table(found, metric)
+            )
         return envelope.success(render_cohorts(found, metric, access))
 
 
@@ -80,6 +83,10 @@ class CohortCustomersView(ApiView):
             store_id=asked.get("store_id"),
         )
         if wants_csv(request, asked):
-            return csv_response(f"cohort-{cell.cohort.first}-{cell.period.first}", members_table(cell))
+            return export_csv(
+                access=access,
+                name=f"cohort-{cell.cohort.first}-{cell.period.first}",
+                table=members_table(cell),
+            )
         rows, extra = render_members(cell)
         return envelope.page("customers", rows, cell.total, filters.page, filters.limit, extra=extra)

@@ -10,9 +10,10 @@ from analytics.people import has_figures, value_at_risk
 from analytics.periods import PREVIOUS_PERIOD, read_interval, read_period
 from analytics.serializers.overview import OVERVIEW, OverviewFilters, overview_table, render_overview
 from cloudpos.api import envelope
-from cloudpos.api.tables import csv_response, wants_csv
+from cloudpos.api.tables import wants_csv
 from cloudpos.api.views import ApiView
 from cloudpos.tenancy.roles import Role
+from customers.exports import export_csv
 
 
 class OverviewView(ApiView):
@@ -37,7 +38,11 @@ class OverviewView(ApiView):
             store_id=asked.get("store_id"),
         )
         if wants_csv(request, asked):
-            return csv_response(f"overview-{period.first}-{period.last}", overview_table(found))
+            return export_csv(
+                access=access,
+                name=f"overview-{period.first}-{period.last}",
+                table=overview_table(found),
+            )
         at_risk = value_at_risk(merchant_id=access.merchant_id)
         return envelope.success(
             render_overview(

@@ -144,7 +144,7 @@ class ExportView(ApiView):
         NoParameters(request)
         return success(
             export_customer(
-                merchant_id=request.access.merchant_id,  # type: ignore[attr-defined]
+                access=request.access,  # type: ignore[attr-defined]
                 customer_id=customer_id,
             )
         )

@@ -10,6 +10,7 @@ from unfold.decorators import display
 
 from cloudpos.tenancy.backoffice.pages import StoreFilter, TenantModelAdmin
 from cloudpos.tenancy.formats import counted, moment, money
+from cloudpos.tenancy.models import User
 from customers.admin.finding import CustomerFilter, SearchesByCustomer
 from customers.admin.words import customer_link, event_words, in_words, value_in_words
 from customers.models import Event
@@ -24,8 +25,8 @@ class EventAdmin(SearchesByCustomer, TenantModelAdmin):
     search_fields = ["customer"]
     search_help_text = "The customer's name, e-mail, phone or number"
     ordering = ["-occurred_at"]
-    fields = [("what", "who"), ("when", "recorded"), ("store", "passed_on"), "senders_id", "facts"]
-    readonly_fields = ["what", "who", "when", "recorded", "passed_on", "senders_id", "facts"]
+    fields = [("what", "who"), ("when", "recorded"), ("store", "by"), ("passed_on", "senders_id"), "facts"]
+    readonly_fields = ["what", "who", "when", "recorded", "by", "passed_on", "senders_id", "facts"]
     empty_icon = "timeline"
     empty_title = "Nothing happened yet"
     empty_text = "What customers do and what changes about them is recorded here."
@@ -63,6 +64,11 @@ class EventAdmin(SearchesByCustomer, TenantModelAdmin):
     @display(description="Customer")
     def who(self, event: Event) -> str:
         return customer_link(event.customer)
+
+    @display(description="Done by")
+    def by(self, event: Event) -> str:
+        user = User.objects.filter(pk=event.actor_id).first() if event.actor_id else None
+        return user.name or user.email if user else "–"
 
     @display(description="Passed on")
     def passed_on(self, event: Event) -> str:

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from cloudpos.lifecycle import exporting
 from cloudpos.lifecycle.tables import TABLES
-from customers.models import Customer
+from customers.models import Customer, Event
 from tests.fixtures import Shop
 from tests.lifecycle.conftest import SECRETS, Person, Sell
 from tests.lifecycle.test_merge import merge
@@ -51,7 +51,11 @@ def test_nobody_else_is_in_it(shop: Shop, foreign_shop: Shop, person: Person, se
 def test_the_old_id_exports_the_same(shop: Shop, person: Person) -> None:
     alice, double = person("Alice"), person("Alice")
     merge(shop, alice, double)
-    assert export(shop, double.pk) == export(shop, alice.pk)
+    by_double, by_alice = export(shop, double.pk), export(shop, alice.pk)
+    # The first of them is on record in the second.
+    assert [row["type"] for row in by_alice["events"]].count("customer.exported") == 1
+    by_alice["events"] = [row for row in by_alice["events"] if row["type"] != "customer.exported"]
+    assert by_double == by_alice
 
 
 def test_a_deleted_customer_is_still_stored_and_told(
@@ -66,7 +70,7 @@ def test_a_deleted_customer_is_still_stored_and_told(
     data = export(shop, alice.pk)
     assert [row["transactionId"] for row in data["purchases"]] == ["T-1"]
     assert {row["id"] for row in data["customers"]} == {str(alice.pk), str(double.pk)}
-    assert export(shop, double.pk) == data
+    assert export(shop, double.pk)["purchases"] == data["purchases"]
     assert foreign_shop.owner.get(f"/customers/{alice.pk}/export").status_code == 404
     assert shop.cashier.get(f"/customers/{alice.pk}/export").status_code == 403
 
@@ -88,10 +92,24 @@ def test_one_query_per_table(
         sell(alice, "1.00", f"T-{number}")
     export(shop, alice.pk)
     captured: CaptureQueriesContext
-    # Who it is, their family, and each table once.
-    with django_assert_max_num_queries(len(TABLES) + 2) as captured:
+    # Who it is, their family, each table once, and the record of it in a transaction.
+    with django_assert_max_num_queries(len(TABLES) + 5) as captured:
         export(shop, alice.pk)
-    assert len(captured) == len(TABLES) + 2
+    assert len(captured) == len(TABLES) + 5
+
+
+def test_who_exported_is_on_record(shop: Shop, person: Person, sell: Sell) -> None:
+    alice, double = person("Alice"), person("Alice")
+    sell(alice, "10.00", "T-1")
+    merge(shop, alice, double)
+    data = export(shop, double.pk)
+    (made,) = Event.objects.filter(type="customer.exported")
+    rows = sum(len(rows) for key, rows in data.items() if key != "customerId")
+    assert (made.customer_id, made.data) == (alice.pk, {"rows": rows})
+    assert (made.actor_id, made.store_id) == (shop.manager.user_id, shop.store.pk)
+    assert shop.cashier.get(f"/customers/{alice.pk}/export").status_code == 403
+    assert shop.manager.get(f"/customers/{uuid.uuid4()}/export").status_code == 404
+    assert Event.objects.filter(type="customer.exported").count() == 1
 
 
 def test_too_much_is_refused_not_cut(

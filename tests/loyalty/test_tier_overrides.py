@@ -208,7 +208,7 @@ def test_a_merge_moves_it_and_its_undo_moves_it_back(shop: Shop, program: Progra
 def test_the_words_go_with_the_person(shop: Shop, program: Program, alice: Customer) -> None:
     sell(shop.access, alice, "T-1", "10")
     give(shop, alice)
-    exported = export_customer(merchant_id=shop.merchant.pk, customer_id=alice.pk)
+    exported = export_customer(access=shop.access, customer_id=alice.pk)
     (row,) = exported["loyaltyTierOverrides"]
     assert (row["tier"], row["reason"]) == ("gold", "Opened the shop with us")
     erase_customer(access=shop.access, customer_id=alice.pk)

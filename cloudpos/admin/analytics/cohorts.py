@@ -29,9 +29,10 @@ from cloudpos.admin.analytics.choice import Choice, read_choice
 from cloudpos.admin.analytics.heat import shade
 from cloudpos.admin.analytics.pages import Shown, analytics_page
 from cloudpos.admin.analytics.people import People, people_shown, span
-from cloudpos.api.tables import csv_response
+from cloudpos.tenancy.backoffice.access import acting_for
 from cloudpos.tenancy.formats import count, counted, day, money, rough_money
 from cloudpos.tenancy.models import Merchant
+from customers.exports import export_csv
 
 GRANULARITY = "month"
 HEADINGS = {
@@ -68,7 +69,11 @@ def cohorts_page(request: HttpRequest, merchant: Merchant) -> Shown:
         store_id=choice.store_id,
     )
     if request.GET.get("format") == "csv":
-        return csv_response(f"cohorts-{metric}-by-{granularity}", cohorts_table(found, metric))
+        return export_csv(
+            access=acting_for(request, merchant),
+            name=f"cohorts-{metric}-by-{granularity}",
+            table=cohorts_table(found, metric),
+        )
     return {
         "heading": HEADINGS[metric],
         "csv_query": urlencode({"format": "csv", "metric": metric, "by": granularity} | _store(choice)),

@@ -7,9 +7,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from cloudpos.admin.customers.listing import closed_badge, segment_badge, tier_badge
-from cloudpos.api.tables import Table, csv_response
+from cloudpos.api.tables import Table
+from cloudpos.tenancy.backoffice.access import acting_for
 from cloudpos.tenancy.formats import day, phone
 from cloudpos.tenancy.models import Merchant
+from customers.exports import export_csv
 from customers.models import Channel, Customer, Preferences, Purpose
 from customers.services.consents import DEFAULTS
 
@@ -61,7 +63,8 @@ def people_shown(
     Where all are of one segment, a way to give them points stands in its place.
     """
     if request.GET.get("format") == "csv":
-        return _file(read(0, ROWS_IN_FILE_MAX), merchant, columns, file_name)
+        table = _table(read(0, ROWS_IN_FILE_MAX), merchant, columns)
+        return export_csv(access=acting_for(request, merchant), name=file_name, table=table)
     page = _page(request)
     found = read((page - 1) * ROWS_PER_PAGE, ROWS_PER_PAGE)
     pages = min(max(-(-found.total // ROWS_PER_PAGE), 1), PAGES_MAX)
@@ -95,7 +98,7 @@ def _page(request: HttpRequest) -> int:
     return min(max(int(asked), 1), PAGES_MAX) if asked.isascii() and asked.isdigit() and len(asked) < 9 else 1
 
 
-def _file(found: People, merchant: Merchant, columns: Sequence[Column], name: str) -> HttpResponse:
+def _table(found: People, merchant: Merchant, columns: Sequence[Column]) -> Table:
     consents: dict[Any, dict[str, Any]] = dict(
         Preferences.objects.for_merchant(merchant)
         .filter(customer__in=[person.customer.pk for person in found.rows])
@@ -105,20 +108,22 @@ def _file(found: People, merchant: Merchant, columns: Sequence[Column], name: st
     rows = []
     for person in found.rows:
         customer = person.customer
+        # Who was removed is counted, and is written to no more.
+        is_here = customer.deleted_at is None
         said = consents.get(customer.pk, {})
         rows.append(
             (
                 customer.customer_number,
-                customer.display_name,
-                customer.email,
-                phone(customer.phone) if customer.phone else "",
-                *(_allowed(said, channel) for channel in (Channel.EMAIL, Channel.SMS)),
+                customer.display_name if is_here else "",
+                customer.email if is_here else "",
+                phone(customer.phone) if customer.phone and is_here else "",
+                *(is_here and _allowed(said, channel) for channel in (Channel.EMAIL, Channel.SMS)),
                 customer.segment,
                 customer.tier,
                 *person.values,
             )
         )
-    return csv_response(name, Table((*head, *(column.name for column in columns)), rows))
+    return Table((*head, *(column.name for column in columns)), rows)
 
 
 def _allowed(said: dict[str, Any], channel: str) -> bool:

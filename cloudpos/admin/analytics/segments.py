@@ -16,9 +16,10 @@ from cloudpos.admin.analytics.pages import Shown, analytics_page
 from cloudpos.admin.analytics.people import Column, People, Person, people_shown
 from cloudpos.admin.customers.listing import SEGMENT_SHADES
 from cloudpos.api.fields import YEAR_MAX, YEAR_MIN
-from cloudpos.api.tables import csv_response
+from cloudpos.tenancy.backoffice.access import acting_for
 from cloudpos.tenancy.formats import day, money
 from cloudpos.tenancy.models import Merchant
+from customers.exports import export_csv
 from customers.models import Customer
 
 # On the overview, beside the grid of scores; the page of its own has all that the service knows.
@@ -29,7 +30,7 @@ MONTHS_ON_OVERVIEW = 4
 def segments_page(request: HttpRequest, merchant: Merchant) -> Shown:
     found = segment_counts(merchant_id=merchant.pk)
     if request.GET.get("format") == "csv":
-        return csv_response("segments", segments_table(found))
+        return export_csv(access=acting_for(request, merchant), name="segments", table=segments_table(found))
     months = sorted(found.moves, reverse=True)
     if "part" in request.GET:
         months = months[:MONTHS_ON_OVERVIEW]

@@ -16,7 +16,7 @@ from analytics.buyers import GROUPS
 from cloudpos.admin.analytics import people
 from cloudpos.checkout.returns import return_purchase
 from cloudpos.tenancy.models import Store
-from customers.services import create_customer, record_consent
+from customers.services import create_customer, delete_customer, record_consent
 from tests.admin.conftest import Regulars, sell
 from tests.fixtures import Shop
 
@@ -127,6 +127,17 @@ def test_a_file_says_who_may_be_written_to(manager: Client, shop: Shop, regulars
         data={"channel": "email", "purpose": "marketing", "state": "withdrawn", "source": "call"},
     )
     assert rows_of(manager, url_of("active", "?format=csv"))[0]["mayBeEmailed"] == "false"
+
+
+def test_who_was_removed_is_counted_and_not_written_to(
+    manager: Client, shop: Shop, regulars: Regulars
+) -> None:
+    delete_customer(access=shop.access, customer_id=regulars.alice.pk)
+    removed, bob = rows_of(manager, url_of("active", "?format=csv"))
+    assert (removed["customerNumber"], removed["spent"]) == (regulars.alice.customer_number, "630.00")
+    assert {removed[name] for name in ("name", "email", "phone")} == {""}
+    assert {removed[name] for name in ("mayBeEmailed", "mayBeTexted")} == {"false"}
+    assert bob["name"] == "Bob Brown"
 
 
 def test_a_name_is_no_formula(manager: Client, shop: Shop, regulars: Regulars) -> None:
