@@ -15,7 +15,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from django.core.cache import cache
 from django.db.models import Sum
 
-from analytics.periods import PREVIOUS_PERIOD, PREVIOUS_YEAR, Period
+from analytics.periods import PREVIOUS_PERIOD, Period, compared_with
 from analytics.rollups.changes import standing
 from analytics.rollups.members import Buyers
 from analytics.rollups.reading import Books, one_instant
@@ -156,9 +156,8 @@ class _Question:
 
     def answer(self) -> Overview:
         cut = list(steps(self.period, self.interval))
-        others = [self.period.previous] if self.compare == PREVIOUS_PERIOD else []
-        if self.compare == PREVIOUS_YEAR:
-            others = [self.period.year_before]
+        compared = compared_with(self.period, self.compare)
+        others = [compared] if compared else []
         buyers = self.scope.buyers(*cut, *others)
         known = self.everywhere.buyers(
             *(self.everywhere.before(each.first) for each in [self.period, *others])
@@ -174,7 +173,7 @@ class _Question:
             interval=self.interval,
             compare=self.compare,
             current=current,
-            compared=others[0] if others else None,
+            compared=compared,
             previous=previous,
             series=series,
             as_of=self.books.as_of,

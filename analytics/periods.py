@@ -56,6 +56,13 @@ def _year_before(day: date) -> date:
         return day.replace(year=day.year - 1, day=28)
 
 
+def compared_with(period: Period, compare: str) -> Period | None:
+    """The period that one of COMPARISONS stands for."""
+    if compare == PREVIOUS_PERIOD:
+        return period.previous
+    return period.year_before if compare == PREVIOUS_YEAR else None
+
+
 def read_period(
     *,
     first: date | None,

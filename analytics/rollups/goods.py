@@ -12,7 +12,7 @@ from typing import NamedTuple
 from analytics.periods import Period
 from analytics.rollups.database import more_memory, rows, run
 from analytics.rollups.packing import pack, unpack
-from analytics.rollups.sheets import instants_of
+from analytics.rollups.sales import SALES, sales_of
 
 # Quantities have three decimals, prices four: whole numbers of these are added without rounding.
 QUANTITY_UNIT = 1_000
@@ -42,6 +42,9 @@ class Sold:
         self.money += money
         self.returned += returned
 
+    def include(self, other: Sold) -> None:
+        self.add(other.receipts, other.quantity, other.money, other.returned)
+
 
 Goods = dict[Article, Sold]
 
@@ -59,19 +62,8 @@ def read_goods(*, merchant_id: uuid.UUID, ranges: Sequence[Period], zones: Mappi
     found = GoodsSheets()
     if not ranges:
         return found
-    edges = [instants_of(days, set(zones.values())) for days in ranges]
     more_memory()
-    answer = rows(
-        _GOODS,
-        {
-            "merchant": merchant_id,
-            "zone": zones["merchant"],
-            "begins": [begin for begin, _ in edges],
-            "ends": [end for _, end in edges],
-            "firsts": [days.first for days in ranges],
-            "lasts": [days.last for days in ranges],
-        },
-    )
+    answer = rows(_GOODS, sales_of(merchant_id, ranges, zones))
     for day, store_id, is_category, sku, label, name, category, *figures in answer:
         article = Article(is_category, sku, label)
         found.called[article] = (name, category)
@@ -116,22 +108,8 @@ def add_packed(sums: dict[int, Sold], packed: Iterable[bytes]) -> None:
 
 
 # Of a purchase that was taken back altogether everything came back, whether its returns name lines or not.
-_GOODS = """
-WITH store AS MATERIALIZED (
-    SELECT id, coalesce(nullif(timezone, ''), %(zone)s) AS zone FROM stores WHERE merchant_id = %(merchant)s
-), asked AS MATERIALIZED (
-    SELECT * FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[], %(firsts)s::date[], %(lasts)s::date[])
-        AS asked (begins, ends, first, last)
-), sale AS MATERIALIZED (
-    SELECT id, day, store_id, amount FROM (
-        SELECT purchase.id, purchase.store_id, purchase.amount, asked.first, asked.last,
-            (purchase.occurred_at AT TIME ZONE store.zone)::date AS day
-        FROM asked
-        JOIN purchases purchase ON purchase.merchant_id = %(merchant)s
-            AND purchase.occurred_at >= asked.begins AND purchase.occurred_at < asked.ends
-        JOIN store ON store.id = purchase.store_id
-    ) near WHERE day BETWEEN first AND last
-), undone AS MATERIALIZED (
+_GOODS = f"""
+{SALES}, undone AS MATERIALIZED (
     SELECT sale.id FROM sale
     JOIN purchase_returns returned ON returned.merchant_id = %(merchant)s AND returned.purchase_id = sale.id
     GROUP BY sale.id, sale.amount HAVING sum(returned.amount) >= sale.amount

@@ -15,7 +15,8 @@ from analytics.rollups.changes import everything, standing
 from analytics.rollups.database import Row, rows, run
 from analytics.rollups.members import Buyers, Members, unpack_set
 from analytics.rollups.recent import Sets, recent
-from analytics.rollups.sheets import Sheets, Sums, instants_of, read_sheets
+from analytics.rollups.sales import instants_of
+from analytics.rollups.sheets import Sheets, Sums, read_sheets
 from analytics.rollups.spans import UNITS, Piece, cover, span
 from cloudpos.api.errors import NotFound, Unavailable
 
@@ -104,8 +105,9 @@ class Books:
         self.as_of = self.standing.since
         return []
 
-    def are_few(self, ranges: Sequence[Period]) -> bool:
-        """Whether a request may read the purchases of these days."""
+    def are_few(self, ranges: Sequence[Period], *, most: int | None = None) -> bool:
+        """Whether these days, with the hours around them, have no more purchases than `most`, or than a request may read."""
+        most = PURCHASES_PER_REQUEST_MAX if most is None else most
         edges = [instants_of(days, set(self.standing.zones.values())) for days in ranges]
         ((purchases,),) = rows(
             _COUNT,
@@ -113,10 +115,10 @@ class Books:
                 "merchant": self.merchant_id,
                 "begins": [begin for begin, _ in edges],
                 "ends": [end for _, end in edges],
-                "limit": PURCHASES_PER_REQUEST_MAX + 1,
+                "limit": most + 1,
             },
         )
-        return bool(purchases <= PURCHASES_PER_REQUEST_MAX)
+        return bool(purchases <= most)
 
     @property
     def live(self) -> Sheets:

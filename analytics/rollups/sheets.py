@@ -5,17 +5,15 @@ from __future__ import annotations
 import struct
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date
 
-from analytics.periods import ONE_DAY, Period
+from analytics.periods import Period
 from analytics.rollups.database import more_memory, rows
 from analytics.rollups.members import Members
+from analytics.rollups.sales import SALES, sales_of
 
-# Around the midnights that Python knows: PostgreSQL, which decides what day it is, may know other rules of summer time.
-MARGIN = timedelta(hours=3)
 _MEMBER = struct.Struct(">iiq")
 
 
@@ -60,14 +58,6 @@ class Sheets:
     fresh: dict[uuid.UUID, int] = field(default_factory=dict)
 
 
-def instants_of(days: Period, zones: Collection[str]) -> tuple[datetime, datetime]:
-    """Instants between which these days lie in every one of the zones, with some more at both ends."""
-    clocks = [ZoneInfo(zone) for zone in zones]
-    begin = min(datetime.combine(days.first, time.min, clock).astimezone(UTC) for clock in clocks)
-    end = max(datetime.combine(days.last + ONE_DAY, time.min, clock).astimezone(UTC) for clock in clocks)
-    return begin - MARGIN, end + MARGIN
-
-
 def read_sheets(
     *, merchant_id: uuid.UUID, ranges: Sequence[Period], zones: Mapping[str, str], members: int
 ) -> Sheets:
@@ -79,20 +69,8 @@ def read_sheets(
     found = Sheets()
     if not ranges:
         return found
-    edges = [instants_of(days, set(zones.values())) for days in ranges]
     more_memory()
-    answer = rows(
-        _SHEETS,
-        {
-            "merchant": merchant_id,
-            "zone": zones["merchant"],
-            "begins": [begin for begin, _ in edges],
-            "ends": [end for _, end in edges],
-            "firsts": [days.first for days in ranges],
-            "lasts": [days.last for days in ranges],
-            "members": members,
-        },
-    )
+    answer = rows(_SHEETS, {**sales_of(merchant_id, ranges, zones), "members": members})
     people: dict[date, list[Members]] = defaultdict(list)
     for kind, day, store_id, *figures, packed in answer:
         if kind == "fresh":
@@ -122,22 +100,8 @@ def read_sheets(
 
 
 # Money that came back counts on its own day. For people a purchase of which all came back, whenever that was, never happened.
-_SHEETS = """
-WITH store AS MATERIALIZED (
-    SELECT id, coalesce(nullif(timezone, ''), %(zone)s) AS zone FROM stores WHERE merchant_id = %(merchant)s
-), asked AS MATERIALIZED (
-    SELECT * FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[], %(firsts)s::date[], %(lasts)s::date[])
-        AS asked (begins, ends, first, last)
-), sale AS MATERIALIZED (
-    SELECT id, day, store_id, customer_id, amount, discount FROM (
-        SELECT purchase.id, purchase.store_id, purchase.customer_id, purchase.amount, purchase.discount,
-            asked.first, asked.last, (purchase.occurred_at AT TIME ZONE store.zone)::date AS day
-        FROM asked
-        JOIN purchases purchase ON purchase.merchant_id = %(merchant)s
-            AND purchase.occurred_at >= asked.begins AND purchase.occurred_at < asked.ends
-        JOIN store ON store.id = purchase.store_id
-    ) near WHERE day BETWEEN first AND last
-), back AS MATERIALIZED (
+_SHEETS = f"""
+{SALES}, back AS MATERIALIZED (
     SELECT day, store_id, customer_id, purchase_id, amount FROM (
         SELECT returned.store_id, returned.customer_id, returned.purchase_id, returned.amount,
             asked.first, asked.last, (returned.occurred_at AT TIME ZONE store.zone)::date AS day

@@ -4,11 +4,23 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from analytics.bought_together import Pair, Product
 from analytics.overview import CENT
-from analytics.periods import Period
-from analytics.products import LIMIT_MAX, ORDERS, REVENUE, Figures, Pair, Products, Ranking
-from analytics.rollups.goods import MONEY_UNIT, QUANTITY_UNIT
-from analytics.serializers.fields import AS_OF, BEING_PREPARED, COUNT, DAY, MONEY, NOTES, RATE, TEXT, share
+from analytics.periods import COMPARISONS, Period
+from analytics.products import LIMIT_MAX, ORDERS, REVENUE, Figures, Products, Ranking
+from analytics.rollups.goods import MONEY_UNIT, QUANTITY_UNIT, Sold
+from analytics.serializers.fields import (
+    AS_OF,
+    BEING_PREPARED,
+    COUNT,
+    DAY,
+    MONEY,
+    NOTES,
+    RATE,
+    TEXT,
+    one_or_none,
+    share,
+)
 from cloudpos.api.parameters import Choices, Day, Identifier, Integer
 from cloudpos.api.query import StrictFilterSet
 from cloudpos.api.rendering import Schema
@@ -19,7 +31,7 @@ from cloudpos.tenancy.access import Access
 
 LIMIT_DEFAULT = 20
 QUANTITY: Schema = {"type": "string", "examples": ["3"]}
-SOLD: dict[str, Any] = {
+AMOUNTS: dict[str, Any] = {
     "quantity": QUANTITY,
     "revenue": {
         **MONEY,
@@ -28,7 +40,12 @@ SOLD: dict[str, Any] = {
     "purchases": {**COUNT, "description": "Receipts that it is on."},
     "returnedQuantity": {**QUANTITY, "description": "Of what was sold in the period, whenever it came back."},
     "returnRate": nullable({**RATE, "description": "Of the quantity."}),
-    "shareOfRevenue": nullable(RATE),
+}
+SOLD: dict[str, Any] = {**AMOUNTS, "shareOfRevenue": nullable(RATE)}
+# The columns of a table, and the other period beside them.
+ROW: dict[str, Any] = {
+    **SOLD,
+    "previous": one_or_none(Fields("SoldBefore", AMOUNTS)),
 }
 PAIRED = Fields("PairedProduct", {"sku": TEXT, "name": TEXT, "purchases": COUNT})
 PRODUCTS = Fields(
@@ -37,10 +54,12 @@ PRODUCTS = Fields(
         "from": DAY,
         "to": DAY,
         "sortBy": {"type": "string", "enum": list(ORDERS)},
+        "compare": {"type": "string", "enum": list(COMPARISONS)},
+        "comparedWith": one_or_none(Fields("ProductsBefore", {"from": DAY, "to": DAY})),
         "currency": TEXT,
-        "products": Many(Fields("ProductFigures", {"sku": TEXT, "name": TEXT, "category": TEXT, **SOLD})),
+        "products": Many(Fields("ProductFigures", {"sku": TEXT, "name": TEXT, "category": TEXT, **ROW})),
         "totalProducts": {**COUNT, "description": "How many were sold at all."},
-        "categories": Many(Fields("CategoryFigures", {"category": TEXT, **SOLD})),
+        "categories": Many(Fields("CategoryFigures", {"category": TEXT, **ROW})),
         "totalCategories": COUNT,
         "boughtTogether": Many(
             Fields(
@@ -84,24 +103,38 @@ class ProductFilters(StrictFilterSet):
     limit = Integer(
         minimum=1, maximum=LIMIT_MAX, method="", description=f"Of each list; {LIMIT_DEFAULT} when absent."
     )
+    compare = Choices(
+        COMPARISONS,
+        many=False,
+        method="",
+        description="With nothing (when absent), with as many days right before, or with the same dates a year before.",
+    )
     format = format_parameter()
 
 
 def render_products(
-    found: Products, period: Period, access: Access, *, order: str = REVENUE, limit: int = LIMIT_DEFAULT
+    found: Products,
+    period: Period,
+    access: Access,
+    *,
+    compare: str,
+    order: str = REVENUE,
+    limit: int = LIMIT_DEFAULT,
 ) -> dict[str, Any]:
     return {
         "from": period.first,
         "to": period.last,
         "sortBy": order,
+        "compare": compare,
+        "comparedWith": {"from": found.compared.first, "to": found.compared.last} if found.compared else None,
         "currency": access.currency,
         "products": _top(found.products, order, limit),
-        "totalProducts": found.products.articles,
+        "totalProducts": found.products.total.articles,
         "categories": [
             {name: value for name, value in row.items() if name not in ("sku", "name")}
             for row in _top(found.categories, order, limit)
         ],
-        "totalCategories": found.categories.articles,
+        "totalCategories": found.categories.total.articles,
         "boughtTogether": [_pair(pair, found) for pair in found.pairs[:limit]],
         "purchasesLookedInto": found.baskets,
         "isSample": found.is_sample,
@@ -120,18 +153,29 @@ def _top(ranking: Ranking, order: str, limit: int) -> Sequence[dict[str, Any]]:
 
 
 def _figures(each: Figures, ranking: Ranking) -> dict[str, Any]:
-    sold = each.sold
     return {
         "sku": each.article.sku,
         "name": each.name,
         "category": each.category,
+        **_sold(each.sold),
+        "shareOfRevenue": share(each.sold.money, ranking.total.sold.money),
+        "previous": None if each.before is None else _sold(each.before),
+    }
+
+
+def _sold(sold: Sold) -> dict[str, Any]:
+    return {
         "quantity": _quantity(sold.quantity),
-        "revenue": (Decimal(sold.money) / MONEY_UNIT).quantize(CENT),
+        "revenue": revenue(sold),
         "purchases": sold.receipts,
         "returnedQuantity": _quantity(sold.returned),
         "returnRate": share(sold.returned, sold.quantity),
-        "shareOfRevenue": share(sold.money, ranking.total.money),
     }
+
+
+def revenue(sold: Sold) -> Decimal:
+    """In the merchant's currency."""
+    return (Decimal(sold.money) / MONEY_UNIT).quantize(CENT)
 
 
 def _quantity(thousandths: int) -> str:
@@ -140,7 +184,7 @@ def _quantity(thousandths: int) -> str:
 
 
 def _pair(pair: Pair, found: Products) -> dict[str, Any]:
-    def product(key: tuple[str, str], purchases: int) -> dict[str, Any]:
+    def product(key: Product, purchases: int) -> dict[str, Any]:
         return {"sku": key[0], "name": found.names.get(key, key[1]), "purchases": purchases}
 
     return {
@@ -156,7 +200,7 @@ def _pair(pair: Pair, found: Products) -> dict[str, Any]:
 
 def _notes(found: Products) -> list[str]:
     notes = []
-    if not found.products.articles:
+    if not found.products.total.articles:
         notes.append("No purchase of this period names a product.")
     elif not found.pairs:
         notes.append("No two products were bought together often enough to say so.")

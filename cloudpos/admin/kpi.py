@@ -30,12 +30,15 @@ def percent_change(now: Decimal | int, before: Decimal | int, *, neutral: bool =
     return {"change": f"{percent:+d}%" if percent else "0%", "tone": "" if neutral else _tone(percent)}
 
 
-def point_change(now: float | None, before: float | None) -> dict[str, str]:
+def point_change(
+    now: float | None, before: float | None, *, better_when_lower: bool = False
+) -> dict[str, str]:
     """The same of a share between 0 and 1, in percentage points."""
     if now is None or before is None:
         return {}
     points = round(100 * (now - before), 1)
-    return {"change": f"{points:+.1f} pts" if points else "0 pts", "tone": _tone(points)}
+    tone = _tone(-points if better_when_lower else points)
+    return {"change": f"{points:+.1f} pts" if points else "0 pts", "tone": tone}
 
 
 def _tone(change: float) -> str:

@@ -43,6 +43,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         {
             "items": [
                 _link("Overview", "space_dashboard", "index", Role.MANAGER),
+                _link("Products", "sell", "products_page", Role.MANAGER, site=""),
                 _link("Cohorts", "calendar_view_month", "cohorts_page", Role.MANAGER, site=""),
                 _link("At risk", "heart_broken", "at_risk_page", Role.MANAGER, site=""),
                 _link("Segments", "donut_small", "segments_page", Role.MANAGER, site=""),

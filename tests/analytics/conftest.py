@@ -15,6 +15,7 @@ from cloudpos.jobs.running import run_here
 from cloudpos.tenancy.access import Access
 from customers.models import Customer
 from customers.services import create_customer
+from tests.analytics.goods import item, may
 from tests.fixtures import Shop
 
 _numbers = count(1)
@@ -70,3 +71,26 @@ def bob(shop: Shop) -> Customer:
 def recalculate(shop: Shop, mode: Mode = Mode.FULL) -> Job:
     """A recalculation from its request to its end, in this process."""
     return run_here(start_recalculation(merchant_id=shop.merchant.pk, mode=mode).pk)
+
+
+@pytest.fixture
+def fruit(shop: Shop, alice: Customer, bob: Customer) -> str:
+    """Three purchases; of the first two of four apples came back. Returns its transaction."""
+    first = buy(
+        shop,
+        alice,
+        "9.00",
+        may(1),
+        items=[item("apple", "4", "1.50", category="Fruit"), item("bag", "1", "3.00")],
+    )
+    buy(shop, bob, "1.50", may(2), items=[item("apple", "0.500", "3.00", category="Fruit")])
+    buy(
+        shop,
+        bob,
+        "2.00",
+        may(3),
+        items=[{"name": "Gift wrap", "quantity": Decimal(1), "unit_price": Decimal(2)}],
+    )
+    back = {"transaction_id": "R-1", "occurred_at": may(20), "items": [{"line": 1, "quantity": Decimal(2)}]}
+    return_purchase(access=shop.access, purchase_transaction_id=first, back=back)
+    return first

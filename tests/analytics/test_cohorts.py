@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
+from analytics.cohorts import PERIODS_MAX
 from analytics.rollups.refresh import refresh
 from analytics.rollups.spans import first_of, nth
 from analytics.views import cohorts as views
@@ -348,6 +349,15 @@ def test_a_deleted_customer_is_counted_and_not_named(shop: Shop, spring: None, b
 
 def test_a_period_that_has_not_begun_has_nobody(shop: Shop, spring: None) -> None:
     assert members(shop.manager, "period=9")["total"] == 0
+
+
+@pytest.mark.parametrize("period", [PERIODS_MAX + 1, 10**9, -1])
+def test_periods_are_bounded(shop: Shop, spring: None, period: int) -> None:
+    answer = shop.manager.get(f"/analytics/cohorts/2025-02-01/customers?period={period}")
+    assert answer.status_code == 400
+    assert [(error["field"], error["code"]) for error in answer.json()["errors"]] == [
+        ("period", "out_of_range")
+    ]
 
 
 def test_members_as_csv(shop: Shop, mid_april: None) -> None:

@@ -11,48 +11,16 @@ from django.core.cache import cache
 
 from analytics import products as service
 from analytics.models import Article, RollupDay
-from analytics.products import PAIRED_PER_BASKET_MAX, pairs_of
 from analytics.rollups import reading
 from analytics.rollups.refresh import refresh
 from cloudpos import outbox
-from cloudpos.checkout.returns import return_purchase
 from cloudpos.tenancy.models import Store
 from customers.models import Customer
 from tests.analytics.conftest import buy, give_back, new_customer
+from tests.analytics.goods import MAY, item, may, read, sum_up
 from tests.fixtures import ApiClient, Shop
 
 pytestmark = pytest.mark.django_db
-
-MAY = "from=2026-05-01&to=2026-05-31"
-
-
-def may(day: int, hour: int = 12) -> datetime:
-    return datetime(2026, 5, day, hour, tzinfo=UTC)
-
-
-def item(
-    sku: str, quantity: str = "1", price: str = "1.00", name: str = "", category: str = ""
-) -> dict[str, Any]:
-    return {
-        "sku": sku,
-        "name": name or sku.title(),
-        "category": category,
-        "quantity": Decimal(quantity),
-        "unit_price": Decimal(price),
-    }
-
-
-def read(client: ApiClient, query: str = MAY) -> dict[str, Any]:
-    cache.clear()
-    answer = client.get(f"/analytics/products?{query}")
-    assert answer.status_code == 200, answer.content
-    found: dict[str, Any] = answer.json()["data"]
-    return found
-
-
-def sum_up(shop: Shop) -> None:
-    outbox.relay()
-    refresh(merchant_id=shop.merchant.pk)
 
 
 def sold(found: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
@@ -62,35 +30,14 @@ def sold(found: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
     }
 
 
-@pytest.fixture
-def fruit(shop: Shop, alice: Customer, bob: Customer) -> str:
-    """Three purchases; of the first two of four apples came back. Returns its transaction."""
-    first = buy(
-        shop,
-        alice,
-        "9.00",
-        may(1),
-        items=[item("apple", "4", "1.50", category="Fruit"), item("bag", "1", "3.00")],
-    )
-    buy(shop, bob, "1.50", may(2), items=[item("apple", "0.500", "3.00", category="Fruit")])
-    buy(
-        shop,
-        bob,
-        "2.00",
-        may(3),
-        items=[{"name": "Gift wrap", "quantity": Decimal(1), "unit_price": Decimal(2)}],
-    )
-    back = {"transaction_id": "R-1", "occurred_at": may(20), "items": [{"line": 1, "quantity": Decimal(2)}]}
-    return_purchase(access=shop.access, purchase_transaction_id=first, back=back)
-    return first
-
-
 def test_what_sold_best(shop: Shop, fruit: str) -> None:
     for _ in range(2):
         assert read(shop.manager) == {
             "from": "2026-05-01",
             "to": "2026-05-31",
             "sortBy": "revenue",
+            "compare": "none",
+            "comparedWith": None,
             "currency": "GBP",
             "products": [
                 {
@@ -103,6 +50,7 @@ def test_what_sold_best(shop: Shop, fruit: str) -> None:
                     "returnedQuantity": "2",
                     "returnRate": 0.4444,
                     "shareOfRevenue": 0.6,
+                    "previous": None,
                 },
                 {
                     "sku": "bag",
@@ -114,6 +62,7 @@ def test_what_sold_best(shop: Shop, fruit: str) -> None:
                     "returnedQuantity": "0",
                     "returnRate": 0.0,
                     "shareOfRevenue": 0.24,
+                    "previous": None,
                 },
                 {
                     "sku": "",
@@ -125,6 +74,7 @@ def test_what_sold_best(shop: Shop, fruit: str) -> None:
                     "returnedQuantity": "0",
                     "returnRate": 0.0,
                     "shareOfRevenue": 0.16,
+                    "previous": None,
                 },
             ],
             "totalProducts": 3,
@@ -137,6 +87,7 @@ def test_what_sold_best(shop: Shop, fruit: str) -> None:
                     "returnedQuantity": "2",
                     "returnRate": 0.4444,
                     "shareOfRevenue": 1.0,
+                    "previous": None,
                 }
             ],
             "totalCategories": 1,
@@ -240,42 +191,45 @@ def test_a_merchant_without_a_purchase_is_told_so(shop: Shop) -> None:
     assert found["notes"] == ["No purchase of this period names a product."]
 
 
-def test_bought_together(shop: Shop, alice: Customer) -> None:
-    for n in range(4):
-        items = [item("bread"), item("butter")] if n < 3 else [item("bread")]
-        buy(shop, alice, "2.00", may(n + 1), items=items)
-    for n in range(4):
-        buy(shop, alice, "1.00", may(n + 5), items=[item("candle")])
-    buy(shop, alice, "1.00", may(9))
+def test_lists_are_bounded(shop: Shop, alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(3):
+        items = [item(sku, category=sku) for sku in ("bread", "butter", "candle")]
+        buy(shop, alice, "3.00", may(n + 1), items=items)
+    monkeypatch.setattr(service, "LIMIT_MAX", 2)
     found = read(shop.manager)
-    assert found["boughtTogether"] == [
-        {
-            "first": {"sku": "bread", "name": "Bread", "purchases": 4},
-            "second": {"sku": "butter", "name": "Butter", "purchases": 3},
-            "purchases": 3,
-            "support": 0.375,
-            "confidence": 0.75,
-            "confidenceReverse": 1.0,
-            "lift": 2.0,
+    assert [len(found[name]) for name in ("products", "categories", "boughtTogether")] == [2, 2, 2]
+    assert (found["totalProducts"], found["totalCategories"]) == (3, 3)
+
+
+def test_beside_another_period(shop: Shop, alice: Customer) -> None:
+    """May has 31 days: what was before it begins on 31 March."""
+    for at in (datetime(2026, 3, 30, 12, tzinfo=UTC), datetime(2026, 4, 1, 12, tzinfo=UTC)):
+        buy(shop, alice, "4.00", at, items=[item("apple", "2", "2.00", category="Fruit")])
+    buy(shop, alice, "9.00", datetime(2025, 5, 31, 12, tzinfo=UTC), items=[item("apple", "3", "3.00")])
+    buy(shop, alice, "3.00", may(5), items=[item("apple", "1", "3.00", category="Fruit"), item("bag")])
+    nothing = {
+        "quantity": "0",
+        "revenue": "0.00",
+        "purchases": 0,
+        "returnedQuantity": "0",
+        "returnRate": None,
+    }
+    for _ in range(2):
+        found = read(shop.manager, f"{MAY}&compare=previous_period")
+        assert found["comparedWith"] == {"from": "2026-03-31", "to": "2026-04-30"}
+        before = {row["sku"]: row["previous"] for row in found["products"]}
+        assert before == {
+            "apple": {**nothing, "quantity": "2", "revenue": "4.00", "purchases": 1, "returnRate": 0.0},
+            "bag": nothing,
         }
-    ]
-    assert (found["purchasesLookedInto"], found["isSample"]) == (8, False)
-
-
-def test_only_the_latest_purchases_are_looked_into(
-    shop: Shop, alice: Customer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "BASKETS_MAX", 2)
-    for n in range(4):
-        buy(shop, alice, "2.00", may(n + 1), items=[item("bread")])
-    found = read(shop.manager)
-    assert (found["purchasesLookedInto"], found["isSample"]) == (2, True)
-
-
-def test_the_work_for_pairs_is_bounded() -> None:
-    basket = [(f"{n:03}", "") for n in range(300)]
-    found = pairs_of([basket] * 5)
-    assert len(found) == PAIRED_PER_BASKET_MAX * (PAIRED_PER_BASKET_MAX - 1) // 2
+        assert found["categories"][0]["previous"]["revenue"] == "4.00"
+        year = read(shop.manager, f"{MAY}&compare=previous_year")
+        assert year["comparedWith"] == {"from": "2025-05-01", "to": "2025-05-31"}
+        assert {row["sku"]: row["previous"]["quantity"] for row in year["products"]} == {
+            "apple": "3",
+            "bag": "0",
+        }
+        sum_up(shop)
 
 
 def test_as_csv(shop: Shop, alice: Customer) -> None:
@@ -293,6 +247,7 @@ def test_as_csv(shop: Shop, alice: Customer) -> None:
         ("from=2026-05-02&to=2026-05-01", "to", "invalid_period"),
         ("from=1926-05-02&to=2026-05-01", "from", "period_too_long"),
         ("sortBy=margin", "sortBy", "invalid_choice"),
+        ("compare=last_week", "compare", "invalid_choice"),
         ("limit=0", "limit", "out_of_range"),
         ("limit=101", "limit", "out_of_range"),
         ("page=2", "page", "unknown_parameter"),

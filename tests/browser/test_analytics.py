@@ -39,6 +39,16 @@ def test_from_a_number_to_the_customers_behind_it(page: Page, busy_shop: Shop, r
     assert download.value.suggested_filename.startswith("active-customers-")
 
 
+def test_from_a_product_to_who_bought_it(page: Page, busy_shop: Shop, regulars: Regulars) -> None:
+    sign_in(page, busy_shop, "manager")
+    page.locator("#nav-sidebar-apps a", has_text="Products").click()
+    page.get_by_role("link", name="By units").click()
+    page.get_by_role("link", name="90 days").click()
+    expect(page.get_by_role("link", name="By units")).to_have_attribute("aria-current", "true")
+    page.get_by_role("link", name="Oolong tea").click()
+    expect(page.get_by_role("heading", name="2 customers")).to_be_visible()
+
+
 def test_every_page_on_a_phone_and_in_the_dark(page: Page, busy_shop: Shop, regulars: Regulars) -> None:
     sign_in(page, busy_shop, "manager")
     page.set_viewport_size({"width": 390, "height": 844})

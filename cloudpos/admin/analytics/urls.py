@@ -6,6 +6,7 @@ from cloudpos.admin.analytics.at_risk import at_risk_page, at_risk_part
 from cloudpos.admin.analytics.buyers import buyers_page
 from cloudpos.admin.analytics.cohorts import cohort_page, cohorts_page
 from cloudpos.admin.analytics.predictions import predictions_page
+from cloudpos.admin.analytics.products import product_buyers_page, products_page
 from cloudpos.admin.analytics.recalculation import recalculation_page
 from cloudpos.admin.analytics.rfm import rfm_cell_page, rfm_part
 from cloudpos.admin.analytics.segments import moved_page, segments_page
@@ -17,6 +18,8 @@ urlpatterns = [
     path("at-risk/part/", at_risk_part, name="at_risk_part"),
     path("cohorts/", cohorts_page, name="cohorts_page"),
     path("cohorts/<str:cohort>/<int:k>/", cohort_page, name="cohort_page"),
+    path("products/", products_page, name="products_page"),
+    path("products/customers/", product_buyers_page, name="product_buyers_page"),
     path("rfm/", rfm_part, name="rfm_part"),
     path("rfm/<int:recency>/<int:frequency>/", rfm_cell_page, name="rfm_cell_page"),
     path("predictions/", predictions_page, name="predictions_page"),
