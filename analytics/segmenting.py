@@ -47,9 +47,9 @@ SCORES = {
 _SCORES = ", ".join(f"{sql} AS {name}" for name, sql in SCORES.items())
 
 # Locked in order of id, and looked at again once locked: who was merged away or erased meanwhile is not among them. Figures whose
-# reason is empty were never settled: whoever comes with a history, out of an import, is not moving but being placed.
+# reason is empty were never settled: who is new and has them comes with a history, out of an import, and is placed, not moved.
 _MOVING = f"""
-SELECT c.id, c.segment, {REASON}, coalesce(f.segment_reason = '', false)
+SELECT c.id, c.segment, {REASON}, coalesce(c.segment = 'new' AND f.segment_reason = '', false)
 FROM customers c
 LEFT JOIN analytics_customers f ON f.merchant_id = c.merchant_id AND f.customer_id = c.id
 WHERE c.merchant_id = %(merchant)s AND c.deleted_at IS NULL AND c.id = ANY(%(ids)s) AND c.segment <> {SEGMENT}

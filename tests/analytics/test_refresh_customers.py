@@ -59,7 +59,7 @@ def test_a_change_is_written_once_with_its_reason(shop: Shop, alice: Customer) -
     before = Customer.objects.get(pk=alice.pk).version
     assert refresh(shop, alice) == 1
     assert segment_of(alice) == "regular"
-    assert changes_of(alice) == [{"from": "new", "to": "regular", "reason": "buys_as_usual"}]
+    assert changes_of(alice) == [{"from": "new", "to": "regular", "reason": "buys_as_usual", "isFirst": True}]
     assert (figures_of(alice).segment, figures_of(alice).segment_reason) == ("regular", "buys_as_usual")
     assert refresh(shop, alice) == 0, "harmless when run twice"
     assert len(changes_of(alice)) == 1
@@ -161,7 +161,9 @@ def test_a_purchase_wakes_it_through_the_outbox(shop: Shop, alice: Customer) -> 
     assert segment_of(alice) == "new", "not in the till's transaction"
     outbox.sweep()
     assert segment_of(alice) == "churned"
-    assert changes_of(alice) == [{"from": "new", "to": "churned", "reason": "unlikely_to_return"}]
+    assert changes_of(alice) == [
+        {"from": "new", "to": "churned", "reason": "unlikely_to_return", "isFirst": True}
+    ]
 
 
 def test_a_return_wakes_it_too(shop: Shop, alice: Customer) -> None:

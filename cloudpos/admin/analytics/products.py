@@ -22,7 +22,7 @@ from cloudpos.tenancy.formats import count, counted, day, money, quantity, short
 from cloudpos.tenancy.models import Merchant
 from customers.exports import export_csv
 
-ROWS_SHOWN = 25
+ROWS_SHOWN = 20
 CATEGORIES_SHOWN = 10
 PAIRS_SHOWN = 12
 ORDERS = {REVENUE: "By revenue", QUANTITY: "By units"}
