@@ -15,7 +15,7 @@ def merchant_of(slug: str) -> Merchant:
     """Raises CommandError when there is none."""
     merchant = Merchant.objects.filter(slug=slug).first()
     if merchant is None:
-        raise CommandError(f"There is no merchant {slug!r}")
+        raise CommandError(f"there is no merchant {slug!r}")
     return merchant
 
 

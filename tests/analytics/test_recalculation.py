@@ -397,7 +397,7 @@ def test_the_command_shows_what_it_did(
     assert segment_of(alice) == "churned"
     call_command("recalculate", stdout=StringIO())
     assert "Corner Shop: figures of 0 customers, 0 changed their segment" in capsys.readouterr().out
-    with pytest.raises(CommandError, match="There is no merchant 'nowhere'"):
+    with pytest.raises(CommandError, match="there is no merchant 'nowhere'"):
         call_command("recalculate", "--merchant", "nowhere")
     assert set(Job.objects.values_list("kind", "state")) == {(RECALCULATE, "done")}
 
