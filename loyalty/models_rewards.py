@@ -51,6 +51,9 @@ class Reward(TenantModel):
     )
     is_active = models.BooleanField(default=True)
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+    version = models.PositiveIntegerField(
+        default=1, db_default=1, editable=False, help_text="Of what a manager writes: not of its stock"
+    )
     created_at = models.DateTimeField(default=now, editable=False)
     updated_at = models.DateTimeField(default=now, editable=False)
 

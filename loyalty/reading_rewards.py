@@ -108,6 +108,7 @@ def describe_reward(reward: Reward, *, lapsed: int | None = None) -> dict[str, A
         "validUntil": reward.valid_until,
         "isActive": reward.is_active,
         "archivedAt": reward.archived_at,
+        "version": reward.version,
         "createdAt": reward.created_at,
         "updatedAt": reward.updated_at,
     }

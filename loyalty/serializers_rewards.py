@@ -62,7 +62,7 @@ class RewardRedeemInput(CamelSerializer):
 
 
 class RewardInput(CamelSerializer):
-    ignored_fields = ("id", "taken", "left", "archivedAt", "createdAt", "updatedAt")
+    ignored_fields = ("id", "taken", "left", "archivedAt", "version", "createdAt", "updatedAt")
 
     name = CleanCharField(max_length=100)
     description = CleanCharField(max_length=500, required=False, allow_blank=True)
@@ -147,6 +147,7 @@ REWARD = Fields(
         "validUntil": _TIME_OR_NONE,
         "isActive": {"type": "boolean"},
         "archivedAt": _TIME_OR_NONE,
+        "version": _WHOLE,
         "createdAt": _TIME,
         "updatedAt": _TIME,
     },

@@ -6,11 +6,13 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from cloudpos.api import envelope
+from cloudpos.api.etags import etag, expected_version
 from cloudpos.api.query import NoParameters
 from cloudpos.api.schema import Output, Paged, once
 from cloudpos.api.views import ApiView
 from cloudpos.tenancy.roles import Role
 from loyalty import reading_rewards as reading
+from loyalty.models import Reward
 from loyalty.serializers_rewards import (
     CAPTURE,
     HOLD,
@@ -102,7 +104,7 @@ class HoldReleaseView(ApiView):
 class RewardsView(ApiView):
     roles = {"get": Role.CASHIER, "post": Role.MANAGER}
     inputs = {"post": RewardInput}
-    outputs = {"get": REWARDS, "post": Output(REWARD, status=201)}
+    outputs = {"get": REWARDS, "post": Output(REWARD, status=201, etag=True)}
     filters = {"get": RewardFilters}
     summaries = {"get": "The catalogue of rewards, cheapest first", "post": "Add a reward"}
 
@@ -114,14 +116,16 @@ class RewardsView(ApiView):
     def post(self, request: Request) -> HttpResponse:
         reward = create_reward(merchant_id=self.request.access.merchant_id, values=self.input(RewardInput))
         return envelope.created(
-            reading.describe_reward(reward, lapsed=0), f"/api/v1/loyalty/rewards/{reward.pk}"
+            reading.describe_reward(reward, lapsed=0),
+            f"/api/v1/loyalty/rewards/{reward.pk}",
+            headers={"ETag": etag(reward.version)},
         )
 
 
 class RewardView(ApiView):
     roles = {"get": Role.CASHIER, "patch": Role.MANAGER, "delete": Role.MANAGER}
     inputs = {"patch": RewardInput}
-    outputs = {"get": REWARD, "patch": REWARD, "delete": None}
+    outputs = {"get": Output(REWARD, etag=True), "patch": Output(REWARD, etag=True), "delete": None}
     filters = {"get": NoParameters}
     summaries = {
         "get": "Read a reward, also an archived one",
@@ -132,19 +136,29 @@ class RewardView(ApiView):
     def get(self, request: Request, reward_id: uuid.UUID) -> HttpResponse:
         NoParameters(self.request)
         reward = find_reward(merchant_id=self.request.access.merchant_id, reward_id=reward_id)
-        return envelope.success(reading.describe_reward(reward))
+        return self._shown(reward)
 
     def patch(self, request: Request, reward_id: uuid.UUID) -> HttpResponse:
         reward = update_reward(
             merchant_id=self.request.access.merchant_id,
             reward_id=reward_id,
             changes=self.input(RewardInput, partial=True),
+            expected_version=expected_version(self.request),
         )
-        return envelope.success(reading.describe_reward(reward), "Reward changed")
+        return self._shown(reward, "Reward changed")
 
     def delete(self, request: Request, reward_id: uuid.UUID) -> HttpResponse:
-        archive_reward(merchant_id=self.request.access.merchant_id, reward_id=reward_id)
+        archive_reward(
+            merchant_id=self.request.access.merchant_id,
+            reward_id=reward_id,
+            expected_version=expected_version(self.request),
+        )
         return envelope.success(None, "Reward archived")
+
+    def _shown(self, reward: Reward, message: str = "") -> HttpResponse:
+        return envelope.success(
+            reading.describe_reward(reward), message, headers={"ETag": etag(reward.version)}
+        )
 
 
 class OffersView(ApiView):

@@ -11,6 +11,7 @@ from typing import Any
 from django.utils.timezone import now
 
 from cloudpos.api.errors import BadRequest, Conflict, FieldError
+from cloudpos.api.etags import require_version
 from cloudpos.api.transactions import use_case
 from loyalty.models import Reward, Tier
 from loyalty.services.stock import RewardNotFound, find_reward
@@ -48,11 +49,21 @@ def create_reward(*, merchant_id: uuid.UUID, values: Mapping[str, Any]) -> Rewar
 
 
 @use_case
-def update_reward(*, merchant_id: uuid.UUID, reward_id: uuid.UUID, changes: Mapping[str, Any]) -> Reward:
-    """Change a reward; what was redeemed stays as it was. Raises RewardNotFound for archived ones too, StockBelowTaken."""
+def update_reward(
+    *,
+    merchant_id: uuid.UUID,
+    reward_id: uuid.UUID,
+    changes: Mapping[str, Any],
+    expected_version: int | None = None,
+) -> Reward:
+    """Change a reward; what was redeemed stays as it was.
+
+    Raises RewardNotFound for archived ones too, PreconditionFailed, StockBelowTaken.
+    """
     reward = find_reward(merchant_id=merchant_id, reward_id=reward_id, lock=True)
     if reward.archived_at is not None:
         raise RewardNotFound()
+    require_version(expected_version, reward.version)
     changed = {name: value for name, value in _known(changes).items() if getattr(reward, name) != value}
     if not changed:
         return reward
@@ -62,17 +73,25 @@ def update_reward(*, merchant_id: uuid.UUID, reward_id: uuid.UUID, changes: Mapp
     if reward.stock is not None and reward.stock < reward.taken:
         raise StockBelowTaken(field="stock", extra={"taken": reward.taken})
     reward.updated_at = now()
-    reward.save(update_fields=[*changed, "updated_at"])
+    reward.version += 1
+    reward.save(update_fields=[*changed, "updated_at", "version"])
     return reward
 
 
 @use_case
-def archive_reward(*, merchant_id: uuid.UUID, reward_id: uuid.UUID) -> Reward:
-    """Take a reward out of the catalogue; redemptions and open holds of it stay. Harmless when done twice."""
+def archive_reward(
+    *, merchant_id: uuid.UUID, reward_id: uuid.UUID, expected_version: int | None = None
+) -> Reward:
+    """Take a reward out of the catalogue; redemptions and open holds of it stay. Harmless when done twice.
+
+    Raises RewardNotFound, PreconditionFailed.
+    """
     reward = find_reward(merchant_id=merchant_id, reward_id=reward_id, lock=True)
+    require_version(expected_version, reward.version)
     if reward.archived_at is None:
         reward.archived_at = reward.updated_at = now()
-        reward.save(update_fields=["archived_at", "updated_at"])
+        reward.version += 1
+        reward.save(update_fields=["archived_at", "updated_at", "version"])
     return reward
 
 

@@ -69,6 +69,7 @@ def test_a_manager_keeps_the_catalogue(shop: Shop, program: Program) -> None:
         "validUntil": None,
         "isActive": True,
         "archivedAt": None,
+        "version": 1,
         "createdAt": found["createdAt"],
         "updatedAt": found["updatedAt"],
     }
@@ -91,6 +92,26 @@ def test_a_manager_keeps_the_catalogue(shop: Shop, program: Program) -> None:
     assert shop.cashier.get("/loyalty/rewards").json()["data"]["rewards"] == []
     assert shop.cashier.get(path).json()["data"]["archivedAt"]
     assert shop.manager.patch(path, {"points": 1}).status_code == 404
+
+
+def test_if_match(shop: Shop, program: Program, alice: Customer) -> None:
+    made = shop.manager.post("/loyalty/rewards", COFFEE)
+    path = f"/loyalty/rewards/{made.json()['data']['id']}"
+    assert (made.headers["ETag"], shop.cashier.get(path).headers["ETag"]) == ('"1"', '"1"')
+    # What tills take of it is no change of what the manager read.
+    assert redeem(shop, alice, Reward.objects.get()).status_code == 201
+    changed = shop.manager.patch(path, {"points": 60}, headers={"if-match": '"1"'})
+    assert (changed.status_code, changed.headers["ETag"]) == (200, '"2"')
+    for stale in (
+        shop.manager.patch(path, {"points": 70}, headers={"if-match": '"1"'}),
+        shop.manager.delete(path, headers={"if-match": '"1"'}),
+    ):
+        assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
+    same = shop.manager.patch(path, {"points": 60}, headers={"if-match": '"2"'})
+    assert (same.status_code, same.headers["ETag"]) == (200, '"2"')
+    gone = shop.manager.delete(path, headers={"if-match": '"2"'})
+    assert gone.status_code == 200
+    assert shop.cashier.get(path).headers["ETag"] == '"3"'
 
 
 @pytest.mark.parametrize(
