@@ -26,7 +26,8 @@ class Basis:
     `with_tax`: what was paid, tax included, or without the tax. `with_discount`: the discount of the whole sale is added
     again, so that a customer with a voucher earns as without. `categories_out` and `skus_out` earn nothing (gift cards,
     shipping, tobacco); with `categories_in` or `skus_in` only those earn. Case of categories and article numbers counts
-    not. A sale without lines earns on all of its amount.
+    not. A sale without lines earns on all of its amount. One for which nothing was paid earns nothing: no return could take
+    it back.
     """
 
     with_tax: bool = True
@@ -56,6 +57,8 @@ class Basis:
 
         Rounded half up. Never below 0, whatever a till says of its tax.
         """
+        if cents <= 0:
+            return 0
         whole = cents
         if not self.with_tax:
             whole -= tax_cents

@@ -51,7 +51,9 @@ def _why(rules: Rules, sale: Sale, currency: str) -> list[str]:
     basis, found = rules.basis, []
     if not basis.with_tax and sale.tax_cents:
         found.append(f"no points on the tax ({from_cents(sale.tax_cents)} {currency})")
-    if basis.with_discount and sale.discount_cents:
+    if sale.cents <= 0 and basis.with_discount:
+        found.append("nothing was paid")
+    elif basis.with_discount and sale.discount_cents:
         found.append(f"points on the discount too ({from_cents(sale.discount_cents)} {currency})")
     if basis.by_line and (names := basis.left_out(sale.lines)):
         more = f" and {len(names) - LEFT_OUT_NAMED_MAX} more" if len(names) > LEFT_OUT_NAMED_MAX else ""

@@ -18,6 +18,7 @@ from loyalty.models import Program
 from loyalty.rules import Basis, Line, RuleBook, Rules, Sale, TakeBack, replay
 from loyalty.services import create_program, update_program
 from tests.fixtures import Shop
+from tests.loyalty.promoting import promote
 from tests.tills import books, bring_back, findings, minutes, sell
 
 STORE = uuid.UUID(int=1)
@@ -37,6 +38,9 @@ class TestTheRule:
         assert (
             cents(Basis(with_tax=False, with_discount=True), amount=42_00, tax=7_00, discount=5_00) == 40_00
         )
+        # Paid wholly by a voucher: no return gives money back, so none could take points.
+        assert cents(Basis(with_discount=True), amount=0, discount=20_00) == 0
+        assert cents(Basis(with_discount=True), amount=1, discount=19_99) == 20_00
         # A till that says more tax than amount.
         assert cents(Basis(with_tax=False), amount=1_00, tax=7_00) == 0
 
@@ -129,6 +133,19 @@ class TestReturnsByTheRule:
         book = RuleBook(((None, Rules(Decimal(1), "down", returns="keep")),))
         outcome = replay([bought(TEA)], [back(1, 20_00)], book)
         assert (outcome.balance, outcome.spend_cents) == (20, 0)
+
+
+def test_what_is_paid_wholly_by_voucher_earns_nothing(shop: Shop, alice: Customer) -> None:
+    create_program(merchant_id=shop.merchant.pk, earns_on_discount=True)
+    promote(shop, points=5)
+    voucher: dict[str, Any] = {"discount": Decimal("20.00")}
+    receipt = sell(shop.access, alice, "T-1", "0.00", minutes(0), **voucher).receipt
+    assert (receipt["pointsEarned"], receipt["explanation"][0]["points"]) == (0, 0)
+    # A penny of money, and all of it earns, and goes back with the penny.
+    assert sell(shop.access, alice, "T-2", "0.01", minutes(1), **voucher).receipt["pointsEarned"] == 25
+    bring_back(shop.access, "T-2", "R-1")
+    assert books(alice)["balance"] == 0
+    assert findings(shop) == []
 
 
 @pytest.fixture
