@@ -229,6 +229,24 @@ def test_what_is_wrong_is_named(
     assert (field, code) in errors(response)
 
 
+def test_a_return_for_which_no_money_goes_back_is_refused(
+    shop: Shop, program: Program, alice: Customer
+) -> None:
+    """What came along for nothing, or a part of a cent."""
+    items: Any = [
+        {"sku": "CARD", "quantity": Decimal(1), "unit_price": Decimal("0.00")},
+        {"sku": "PIN", "quantity": Decimal(1), "unit_price": Decimal("0.0049")},
+        {"sku": "TEA", "quantity": Decimal(1), "unit_price": Decimal("10.00")},
+    ]
+    sell(shop.access, alice, "T-1", "10", minutes(0), items=items)
+    for sku in ("CARD", "PIN"):
+        refused = back(shop.cashier, items=[{"sku": sku, "quantity": "1"}])
+        assert (refused.status_code, errors(refused)) == (400, [("amount", "required")])
+    assert not PurchaseReturn.objects.exists()
+    assert books(alice)["balance"] == 10
+    assert back(shop.cashier, items=[{"sku": "CARD", "quantity": "1"}], amount="1").status_code == 201
+
+
 def test_an_unknown_purchase_is_not_found(shop: Shop, program: Program, foreign_shop: Shop) -> None:
     mallory = register(foreign_shop, "Mallory")
     sell(foreign_shop.access, mallory, "F-1", "10", minutes(0))
