@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import uuid
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Store
+from cloudpos.tenancy.statements import Statement
+from customers.models import Customer
 from demo import reader
+from loyalty.ledger import Account, Cause
 from loyalty.models import Enrollment, LedgerEntry, Program, Promotion, Reward
 from loyalty.rules import TierRule, to_cents
 from loyalty.rules.calendar import midnight
-from loyalty.services import InsufficientPoints, create_program, post_points
+from loyalty.services import InsufficientPoints, create_program
+from loyalty.services.effects import hash_content, once, write
 from loyalty.services.promotions import create_promotion
-from loyalty.services.redemptions import redeem_reward
+from loyalty.services.redemptions import draft_redemption
+from loyalty.services.redemptions import redeem as write_redemption
 from loyalty.services.rewards import create_reward
+from loyalty.services.spending import redeem
+from loyalty.services.stock import take_for
 
 MONTHS = 12
 TIERS = (
@@ -53,9 +63,10 @@ REWARDS = (
         "limit_per_member": 1,
     },
 )  # fmt: skip
-# One member in so many comes today to spend points, those who have enough do; some of them take the globe.
+# One member in so many has spent points, if they had enough, this many days at most after earning them; some took the globe.
 ONE_IN = 6
 GLOBE_ONE_IN = 48
+DAYS_MAX = 45
 
 
 def open_program(*, access: Access, until: date) -> None:
@@ -82,7 +93,7 @@ def open_program(*, access: Access, until: date) -> None:
 
 
 def spend_some(*, access: Access) -> int:
-    """Some members spend points today: money off, or the globe, at one store after the other.
+    """Some members have spent points in the last year: money off, or the globe, at one store after the other.
 
     Harmless when done twice; returns how many have.
     """
@@ -99,25 +110,70 @@ def spend_some(*, access: Access) -> int:
     for place, (customer_id, number) in enumerate(members):
         if place % ONE_IN:
             continue
-        till = replace(access, store_id=stores[place // ONE_IN % len(stores)])
-        try:
+        turn = place // ONE_IN
+        till = replace(access, store_id=stores[turn % len(stores)])
+        with suppress(InsufficientPoints):
             if place % GLOBE_ONE_IN:
-                post_points(
-                    access=till,
-                    customer_id=customer_id,
-                    type=LedgerEntry.Type.REDEEMED,
-                    points=100 * (place // ONE_IN % 4 + 1),
-                    description="Money off at the till",
-                    transaction_id=f"OFF-{number}",
-                )
+                _spend(till, customer_id, f"OFF-{number}", 100 * (turn % 4 + 1), days=turn % DAYS_MAX + 1)
             else:
-                redeem_reward(
-                    access=till,
-                    customer_id=customer_id,
-                    reward_id=globe.pk,
-                    transaction_id=f"GLOBE-{number}",
+                _spend(
+                    till, customer_id, f"GLOBE-{number}", globe.points, days=turn % DAYS_MAX + 1, reward=globe
                 )
-        except InsufficientPoints:
-            continue
-        spent += 1
+            spent += 1
     return spent
+
+
+@use_case
+def _spend(
+    access: Access,
+    customer_id: uuid.UUID,
+    transaction_id: str,
+    points: int,
+    *,
+    days: int,
+    reward: Reward | None = None,
+) -> None:
+    """Spend points so many days after the last of them was earned, as a till would have done then. Once."""
+    done = LedgerEntry.objects.for_merchant(access.merchant_id).filter(transaction_id=transaction_id)
+
+    def work(customer: Customer, account: Account) -> None:
+        account.at = min(account.at, _earned_at(account, points) + timedelta(days=days))
+        cause = Cause(
+            at=account.at,
+            description="Money off at the till" if reward is None else f"Reward: {reward.name}",
+            transaction_id=transaction_id,
+            content_hash=hash_content({}),
+            actor_id=access.user_id,
+            store_id=access.store_id,
+        )
+        if reward is not None:
+            take_for(account=account, reward_id=reward.pk)
+        entry = redeem(account=account, points=points, cause=cause)
+        statement = Statement()
+        account.add_to(statement)
+        if reward is None:
+            write(statement, access=access, customer=customer, account=account)
+        else:
+            redemption = draft_redemption(account=account, entry=entry, reward=reward)
+            write_redemption(
+                statement, access=access, customer=customer, account=account, redemption=redemption
+            )
+
+    once(
+        access=access,
+        customer_id=customer_id,
+        repeated=lambda: transaction_id if done.exists() else None,
+        work=work,
+    )
+
+
+def _earned_at(account: Account, points: int) -> datetime:
+    """When the last of the points that are spent first was earned."""
+    last = account.at
+    found = 0
+    for number, lot in enumerate(account.lots.burnable(points, at=account.at, pending=False)):
+        last = lot.earned_at if number == 0 else max(last, lot.earned_at)
+        found += lot.remaining
+        if found >= points:
+            break
+    return last

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db.models import Count, Sum
+from django.db.models.functions import TruncMonth
 from django.utils.timezone import now
 
 from cloudpos import demonstration
 from cloudpos.tenancy.models import Merchant
+from loyalty import analytics_rollups
+from loyalty.analytics import program_figures
+from loyalty.analytics_periods import read_steps
 from loyalty.models import Enrollment, LedgerEntry, Lot, Promotion, PromotionAward, Redemption, Tier
 from loyalty.verification import verify
 
@@ -39,4 +45,17 @@ def test_members_in_all_tiers_promotions_expiring_points_returns_and_redemptions
     assert set(types) >= {"earned", "bonus", "reversed", "expired", "redeemed"}
     assert Lot.objects.for_merchant(merchant).filter(remaining__gt=0, expires_at__gt=at).exists()
     assert Redemption.objects.for_merchant(merchant).filter(reward__isnull=False).exists()
+    # What was spent was spent over the year, so that there is something to estimate breakage from.
+    spent_in = set(
+        LedgerEntry.objects.for_merchant(merchant)
+        .filter(type="redeemed")
+        .annotate(month=TruncMonth("occurred_at"))
+        .values_list("month", flat=True)
+    )
+    assert len(spent_in) >= 6
+    today = at.astimezone(merchant.tz).date()
+    steps = read_steps(first=today - timedelta(days=300), last=today, granularity="month", today=today)
+    analytics_rollups.refresh(merchant_id=merchant.pk)
+    breakage = program_figures(merchant_id=merchant.pk, steps=steps, at=now()).breakage
+    assert breakage.points is not None and 0 < breakage.points < breakage.outstanding
     assert [finding for _, finding in verify(merchant_id=merchant.pk) if finding is not None] == []
