@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
+from operator import itemgetter
 
 from loyalty.rules.arithmetic import POINTS_PER_ENTRY_MAX
 from loyalty.rules.basis import Line
@@ -57,6 +58,9 @@ class Returned:
     share: Fraction = Fraction(0)
 
 
+NOTHING_RETURNED = Returned()
+
+
 @dataclass(slots=True)
 class SalePoints:
     """What one sale earned (`gross`: by `rules` and by promotions) and what its returns took back of it, in order."""
@@ -65,7 +69,7 @@ class SalePoints:
     gross: int
     tier: TierRule | None
     rules: Rules | None = None
-    returned: Returned = Returned()
+    returned: Returned = NOTHING_RETURNED
     taken: dict[uuid.UUID, int] = field(default_factory=dict)
 
     @property
@@ -79,7 +83,7 @@ class SalePoints:
 
     def taken_by(self, returned: Returned) -> int:
         """The points that returns take in all: a function of their sum, whatever their number and order."""
-        if self.rules is not None and self.rules.returns == KEEP:
+        if returned is NOTHING_RETURNED or (self.rules is not None and self.rules.returns == KEEP):
             return 0
         return taken_back(self.gross, self.sale.cents, returned.cents, returned.share)
 
@@ -174,7 +178,7 @@ def replay(
         origin = sold.get(back.sale_id)
         at = max(back.at, origin.at) if origin is not None else back.at
         steps.append((at, 1, back.reference, back))
-    steps.sort(key=lambda step: step[:3])
+    steps.sort(key=itemgetter(0, 1, 2))
 
     points: dict[uuid.UUID, SalePoints] = {}
     spend, earned_points = Course(total=opening_cents), Course()

@@ -25,6 +25,8 @@ from loyalty.rules.tiers import Ladder, TierRule
 # More than a till can charge.
 CENTS_MAX = 10**15
 
+TIMES_SCALE = POINT_SCALE * MULTIPLIER_SCALE
+
 PROPORTIONAL = "proportional"
 KEEP = "keep"
 WITHIN_BALANCE = "within_balance"
@@ -52,10 +54,13 @@ class Rules:
     pending: Pending | None = None
     returns: str = PROPORTIONAL
     shortfall: str = WITHIN_BALANCE
+    # Worked out once: a fold asks for them with every purchase.
+    ladder: Ladder = field(init=False, repr=False, compare=False)
+    _rate: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def ladder(self) -> Ladder:
-        return Ladder(self.tiers, self.qualification)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ladder", Ladder(self.tiers, self.qualification))
+        object.__setattr__(self, "_rate", int(self.points_per_unit * RATE_SCALE))
 
     def expires_at(self, earned_at: datetime) -> datetime | None:
         """When points earned at this instant are over by themselves; None: never."""
@@ -76,11 +81,11 @@ class Rules:
         """Whether a store is one of the program's; the back office, which is at none, is."""
         return not self.store_ids or store_id is None or store_id in self.store_ids
 
-    def points_for(self, cents: int, tier: TierRule | None) -> int:
-        """round(rate x amount x multiplier), rounded once, POINTS_PER_ENTRY_MAX at most."""
-        multiplier = tier.multiplier if tier is not None else Decimal(1)
-        scaled = cents * int(self.points_per_unit * RATE_SCALE) * int(multiplier * MULTIPLIER_SCALE)
-        return min(divide(scaled, POINT_SCALE, self.rounding), POINTS_PER_ENTRY_MAX)
+    def points_for(self, cents: int, tier: TierRule | None, scaled_times: int = MULTIPLIER_SCALE) -> int:
+        """round(rate x amount x multiplier x times), rounded once, POINTS_PER_ENTRY_MAX at most."""
+        multiplier = tier.scaled_multiplier if tier is not None else MULTIPLIER_SCALE
+        scaled = cents * self._rate * multiplier * scaled_times
+        return min(divide(scaled, TIMES_SCALE, self.rounding), POINTS_PER_ENTRY_MAX)
 
     def cents_for(self, points: int, tier: TierRule | None) -> int | None:
         """The least amount that earns at least so many points; None when no amount does."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 
 from loyalty.rules import hours
 from loyalty.rules.arithmetic import (
     MULTIPLIER_SCALE,
-    POINT_SCALE,
     POINTS_PER_ENTRY_MAX,
-    RATE_SCALE,
     divide,
     from_cents,
     plain,
@@ -122,6 +120,12 @@ class PromotionRule:
     exclusive: bool = False
     created: datetime | None = None
     items_named: tuple[str, ...] = ()
+    # Of a multiplier, what it adds, in MULTIPLIER_SCALE parts.
+    scaled_times: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        times = 0 if self.multiplier is None else int((self.multiplier - 1) * MULTIPLIER_SCALE)
+        object.__setattr__(self, "scaled_times", times)
 
     @property
     def kind(self) -> str:
@@ -204,7 +208,11 @@ def is_excluded(promotion: PromotionRule, applied: Collection[PromotionRule]) ->
 
 def fitting(occasion: Occasion, promotions: Iterable[PromotionRule]) -> list[PromotionRule]:
     """Those whose conditions hold: the only ones whose usage `award` needs."""
-    return [promotion for promotion in promotions if not _hindrance(occasion, promotion)]
+    return [
+        promotion
+        for promotion in promotions
+        if not _hindrance(occasion, promotion) and not _basket(occasion, promotion)[0]
+    ]
 
 
 def _offer(occasion: Occasion, promotion: PromotionRule, used: Used, room: int) -> Award:
@@ -212,7 +220,9 @@ def _offer(occasion: Occasion, promotion: PromotionRule, used: Used, room: int) 
     reason = _hindrance(occasion, promotion)
     if reason:
         return Award(promotion, 0, reason)
-    cents = covered_cents(occasion, promotion)
+    reason, cents = _basket(occasion, promotion)
+    if reason:
+        return Award(promotion, 0, reason)
     points = _points(occasion, promotion, cents)
     if points <= 0:
         return Award(promotion, 0, "nothing_earns")
@@ -239,11 +249,7 @@ def _offer(occasion: Occasion, promotion: PromotionRule, used: Used, room: int) 
 def _points(occasion: Occasion, promotion: PromotionRule, cents: int) -> int:
     if promotion.multiplier is None:
         return promotion.points
-    rules, tier = occasion.rules, occasion.tier
-    times = int((promotion.multiplier - 1) * MULTIPLIER_SCALE)
-    scaled = cents * int(rules.points_per_unit * RATE_SCALE) * times
-    scaled *= int((tier.multiplier if tier is not None else Decimal(1)) * MULTIPLIER_SCALE)
-    return min(divide(scaled, POINT_SCALE * MULTIPLIER_SCALE, rules.rounding), POINTS_PER_ENTRY_MAX)
+    return occasion.rules.points_for(cents, occasion.tier, promotion.scaled_times)
 
 
 def covered_cents(occasion: Occasion, promotion: PromotionRule) -> int:
@@ -264,7 +270,7 @@ def covered_cents(occasion: Occasion, promotion: PromotionRule) -> int:
 
 
 def _hindrance(occasion: Occasion, promotion: PromotionRule) -> str:
-    """The first condition that does not hold, as one of REASONS; "" when all do."""
+    """The first condition beside those of the basket that does not hold, as one of REASONS; "" when all do."""
     at = occasion.sale.at
     if promotion.starts_at is not None and at < promotion.starts_at:
         return "not_started"
@@ -287,24 +293,25 @@ def _hindrance(occasion: Occasion, promotion: PromotionRule) -> str:
         occasion.birthday, occasion.local.date(), promotion.birthday_days
     ):
         return "no_birthday"
-    return _basket(occasion, promotion)
+    return ""
 
 
-def _basket(occasion: Occasion, promotion: PromotionRule) -> str:
+def _basket(occasion: Occasion, promotion: PromotionRule) -> tuple[str, int]:
+    """(the condition of the basket that does not hold, the part of the sale that the promotion is for)"""
     if promotion.by_line:
         covered = [line for line in occasion.sale.lines if promotion.covers(line)]
         if not covered:
-            return "no_such_item"
+            return "no_such_item", 0
         if promotion.min_quantity is not None:
             bought = sum((line.quantity for line in covered), Decimal(0))
             if bought < promotion.min_quantity:
-                return "no_such_item"
+                return "no_such_item", 0
     cents = covered_cents(occasion, promotion)
     if cents <= 0:
-        return "nothing_earns"
+        return "nothing_earns", 0
     if promotion.min_spend_cents is not None and cents < promotion.min_spend_cents:
-        return "spend_too_low"
-    return ""
+        return "spend_too_low", 0
+    return "", cents
 
 
 def near_birthday(birthday: date | None, day: date, days: int) -> bool:

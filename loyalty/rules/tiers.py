@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from loyalty.rules.arithmetic import MULTIPLIER_SCALE
 from loyalty.rules.qualifying import LIFETIME_SPEND, Course, Qualification
 
 
@@ -37,6 +38,10 @@ class TierRule:
     threshold_cents: int
     multiplier: Decimal
     benefits: tuple[str, ...] = ()
+    scaled_multiplier: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scaled_multiplier", int(self.multiplier * MULTIPLIER_SCALE))
 
 
 @dataclass(frozen=True, slots=True)
