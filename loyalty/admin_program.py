@@ -1,6 +1,8 @@
 """The program's editor: how points are earned, how long they last, what they are worth, and the ladder of tiers."""
 
 import re
+import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -21,6 +23,7 @@ from cloudpos.tenancy.backoffice.pages import (
 )
 from cloudpos.tenancy.formats import money
 from cloudpos.tenancy.roles import Role
+from loyalty.admin_dry_runs import tried_context
 from loyalty.admin_program_forms import ProgramForm, TierInline, is_open, unfit
 from loyalty.models import Program
 from loyalty.reading_preview import preview
@@ -143,15 +146,26 @@ class ProgramAdmin(TenantModelAdmin):
         program.__dict__.update(saved.__dict__)
 
     def get_urls(self) -> Any:
-        preview_url = path(
-            "<path:object_id>/preview/",
-            self.admin_site.admin_view(require_POST(self.preview)),
-            name="loyalty_program_preview",
-        )
-        return [preview_url, *super().get_urls()]
+        view = self.admin_site.admin_view
+        return [
+            path(
+                "<path:object_id>/preview/", view(require_POST(self.preview)), name="loyalty_program_preview"
+            ),
+            path("<path:object_id>/tried/", view(require_POST(self.tried)), name="loyalty_program_tried"),
+            *super().get_urls(),
+        ]
 
     def preview(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """What the form as it is filled in would do: the panel beside it. Nothing is written."""
+        return self._panel(request, object_id, "backoffice/program_preview.html", self._previewed)
+
+    def tried(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What it would have done to the purchases of the last days. Nothing is written."""
+        return self._panel(request, object_id, "backoffice/tried.html", self._tried)
+
+    def _panel(
+        self, request: HttpRequest, object_id: str, template: str, find: Callable[..., dict[str, Any]]
+    ) -> HttpResponse:
         program = self.get_object(request, unquote(object_id))
         if program is None:
             raise Http404
@@ -163,13 +177,25 @@ class ProgramAdmin(TenantModelAdmin):
         if form.is_valid() and all(formset.is_valid() for formset in formsets):
             try:
                 tiers = [rule for formset in formsets for rule in tier_rules(formset)]
-                found = preview(merchant_id=program.merchant_id, tiers=tiers, **form.said())
-                context |= {"preview": found, "changes": described_changes(form, found["changes"])}
+                context |= find(request, program.merchant_id, form, tiers)
             except ApiError as exc:
                 context["refused"] = [message for message, _ in refused_fields(exc)]
         else:
             context["refused"] = [line for each in (form, *formsets) for line in unfit(each)]
-        return TemplateResponse(request, "backoffice/program_preview.html", context)
+        return TemplateResponse(request, template, context)
+
+    def _previewed(
+        self, request: HttpRequest, merchant_id: uuid.UUID, form: Any, tiers: list[TierRule]
+    ) -> dict[str, Any]:
+        found = preview(merchant_id=merchant_id, tiers=tiers, **form.said())
+        return {"preview": found, "changes": described_changes(form, found["changes"])}
+
+    def _tried(
+        self, request: HttpRequest, merchant_id: uuid.UUID, form: Any, tiers: list[TierRule]
+    ) -> dict[str, Any]:
+        return tried_context(
+            merchant_id=merchant_id, actor_id=request.user.pk, program={**form.said(), "tiers": tiers}
+        )
 
     @display(description="Earns")
     def rate(self, program: Program) -> str:

@@ -1,7 +1,6 @@
 """Promotions: their editor, with the promotion in one sentence and a dry run beside it."""
 
 import uuid
-from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -11,7 +10,7 @@ from django.db.models import Model, QuerySet, Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
-from django.utils.timezone import get_current_timezone, now
+from django.utils.timezone import get_current_timezone
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -19,16 +18,14 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from cloudpos.api.errors import ApiError
 from cloudpos.tenancy.backoffice.pages import TenantModelAdmin, form_merchant_id, refused_fields
 from cloudpos.tenancy.formats import count, moment
-from cloudpos.tenancy.models import Merchant, Store
+from cloudpos.tenancy.models import Store
 from cloudpos.tenancy.roles import Role
 from customers.admin import numbers
 from customers.models import Customer
+from loyalty.admin_dry_runs import tried_context
 from loyalty.admin_program_forms import FactorForm, NamesField, unfit
-from loyalty.dry_runs import dry_run
 from loyalty.models import Promotion, Tier
-from loyalty.reading_dry_runs import describe_run
 from loyalty.reading_promotions import Vocabulary, vocabulary_of
-from loyalty.rules.calendar import midnight
 from loyalty.rules.wording import DAYS
 from loyalty.services.programs import active_program
 from loyalty.services.promotion_checks import check_promotion
@@ -42,7 +39,6 @@ from loyalty.services.promotions import (
 )
 
 STATUS_LABELS = {"Draft": "primary", "Active": "success", "Paused": "warning", "Ended": "danger"}
-TRIED_DAYS = 90
 
 
 def _choices(**more: Any) -> Any:
@@ -206,13 +202,13 @@ class PromotionAdmin(TenantModelAdmin):
 
     def tried(self, request: HttpRequest) -> HttpResponse:
         """What it would have done to the purchases of the last TRIED_DAYS days. Nothing is written."""
-        return self._panel(request, "backoffice/promotion_tried.html", tried=True)
+        return self._panel(request, "backoffice/tried.html", tried=True)
 
     def _panel(self, request: HttpRequest, template: str, *, tried: bool) -> HttpResponse:
         row = self._row(request)
         if not (self.has_change_permission(request, row) if row else self.has_add_permission(request)):
             raise PermissionDenied
-        context: dict[str, Any] = {"days": TRIED_DAYS}
+        context: dict[str, Any] = {}
         form = self.get_form(request, row, change=row is not None)(request.POST, instance=row)
         merchant_id = row.merchant_id if row is not None else form_merchant_id(request)
         program = active_program(merchant_id) if merchant_id is not None else None
@@ -224,7 +220,12 @@ class PromotionAdmin(TenantModelAdmin):
             values = form.said()
             try:
                 if tried:
-                    context |= _tried(merchant_id, values, row.pk if row is not None else None)
+                    context |= tried_context(
+                        merchant_id=merchant_id,
+                        actor_id=request.user.pk,
+                        promotion=values,
+                        promotion_id=row.pk if row is not None else None,
+                    )
                 else:
                     draft = draft_promotion(merchant_id=merchant_id, program=program, values=values)
                     check_promotion(draft)
@@ -267,21 +268,3 @@ class PromotionAdmin(TenantModelAdmin):
     @display(description="Points given", ordering="n_given")
     def given(self, promotion: Any) -> str:
         return numbers(count(promotion.n_given or 0))
-
-
-def _tried(merchant_id: uuid.UUID, values: dict[str, Any], promotion_id: uuid.UUID | None) -> dict[str, Any]:
-    """A dry run for the panel; `share` is a week's part of the dearest week, in per cent."""
-    zone = Merchant.objects.get(pk=merchant_id).tz
-    today = now().astimezone(zone).date()
-    run = dry_run(
-        merchant_id=merchant_id,
-        begin=midnight(today - timedelta(days=TRIED_DAYS - 1), zone),
-        end=midnight(today + timedelta(days=1), zone),
-        promotion=values,
-        promotion_id=promotion_id,
-    )
-    found = describe_run(run, vocabulary_of(merchant_id))
-    most = max((abs(week["pointsChange"]) for week in found["weeks"]), default=0)
-    for week in found["weeks"]:
-        week["share"] = round(100 * abs(week["pointsChange"]) / most) if most else 0
-    return {"run": found, "currency": found["currency"]}

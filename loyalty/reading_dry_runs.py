@@ -8,10 +8,9 @@ from typing import Any
 from django.utils.timezone import now
 
 from cloudpos.api.errors import BadRequest
-from cloudpos.tenancy.access import Access
-from loyalty.dry_runs import DRY_RUN_DAYS_MAX, DryRun, dry_run
+from loyalty.dry_runs import DRY_RUN_DAYS_MAX, DryRun
 from loyalty.dry_runs.tally import Affected, Sums
-from loyalty.reading_promotions import Vocabulary, vocabulary_of
+from loyalty.reading_promotions import Vocabulary
 from loyalty.rules import explain, from_cents, plain
 from loyalty.rules.calendar import midnight
 from loyalty.services.redemptions import money_for
@@ -20,24 +19,13 @@ DAYS_DEFAULT = 90
 NO_VALUE = "The program says no value of a point, so there is no cost in money."
 
 
-def run_shown(
-    *,
-    access: Access,
-    days: int | None = None,
-    first_day: date | None = None,
-    last_day: date | None = None,
-    **change: Any,
-) -> dict[str, Any]:
-    """Run `change` over the last `days`, or from one day to another (both included), by the merchant's calendar."""
-    words = vocabulary_of(access.merchant_id)
-    begin, end = _period(words, days, first_day, last_day)
-    run = dry_run(merchant_id=access.merchant_id, begin=begin, end=end, **change)
-    return describe_run(run, words)
-
-
-def _period(
+def period_of(
     words: Vocabulary, days: int | None, first_day: date | None, last_day: date | None
 ) -> tuple[datetime, datetime]:
+    """The instants of the last `days`, or of one day to another (both included), by the merchant's calendar.
+
+    Raises BadRequest.
+    """
     today = now().astimezone(words.zone).date()
     if first_day is None or last_day is None:
         last_day = today
@@ -57,6 +45,7 @@ def describe_run(run: DryRun, words: Vocabulary) -> dict[str, Any]:
         "summary": words.sentence(run.rule) if run.rule is not None else "The program with these changes",
         "firstDay": run.begin.astimezone(run.zone).date(),
         "lastDay": last,
+        "asOf": run.as_of,
         "currency": words.currency,
         "pointValue": None if run.redeem_value is None else plain(run.redeem_value),
         "customers": run.buyers,
@@ -84,7 +73,7 @@ def _sums(run: DryRun, sums: Sums) -> dict[str, Any]:
     return {
         "purchases": sums.purchases,
         "purchasesTouched": sums.touched,
-        "customersTouched": len(sums.customers),
+        "customersTouched": sums.customers,
         "pointsBefore": sums.before,
         "pointsAfter": sums.before + sums.change,
         "pointsChange": sums.change,

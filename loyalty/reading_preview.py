@@ -18,8 +18,7 @@ from django.utils.timezone import now
 
 from cloudpos.tenancy.models import Merchant
 from customers import purchases
-from loyalty.dry_runs import dry_run
-from loyalty.dry_runs.reading import Period, count_purchases
+from loyalty.dry_runs import prepare, run
 from loyalty.models import Enrollment
 from loyalty.reading import describe_program
 from loyalty.rules import Expiry, Rules, TierRule, from_cents, replay
@@ -194,12 +193,11 @@ def _earning(
     """What the purchases of the last days would have earned; None when they earn the same, or are too many to wait for."""
     if not _earns_otherwise(proposal):
         return None
-    begin = at - timedelta(days=TRIED_DAYS)
-    period = Period(begin, at, whole=not proposal.book.is_lifetime)
-    if count_purchases(merchant_id, period, most=TRIED_PURCHASES_MAX + 1) > TRIED_PURCHASES_MAX:
-        return None
     program = {**fields, **({} if tiers is None else {"tiers": tiers})}
-    total = dry_run(merchant_id=merchant_id, begin=begin, end=at, program=program).total
+    trial = prepare(merchant_id=merchant_id, begin=at - timedelta(days=TRIED_DAYS), end=at, program=program)
+    if trial.count(most=TRIED_PURCHASES_MAX + 1) > TRIED_PURCHASES_MAX:
+        return None
+    total = run(trial).total
     return {
         "days": TRIED_DAYS,
         "purchases": total.purchases,

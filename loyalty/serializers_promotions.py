@@ -249,6 +249,7 @@ DRY_RUN = Fields(
         "summary": _TEXT,
         "firstDay": _DAY,
         "lastDay": _DAY,
+        "asOf": {**_TIME, "description": "When it was read: nothing that was recorded later is in it."},
         "currency": _TEXT,
         "pointValue": _DECIMAL_OR_NONE,
         "customers": {"type": "integer", "description": "Who bought something in the period."},

@@ -1,9 +1,14 @@
 """Loyalty in the background."""
 
+from typing import Any
+
 from celery import shared_task
 from django.utils.timezone import now
 
+from cloudpos.jobs.kinds import job_kind
+from cloudpos.jobs.running import Work
 from loyalty import analytics_rollups
+from loyalty.dry_runs import jobs as dry_run_jobs
 from loyalty.services import (
     announcing,
     expire_lots,
@@ -67,3 +72,8 @@ def refresh_program_analytics() -> int:
         analytics_rollups.refresh(merchant_id=merchant_id)
         for merchant_id in analytics_rollups.merchants_behind()
     )
+
+
+@job_kind(dry_run_jobs.DRY_RUN, title="Dry run")
+def dry_run(work: Work) -> Any:
+    return dry_run_jobs.run_job(work)

@@ -10,10 +10,12 @@ from cloudpos.api.etags import etag, expected_version
 from cloudpos.api.query import NoParameters
 from cloudpos.api.schema import Output, Paged
 from cloudpos.api.views import ApiView
+from cloudpos.jobs.models import Job
+from cloudpos.jobs.serializers import JOB
 from cloudpos.tenancy.roles import Role
 from loyalty import reading_promotions as reading
+from loyalty.dry_runs.jobs import try_out
 from loyalty.models import Promotion
-from loyalty.reading_dry_runs import run_shown
 from loyalty.serializers_promotions import (
     DRY_RUN,
     PROMOTION,
@@ -108,12 +110,21 @@ class PromotionView(ApiView):
 
 
 class DryRunsView(ApiView):
-    """Real purchases replayed with a promotion, or with changes of the program, beside what really happened."""
+    """Real purchases replayed with a promotion, or with changes of the program, beside what really happened.
+
+    A period with many purchases is replayed by a job: `GET /jobs/{id}` tells how far it is, and then has the same as `result`.
+    """
 
     roles = {"post": Role.MANAGER}
     inputs = {"post": DryRunInput}
-    outputs = {"post": DRY_RUN}
+    outputs = {"post": [DRY_RUN, Output(JOB, status=202)]}
     summaries = {"post": "Try a promotion or a change of the program on past purchases; nothing is written"}
 
     def post(self, request: Request) -> HttpResponse:
-        return envelope.success(run_shown(access=self.request.access, **self.input(DryRunInput)))
+        access = self.request.access
+        found = try_out(merchant_id=access.merchant_id, actor_id=access.user_id, **self.input(DryRunInput))
+        if isinstance(found, Job):
+            return envelope.accepted(
+                JOB.instance(found), f"/api/v1/jobs/{found.pk}", "The dry run is under way"
+            )
+        return envelope.success(found)

@@ -91,6 +91,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _list(Store, "store", Role.MANAGER),
                 _list(Membership, "groups", Role.OWNER),
                 _list(Merchant, "storefront", Role.OWNER),
+                _link("Jobs", "hourglass_top", "jobs_page", Role.MANAGER, site=""),
                 _list(EventTask, "sync_problem", Role.OWNER),
                 _list(User, "manage_accounts", None),
             ],

@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.utils.timezone import now
 
-from cloudpos.api.errors import BadRequest
 from cloudpos.garbage import rare_collections
 from cloudpos.tenancy.models import Merchant
 from cloudpos.tenancy.zones import store_zones
-from loyalty.dry_runs.reading import (
-    Facts,
-    Period,
-    Person,
-    count_purchases,
-    read_facts,
-    read_people,
-    read_sales,
-)
+from loyalty.dry_runs.judging import Judge, Judged, TotalCap
+from loyalty.dry_runs.reading import Period, Person, count_purchases, read_people
 from loyalty.dry_runs.tally import DryRun
 from loyalty.models import Program, Promotion
 from loyalty.rules import RuleBook, SalePoints, replay
-from loyalty.rules.promotions import Award, Occasion, PromotionRule, Used, award, is_excluded
+from loyalty.rules.promotions import PromotionRule
 from loyalty.services.programs import ProgramNotFound, Proposal, active_program, propose, rule_book
 from loyalty.services.promotion_checks import check_promotion
 from loyalty.services.promotions import draft_promotion, find_promotion, rule_of
 
 DRY_RUN_DAYS_MAX = 365
-PURCHASES_MAX = 300_000
-# Where tiers follow from whole histories.
-HISTORY_PURCHASES_MAX = 600_000
 
 SAME_BEHAVIOUR = (
     "Customers would have bought the same, at the same times: what a promotion brings in is not in this."
@@ -48,15 +37,47 @@ FACTS_STAY = "What promotions gave for these purchases stays as it was."
 SHARE_BY_MONEY = "Returned goods take back by their price."
 
 
-Bought = tuple[datetime, tuple[str, uuid.UUID], int, Person, SalePoints]
+class Progress(Protocol):
+    """Whoever wants to know how far it is. May raise, to end it."""
+
+    def advance(self, done: int) -> None: ...
 
 
-class TooManyPurchases(BadRequest):
-    code = "too_many_purchases"
-    message = f"There are more than {PURCHASES_MAX:,} purchases in this period: choose a shorter one"
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A promotion or a changed program, checked, and the purchases that it is to be tried on. Nothing of it is written."""
+
+    merchant_id: uuid.UUID
+    program: Program
+    book: RuleBook
+    period: Period
+    zone: ZoneInfo
+    promotion: Promotion | None = None
+    proposal: Proposal | None = None
+
+    @property
+    def rule(self) -> PromotionRule | None:
+        """The promotion that is tried out, whatever its status and its window: for the whole period."""
+        return (
+            None if self.promotion is None else replace(rule_of(self.promotion), starts_at=None, ends_at=None)
+        )
+
+    @property
+    def readings(self) -> int:
+        """How often the purchases are read."""
+        return 2 if self.rule is not None and self.rule.caps.of_all else 1
+
+    def count(self, *, most: int) -> int:
+        """How many purchases are to be read each time; not more than `most` are counted."""
+        return count_purchases(self.merchant_id, self.period, most=most)
 
 
-def dry_run(
+def dry_run(*, merchant_id: uuid.UUID, begin: datetime, end: datetime, **change: Any) -> DryRun:
+    """Purchases from `begin` to `end` (not included), as they were and with a change, as `prepare` takes it."""
+    return run(prepare(merchant_id=merchant_id, begin=begin, end=end, **change))
+
+
+def prepare(
     *,
     merchant_id: uuid.UUID,
     begin: datetime,
@@ -64,8 +85,8 @@ def dry_run(
     promotion: Mapping[str, Any] | None = None,
     promotion_id: uuid.UUID | None = None,
     program: Mapping[str, Any] | None = None,
-) -> DryRun:
-    """Purchases from `begin` to `end` (not included), as they were and with a change. Nothing is written.
+) -> Trial:
+    """What is to be tried on the purchases from `begin` to `end` (not included).
 
     `promotion` has the values of a new one; with `promotion_id` it is that one with these values, instead of what it gave.
     `program` has columns of the program, and `tiers`. One of the two. Raises BadRequest and what writing them would raise.
@@ -73,26 +94,46 @@ def dry_run(
     active = active_program(merchant_id)
     if active is None:
         raise ProgramNotFound()
-    book = rule_book(merchant_id=merchant_id, program_id=active.pk, revision=active.revision)
-    zone = Merchant.objects.get(pk=merchant_id).tz
-    run = DryRun(begin, end, zone, redeem_value=active.redeem_value)
     if (promotion is None) == (program is None):
         raise TypeError("either a promotion or a program")
+    book = rule_book(merchant_id=merchant_id, program_id=active.pk, revision=active.revision)
+    row = proposal = None
+    lifetime = book.is_lifetime
+    if program is None:
+        row = _proposed(merchant_id, active, promotion or {}, promotion_id)
+    else:
+        proposal = propose(merchant_id=merchant_id, **program)
+        lifetime = lifetime and _from_then_on(book, proposal, begin).is_lifetime
+    return Trial(
+        merchant_id,
+        active,
+        book,
+        Period(begin, end, whole=not lifetime, as_of=now()),
+        Merchant.objects.get(pk=merchant_id).tz,
+        row,
+        proposal,
+    )
+
+
+def run(trial: Trial, progress: Progress | None = None) -> DryRun:
+    """Try it. In bounded memory, whatever the number of purchases; nothing is written."""
+    period = trial.period
+    result = DryRun(
+        period.begin, period.end, period.as_of, trial.zone, redeem_value=trial.program.redeem_value
+    )
     with rare_collections():
-        if program is not None:
-            proposal = propose(merchant_id=merchant_id, **program)
-            _run_program(run, merchant_id, active, book, proposal)
-        else:
-            rule = _proposed(merchant_id, active, promotion or {}, promotion_id)
-            run.rule = rule
-            _run_promotion(run, merchant_id, active, book, rule)
-    return run
+        if trial.proposal is not None:
+            _run_program(result, trial, trial.proposal, progress)
+        elif trial.rule is not None:
+            result.rule = trial.rule
+            _run_promotion(result, trial, trial.rule, progress)
+    return result
 
 
 def _proposed(
     merchant_id: uuid.UUID, program: Program, values: Mapping[str, Any], promotion_id: uuid.UUID | None
-) -> PromotionRule:
-    """The promotion that is tried out, whatever its status and its window: for the whole period."""
+) -> Promotion:
+    """A new promotion, or one that there is, with these values."""
     if promotion_id is None:
         row = draft_promotion(merchant_id=merchant_id, program=program, values=values)
     else:
@@ -101,174 +142,88 @@ def _proposed(
             setattr(row, name, value)
     row.status = Promotion.Status.DRAFT
     check_promotion(row)
-    return replace(rule_of(row), starts_at=None, ends_at=None)
-
-
-def _period(run: DryRun, merchant_id: uuid.UUID, *, whole: bool) -> Period:
-    """Raises TooManyPurchases."""
-    most = HISTORY_PURCHASES_MAX if whole else PURCHASES_MAX
-    period = Period(run.begin, run.end, whole)
-    if count_purchases(merchant_id, period, most=most + 1) > most:
-        raise TooManyPurchases(field="days")
-    return period
+    return row
 
 
 # --- A promotion ------------------------------------------------------------------------------------------------
 
 
-def _run_promotion(
-    run: DryRun, merchant_id: uuid.UUID, program: Program, book: RuleBook, rule: PromotionRule
-) -> None:
-    period = _period(run, merchant_id, whole=not book.is_lifetime)
-    # Judging takes seconds: the database ends a transaction that idles for so long.
-    with transaction.atomic():
-        facts = read_facts(merchant_id, program.pk, period)
-        bought = _bought(run, merchant_id, program, book, period, facts, with_lines=rule.by_line)
-    judge = _Judge(merchant_id, rule, facts)
-    for _, _, visit, person, points in bought:
-        after, awards = judge.judge(person, points, visit)
-        run.add(person.id, points, after, awards)
-    run.assumptions += [SAME_BEHAVIOUR, WHOLE_PERIOD, TIERS_AS_THEY_WERE]
+def _run_promotion(result: DryRun, trial: Trial, rule: PromotionRule, progress: Progress | None) -> None:
+    others = Promotion.objects.for_merchant(trial.merchant_id).exclude(pk=rule.id)
+    judge = Judge(rule, store_zones(trial.merchant_id), {row.pk: rule_of(row) for row in others})
+    cap = TotalCap(rule.caps) if rule.caps.of_all else None
+    if cap is not None:
+        for person in _people(trial, progress, with_lines=rule.by_line):
+            for judged in judge.judge(person, _bought(trial, person)):
+                cap.count(judged)
+        cap.close()
+    for person in _people(trial, progress, with_lines=rule.by_line):
+        buys = 0
+        for judged in judge.judge(person, _bought(trial, person)):
+            buys = 1
+            settled = judged if cap is None else cap.settle(judged)
+            if settled is not None:
+                _add(result, settled)
+        result.buyers += buys
+    for judged in cap.rest() if cap is not None else ():
+        _add(result, judged)
+    result.assumptions += [SAME_BEHAVIOUR, WHOLE_PERIOD, TIERS_AS_THEY_WERE]
     if rule.caps.of_customer or rule.caps.of_all:
-        run.assumptions.append(CAPS_IN_ORDER)
+        result.assumptions.append(CAPS_IN_ORDER)
     if rule.segments:
-        run.assumptions.append(SEGMENTS_OF_NOW)
+        result.assumptions.append(SEGMENTS_OF_NOW)
 
 
-def _bought(
-    run: DryRun,
-    merchant_id: uuid.UUID,
-    program: Program,
-    book: RuleBook,
-    period: Period,
-    facts: Facts,
-    *,
-    with_lines: bool,
-) -> list[Bought]:
-    """The purchases of the period in the order of time, each with what it earned and its number for its customer."""
-    people = read_people(merchant_id, program.pk, period)
-    bought: list[Bought] = []
-    for person, sales in read_sales(
-        merchant_id, people, period, facts=facts, with_lines=with_lines or book.needs_lines
-    ):
-        outcome = replay(
-            sales, person.returns, book, opening_cents=person.opening_cents, overrides=person.overrides
-        )
-        # In the order of the fold, which is that of time.
-        visit = person.visits
-        for points in outcome.points.values():
-            visit += 1
-            if points.sale.at >= run.begin:
-                bought.append((points.sale.at, points.sale.reference, visit, person, points))
-    run.buyers = len(people)
-    bought.sort(key=lambda each: each[:2])
-    return bought
+def _add(result: DryRun, judged: Judged) -> None:
+    result.add(judged.person, judged.points, judged.after(), judged.awards)
 
 
-class _Judge:
-    """Gives the promotion to purchases in the order of time, beside what others gave them."""
+def _people(trial: Trial, progress: Progress | None, *, with_lines: bool) -> Iterator[Person]:
+    """Everybody who bought in the period, one after the other."""
+    with_lines = with_lines or trial.book.needs_lines
+    for people in read_people(trial.merchant_id, trial.program.pk, trial.period, with_lines=with_lines):
+        yield from people
+        if progress is not None:
+            progress.advance(sum(len(person.sales) for person in people))
 
-    def __init__(self, merchant_id: uuid.UUID, rule: PromotionRule, facts: Facts) -> None:
-        self.rule = rule
-        self.facts = facts
-        self.zones: dict[uuid.UUID, ZoneInfo] = store_zones(merchant_id)
-        self.known = {
-            row.pk: rule_of(row) for row in Promotion.objects.for_merchant(merchant_id).exclude(pk=rule.id)
-        }
-        self.counts = rule.caps.of_customer or rule.caps.of_all
-        self.given: dict[Any, tuple[int, int]] = {}
-        self.all = (0, 0)
 
-    def judge(
-        self, person: Person, points: SalePoints, visit: int
-    ) -> tuple[SalePoints | None, tuple[Award, ...]]:
-        """The purchase with the promotion, and the promotion's award; None when nothing changes."""
-        facts = self.facts.get(points.sale.id, ())
-        mine = sum(given for promotion_id, given in facts if promotion_id == self.rule.id)
-        given = self._offer(person, points, visit)
-        if given is None and not mine:
-            return None, ()
-        others = [(self.known[which], much) for which, much in facts if which in self.known]
-        earlier = [other for other, _ in others if other.precedence < self.rule.precedence]
-        if given is not None and is_excluded(self.rule, earlier):
-            given = None
-        lost = 0
-        if given is not None:
-            lost = sum(
-                much
-                for other, much in others
-                if other.precedence > self.rule.precedence and (other.exclusive or self.rule.exclusive)
-            )
-            self._count(person, points, given)
-        awarded = points.sale.awarded - mine - lost + (given.points if given is not None else 0)
-        if awarded == points.sale.awarded:
-            return None, ()
-        after = SalePoints(
-            replace(points.sale, awarded=awarded),
-            points.base + awarded,
-            points.tier,
-            points.rules,
-            points.returned,
-        )
-        return after, (given,) if given is not None else ()
+def _bought(trial: Trial, person: Person) -> Iterator[tuple[int, SalePoints]]:
+    """A person's purchases of the period in the order of time, each with its number among all that they ever made."""
+    points = _points(person, trial.book)
+    # In the order of the fold, which is that of time.
+    for visit, each in enumerate(points.values(), start=person.visits + 1):
+        if each.sale.at >= trial.period.begin:
+            yield visit, each
 
-    def _offer(self, person: Person, points: SalePoints, visit: int) -> Award | None:
-        if points.rules is None or not points.rules.takes_part(points.sale.reference[1]):
-            return None
-        zone = self.zones[points.sale.reference[1]]
-        occasion = Occasion(
-            sale=points.sale,
-            rules=points.rules,
-            tier=points.tier,
-            local=points.sale.at.astimezone(zone),
-            segment=person.segment,
-            birthday=person.birthday,
-            visit=visit,
-        )
-        usage = {}
-        if self.counts:
-            usage[self.rule.id] = Used(*self.given.get(self._key(person, occasion.local), (0, 0)), *self.all)
-        (given,) = award(occasion, [self.rule], usage)
-        return given if given.applies else None
 
-    def _key(self, person: Person, local: datetime) -> Any:
-        return (person.id, local.date()) if self.rule.caps.each_day else person.id
-
-    def _count(self, person: Person, points: SalePoints, given: Award) -> None:
-        if not self.counts:
-            return
-        key = self._key(person, points.sale.at.astimezone(self.zones[points.sale.reference[1]]))
-        times, much = self.given.get(key, (0, 0))
-        self.given[key] = (times + 1, much + given.points)
-        self.all = (self.all[0] + 1, self.all[1] + given.points)
+def _points(person: Person, book: RuleBook) -> dict[uuid.UUID, SalePoints]:
+    return replay(
+        person.sales,
+        person.returns,
+        book,
+        opening_cents=person.opening_cents,
+        overrides=person.overrides,
+    ).points
 
 
 # --- The program ------------------------------------------------------------------------------------------------
 
 
-def _run_program(
-    run: DryRun, merchant_id: uuid.UUID, program: Program, book: RuleBook, proposal: Proposal
-) -> None:
-    changed = _from_then_on(book, proposal, run.begin)
-    run.redeem_value = proposal.after.redeem_value
-    period = _period(run, merchant_id, whole=not (book.is_lifetime and changed.is_lifetime))
-    with transaction.atomic():
-        people = read_people(merchant_id, program.pk, period)
-        facts = read_facts(merchant_id, program.pk, period)
-        fold: Callable[..., Any] = replay
-        for person, sales in read_sales(
-            merchant_id, people, period, facts=facts, with_lines=book.needs_lines or changed.needs_lines
-        ):
-            how = {"opening_cents": person.opening_cents, "overrides": person.overrides}
-            before = fold(sales, person.returns, book, **how).points
-            after = fold(sales, person.returns, changed, **how).points
-            for sale_id, points in before.items():
-                if points.sale.at >= run.begin:
-                    run.add(person.id, points, after[sale_id])
-    run.buyers = len(people)
-    run.assumptions += [SAME_BEHAVIOUR, FACTS_STAY]
-    if book.needs_lines or changed.needs_lines:
-        run.assumptions.append(SHARE_BY_MONEY)
+def _run_program(result: DryRun, trial: Trial, proposal: Proposal, progress: Progress | None) -> None:
+    begin = trial.period.begin
+    changed = _from_then_on(trial.book, proposal, begin)
+    result.redeem_value = proposal.after.redeem_value
+    for person in _people(trial, progress, with_lines=changed.needs_lines):
+        after = _points(person, changed)
+        buys = 0
+        for sale_id, points in _points(person, trial.book).items():
+            if points.sale.at >= begin:
+                buys = 1
+                result.add(person, points, after[sale_id])
+        result.buyers += buys
+    result.assumptions += [SAME_BEHAVIOUR, FACTS_STAY]
+    if trial.book.needs_lines or changed.needs_lines:
+        result.assumptions.append(SHARE_BY_MONEY)
 
 
 def _from_then_on(book: RuleBook, proposal: Proposal, begin: datetime) -> RuleBook:

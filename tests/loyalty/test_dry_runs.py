@@ -181,17 +181,6 @@ def test_what_cannot_be_tried(shop: Shop, program: Program, body: dict[str, Any]
     assert field in [error["field"] for error in response.json()["errors"]], response.content
 
 
-def test_too_many_purchases_are_refused(
-    shop: Shop, program: Program, alice: Customer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runs, "PURCHASES_MAX", 1)
-    sell(shop.access, alice, "A-1", "10.00", TUESDAY)
-    assert run(shop, promotion=DOUBLED)["total"]["purchases"] == 1
-    sell(shop.access, alice, "A-2", "10.00", TUESDAY)
-    refused = shop.manager.post("/loyalty/dry-runs", {**MARCH, "promotion": DOUBLED})
-    assert (refused.status_code, refused.json()["code"]) == (400, "too_many_purchases")
-
-
 def test_without_a_program(shop: Shop) -> None:
     refused = shop.manager.post("/loyalty/dry-runs", {"promotion": DOUBLED})
     assert (refused.status_code, refused.json()["code"]) == (404, "program_not_found")

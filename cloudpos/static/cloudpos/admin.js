@@ -109,7 +109,7 @@
           if (!answer.ok) throw new Error(answer.statusText);
           return answer.text();
         })
-        .then(function (text) { target.innerHTML = text; })
+        .then(function (text) { target.innerHTML = text; startParts(target); })
         .catch(function () { target.textContent = "This cannot be shown at the moment."; })
         .then(function () { button.disabled = false; });
     });
@@ -117,6 +117,7 @@
 
   /* A part of a page that comes by itself, so that the page need not wait for it; and again while something in it runs. */
   var AGAIN_MS = 2000;
+  var waits = new WeakMap();
   function loadPart(region) {
     window.fetch(region.dataset.part, { credentials: "same-origin" })
       .then(function (answer) {
@@ -124,24 +125,50 @@
         if (!answer.ok || answer.redirected) throw new Error(answer.statusText);
         return answer.text();
       })
-      .then(function (text) { region.innerHTML = text; watchPart(region); })
+      .then(function (text) { showPart(region, text); })
       .catch(function () {
         var said = region.querySelector("[data-said]");
         if (said) said.textContent = "This cannot be shown at the moment. Load the page again in a minute.";
+        watchPart(region);
       })
       .then(function () { region.removeAttribute("aria-busy"); });
   }
-  function watchPart(region) {
-    if (region.querySelector("[data-running]")) {
-      window.setTimeout(function () { loadPart(region); }, AGAIN_MS);
-    }
+  function showPart(region, text) {
+    region.innerHTML = text;
+    watchPart(region);
   }
-
-  document.addEventListener("DOMContentLoaded", function () {
-    document.querySelectorAll("[data-part]").forEach(function (region) {
+  function watchPart(region) {
+    window.clearTimeout(waits.get(region));
+    if (!region.querySelector("[data-running]")) return;
+    waits.set(region, window.setTimeout(function () {
+      // Another question may have taken its place meanwhile.
+      if (region.isConnected) loadPart(region);
+    }, AGAIN_MS));
+  }
+  function startParts(root) {
+    root.querySelectorAll("[data-part]").forEach(function (region) {
       if ("loaded" in region.dataset) watchPart(region);
       else loadPart(region);
     });
+  }
+  /* A form inside of such a part: its answer takes the place of the part, and the page stays as it is filled in. */
+  function sendInPlace(event) {
+    var region = event.target.closest("[data-part]");
+    if (!region || !("stays" in event.target.dataset)) return;
+    event.preventDefault();
+    window.clearTimeout(waits.get(region));
+    window.fetch(event.target.action, { method: "POST", body: new FormData(event.target), credentials: "same-origin" })
+      .then(function (answer) {
+        if (!answer.ok || answer.redirected) throw new Error(answer.statusText);
+        return answer.text();
+      })
+      .then(function (text) { showPart(region, text); })
+      .catch(function () { watchPart(region); });
+  }
+
+  document.addEventListener("DOMContentLoaded", function () {
+    startParts(document);
+    document.addEventListener("submit", sendInPlace);
     document.querySelectorAll("[data-ask-for]").forEach(askOnClick);
     document.querySelectorAll("[data-preview-of]").forEach(watchForm);
     document.querySelectorAll("nav[data-tabs]").forEach(openTabs);
