@@ -5,11 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from customers.models import Customer
+from customers.models import Customer, Event
 from loyalty.models import LedgerEntry, Lot, Program
+from loyalty.services import create_program
 from tests.fixtures import Shop
 from tests.loyalty.promoting import promote
 from tests.tills import bring_back, minutes, move, register, sell
@@ -92,6 +94,17 @@ def test_since_when_a_tier_is_had(shop: Shop, program: Program, alice: Customer)
     assert since()[0] == "bronze"
     sell(shop.access, alice, "T-4", "600", minutes(8))
     assert since() == ("silver", "2026-03-02T09:08:00Z")
+
+
+def test_since_when_by_a_change_that_nobody_has_written_down(shop: Shop, alice: Customer) -> None:
+    create_program(merchant_id=shop.merchant.pk, tier_window="rolling", tier_months=1)
+    with time_machine.travel(minutes(5), tick=False):
+        sell(shop.access, alice, "T-1", "600", minutes(0))
+        sell(shop.access, alice, "T-2", "10", minutes(1))
+    assert Event.objects.filter(type="tier.changed").values_list("data__to", flat=True).last() == "silver"
+    # To the end of the day a month later, by London's clock.
+    found = standing(shop, alice)["tierDetails"]
+    assert (found["code"], found["since"]) == ("bronze", "2026-04-02T23:00:00Z")
 
 
 def test_an_entry_names_the_promotion_that_gave_it(shop: Shop, program: Program, alice: Customer) -> None:
