@@ -5,7 +5,9 @@ from django.contrib import admin
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
+from cloudpos.jobs.running import run_jobs
 from cloudpos.tenancy.models import Membership
+from loyalty.dry_runs import jobs
 from tests.admin.conftest import Regulars
 from tests.browser.conftest import sign_in
 from tests.fixtures import Shop
@@ -104,6 +106,30 @@ def test_a_manager_tries_a_promotion_before_it_begins(
         page.set_viewport_size({"width": 390, "height": 844})
         page.goto(url)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), url
+
+
+def test_a_large_dry_run_is_watched_and_stopped_beside_its_form(
+    page: Page, busy_shop: Shop, regulars: Regulars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "PURCHASES_AT_ONCE_MAX", -1)
+    sign_in(page, busy_shop, "manager")
+    page.goto(reverse("admin:loyalty_promotion_add"))
+    page.get_by_label("Name").fill("Double points")
+    page.get_by_label("Times the points").fill("2")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator("#cp-tried").get_by_text("Waiting")).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#cp-tried").get_by_text("Cancelled")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("Double points")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator("#cp-tried").get_by_text("Waiting")).to_be_visible()
+    run_jobs()
+    expect(page.get_by_text("The purchases most affected")).to_be_visible()
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(reverse("jobs_page"))
+        expect(page.get_by_role("cell", name="Dry run").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
 
 
 def test_the_ladder_and_the_rewards_fit_their_window(page: Page, busy_shop: Shop, regulars: Regulars) -> None:
