@@ -8,6 +8,7 @@ from cloudpos.admin.jobs import job_page, jobs_page, stop_job
 from cloudpos.admin.liability import liability
 from cloudpos.admin.promotion_calendar import promotion_calendar
 from cloudpos.admin.start import favicon, lead_to_docs, start_page
+from marketing.webhooks.docs import webhook_docs
 
 urlpatterns = [
     path(
@@ -32,6 +33,7 @@ urlpatterns = [
     path("favicon.ico", favicon, name="favicon"),
     # Typed by people: what is nearly an address of a page leads to it.
     path("api/docs/", lead_to_docs),
+    path("api/docs/webhooks", webhook_docs, name="webhook-docs"),
     path("admin", RedirectView.as_view(pattern_name="admin:index", query_string=True)),
     # Pages of no model.
     path("admin/loyalty/liability/", admin.site.admin_view(liability), name="liability"),

@@ -254,6 +254,7 @@ CASES: dict[str, Case] = {
     "GET /": Case(PUBLIC),
     "GET /favicon.ico": Case(PUBLIC),
     "GET /api/docs/": Case(PUBLIC),
+    "GET /api/docs/webhooks": Case(PUBLIC),
     # Sessions
     f"POST {V1}/auth/token": Case(PUBLIC, lambda world: {"email": "a@b.example", "password": "wrong"}),
     f"POST {V1}/auth/refresh": Case(PUBLIC, lambda world: {"refresh": "x"}),

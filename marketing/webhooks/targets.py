@@ -11,6 +11,7 @@ import socket
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import lru_cache
 
 import httpx
 from django.conf import settings
@@ -99,6 +100,15 @@ def is_public(address: str) -> bool:
 
 def read_url(url: str) -> Target:
     """The parts of `url`. Raises UrlRefused for what no endpoint of ours may look like."""
+    target = _parse(url)
+    if not settings.WEBHOOKS_ALLOW_PRIVATE:
+        _refuse_unless_public_name(target)
+    return target
+
+
+# Each delivery reads its endpoint's again.
+@lru_cache(maxsize=1_024)
+def _parse(url: str) -> Target:
     if len(url) > URL_CHARS_MAX or not _PRINTABLE.fullmatch(url) or "\\" in url:
         raise UrlRefused("This is not a URL such as https://hooks.example.com/cloudpos", field="url")
     try:
@@ -113,10 +123,7 @@ def read_url(url: str) -> Target:
         raise UrlRefused("The URL must begin with https://", field="url")
     if parsed.userinfo:
         raise UrlRefused("The URL must not hold a user name or a password.", field="url")
-    target = Target(scheme, host.strip("[]").lower(), port, parsed.raw_path.decode("ascii"))
-    if not settings.WEBHOOKS_ALLOW_PRIVATE:
-        _refuse_unless_public_name(target)
-    return target
+    return Target(scheme, host.strip("[]").lower(), port, parsed.raw_path.decode("ascii"))
 
 
 def _refuse_unless_public_name(target: Target) -> None:

@@ -8,7 +8,9 @@ import pytest
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
+from django.utils.timezone import now
 
+from cloudpos.jobs.models import Job
 from cloudpos.models import EventTask
 from cloudpos.tenancy.models import Membership, Merchant, Store, User
 from customers.models import Consent, Event, Purchase, PurchaseReturn
@@ -227,6 +229,47 @@ def test_a_webhook_tells_its_secret_once(manager: Client, shop: Shop) -> None:
         == 302
     )
     assert not Webhook.objects.exists()
+
+
+def test_the_webhook_console(manager: Client, shop: Shop, regulars: Regulars) -> None:
+    webhook = Webhook.objects.get()
+    delivery = WebhookDelivery.objects.filter(webhook=webhook).latest("pk")
+
+    def page(name: str, row: Any = webhook) -> str:
+        return reverse(f"admin:marketing_{row._meta.model_name}_{name}", args=[row.pk])
+
+    listed = manager.get(reverse("admin:marketing_webhook_changelist")).content.decode()
+    assert "Nothing sent yet" in listed
+    assert "Latest deliveries" in manager.get(page("change")).content.decode()
+
+    assert "once" in manager.get(page("rotate")).content.decode()
+    old = bytes(webhook.secret_encrypted)
+    answer = manager.post(page("rotate"))
+    webhook.refresh_from_db()
+    assert bytes(webhook.previous_secret_encrypted or b"") == old
+    assert encryption.decrypt(bytes(webhook.secret_encrypted)).decode() in answer.content.decode()
+    assert "no-store" in answer.headers["Cache-Control"]
+
+    WebhookDelivery.objects.update(state="failed", next_attempt_at=None)
+    assert "Attempts" in manager.get(page("change", delivery)).content.decode()
+    assert manager.get(page("resend", delivery)).status_code == 200
+    manager.post(page("resend", delivery))
+    delivery.refresh_from_db()
+    assert delivery.state == "pending"
+
+    assert manager.get(page("replay")).status_code == 200
+    assert manager.post(page("replay"), {"hours": "720", "only": "all"}).status_code == 302
+    job = Job.objects.get(kind="webhooks.replay")
+    assert job.parameters["only"] == "all"
+
+    Webhook.objects.update(is_enabled=False, disabled_reason="gone", disabled_at=now())
+    shown = manager.get(page("change")).content.decode()
+    assert "410 Gone" in shown
+    assert page("switch_on") in shown
+    assert page("send_test") not in shown
+    manager.post(page("switch_on"))
+    webhook.refresh_from_db()
+    assert (webhook.is_enabled, webhook.disabled_reason) == (True, "")
 
 
 def test_an_owner_adds_a_colleague(owner: Client, shop: Shop, foreign_shop: Shop) -> None:
