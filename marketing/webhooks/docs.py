@@ -24,7 +24,7 @@ def webhook_docs(request: HttpRequest) -> HttpResponse:
     """GET /api/docs/webhooks"""
     context: dict[str, Any] = {
         "samples": {name: (SAMPLES_FOLDER / file).read_text() for name, file in SAMPLES.items()},
-        "pauses": ["at once", *[_words(seconds) for seconds in PAUSES_SECONDS[1:]]],
+        "pauses": [_words(seconds) for seconds in PAUSES_SECONDS[1:]],
         "log_days": settings.WEBHOOK_LOG_DAYS,
     }
     return render(request, "webhook_docs.html", context)

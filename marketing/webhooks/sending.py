@@ -75,14 +75,34 @@ async def post(
     except TimeoutError as late:
         error = str(late) or "no answer in time"
     except (h11.RemoteProtocolError, OSError) as failed:
-        # The class tells more than many a message; ssl.SSLError is an OSError.
-        error = f"{type(failed).__name__}: {failed}"
+        error = _words(failed)
     if answer.status is not None:
         error = _refusal(answer.status)
     # NUL is the one character that the log's column cannot hold.
     text = answer.body.decode("utf-8", "replace").replace("\x00", "\ufffd")[:RESPONSE_CHARS_KEPT]
     duration_ms = round((time.monotonic() - started) * 1000)
     return Outcome(answer.status, text, error[:ERROR_CHARS_MAX], duration_ms, answer.retry_after)
+
+
+def _words(failed: Exception) -> str:
+    """What went wrong, in words that say nothing of the addresses of our own network."""
+    if isinstance(failed, ssl.SSLCertVerificationError):
+        return f"certificate refused: {failed.verify_message}"
+    if isinstance(failed, ssl.SSLError):
+        return f"no TLS connection: {failed.reason or 'closed'}"
+    if isinstance(failed, h11.RemoteProtocolError):
+        return f"not an HTTP answer: {failed}"
+    for kind, words in _FAILURES.items():
+        if isinstance(failed, kind):
+            return words
+    return f"no connection ({type(failed).__name__})"
+
+
+_FAILURES: dict[type[Exception], str] = {
+    ConnectionRefusedError: "connection refused",
+    ConnectionResetError: "connection reset",
+    BrokenPipeError: "connection reset",
+}
 
 
 def _refusal(status: int) -> str:

@@ -95,7 +95,7 @@ def test_endless_headers_are_cut(receiver: Receiver) -> None:
     receiver.answer = flood
     outcome = send(receiver.url)
     assert outcome.status is None
-    assert "ProtocolError" in outcome.error
+    assert outcome.error.startswith("not an HTTP answer: ")
 
 
 @pytest.mark.parametrize("where", ["headers", "body", "silence"])
@@ -129,7 +129,7 @@ def test_a_port_where_nobody_listens() -> None:
         port = probe.getsockname()[1]
     outcome = send(f"http://127.0.0.1:{port}/")
     assert outcome.status is None
-    assert outcome.error.startswith("ConnectionRefusedError")
+    assert outcome.error == "connection refused"
 
 
 def test_an_answer_that_is_not_http(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_an_answer_that_is_not_http(monkeypatch: pytest.MonkeyPatch) -> None:
         outcome = send(f"http://127.0.0.1:{server.getsockname()[1]}/")
         thread.join()
     assert outcome.status is None
-    assert "ProtocolError" in outcome.error
+    assert outcome.error.startswith("not an HTTP answer: ")
 
 
 def test_what_the_log_cannot_hold_is_replaced(receiver: Receiver) -> None:
@@ -259,5 +259,5 @@ def test_a_certificate_for_another_name_is_refused(
     port, context, asked = tls_receiver
     outcome = send(f"https://localhost:{port}/", tls=context)
     assert outcome.status is None
-    assert "SSLCertVerificationError" in outcome.error
+    assert outcome.error.startswith("certificate refused: ")
     assert not any(each.startswith("host") for each in asked)

@@ -26,6 +26,7 @@ from cloudpos.tenancy.models import Merchant
 from cloudpos.tenancy.roles import Role
 from customers.event_types import OUR_EVENTS
 from marketing.models import Webhook
+from marketing.webhooks.deliveries import TEST_EVENT
 from marketing.webhooks.finding import deliveries_of
 from marketing.webhooks.health import WAITING_COUNTED_MAX, Health, HealthState, health_of
 from marketing.webhooks.replays import Only, start_replay
@@ -62,7 +63,7 @@ class WebhookForm(TenantForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         listed = [] if self.instance._state.adding else list(self.instance.event_types)
-        known = [EVERYTHING, *sorted(OUR_EVENTS)]
+        known = [EVERYTHING, *sorted(OUR_EVENTS - {TEST_EVENT})]
         others = [entry for entry in listed if entry not in known]
         self.fields["event_types"].choices = [  # type: ignore[attr-defined]
             (entry, "Every event" if entry == EVERYTHING else entry) for entry in [*known, *others]

@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 
-// `secret` begins with whsec_; `body` is a Buffer with exactly what arrived (express.raw, not express.json).
+// `secret` begins with whsec_. `body` is a Buffer with exactly what arrived:
+// in Express use express.raw({ type: "*/*" }), not express.json().
 export function verify(secret, headers, body) {
   const timestamp = Number(headers["webhook-timestamp"]);
   if (!(Math.abs(Date.now() / 1000 - timestamp) <= 300)) return false;

@@ -1,5 +1,6 @@
 <?php
-// $secret begins with whsec_; the names of $headers are in lower case; $body is file_get_contents('php://input').
+// $secret begins with whsec_, the names of $headers are in lower case.
+// $body is exactly what arrived: file_get_contents('php://input').
 function verify(string $secret, array $headers, string $body): bool
 {
     if (abs(time() - (int) $headers['webhook-timestamp']) > 300) {
