@@ -1,4 +1,4 @@
-"""A sender that is killed in the middle, as by SIGKILL at any moment: each event arrives at each endpoint."""
+"""Senders that are killed in the middle, as by SIGKILL at any moment: each event arrives at each endpoint."""
 
 import os
 import random
@@ -21,7 +21,7 @@ KILLS = 2
 
 
 @pytest.mark.django_db(transaction=True)
-def test_killed_again_and_again_each_event_arrives(shop: Shop) -> None:
+def test_senders_are_killed_and_each_event_arrives(shop: Shop) -> None:
     # The test database, wherever the server is.
     url = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     environment = {**os.environ, "DATABASE_URL": url, "REDIS_URL": "none", "ENVIRONMENT": "test"}
@@ -29,21 +29,20 @@ def test_killed_again_and_again_each_event_arrives(shop: Shop) -> None:
     done = WebhookDelivery.objects.filter(state="delivered")
     with receiver() as address:
         make_endpoints(shop.merchant.pk, [f"{address}/one", f"{address}/two"], ["purchase.recorded"])
-        sender = start_sender(lease_seconds=0.5, environment=environment)
         sent: set[str] = set()
+        senders = [start_sender(lease_seconds=0.5, environment=environment) for _ in range(KILLS + 1)]
         try:
-            for _ in range(KILLS):
-                sent |= set(make_events(shop.merchant.pk, EVENTS // KILLS))
+            for sender in senders[:KILLS]:
                 before = done.count()
+                sent |= set(make_events(shop.merchant.pk, EVENTS // KILLS))
                 wait_for(lambda before=before: done.count() > before)  # type: ignore[misc]
                 time.sleep(chance.uniform(0, 0.02))
                 sender.send_signal(signal.SIGKILL)
-                sender.wait()
-                sender = start_sender(lease_seconds=0.5, environment=environment)
             wait_for(lambda: done.count() == 2 * EVENTS)
         finally:
-            sender.kill()
-            sender.wait()
+            for sender in senders:
+                sender.kill()
+                sender.wait()
         arrived = received(address)
     assert sent == arrived.keys()
     assert min(arrived.values()) >= 2, "each endpoint has it"
