@@ -46,6 +46,7 @@ urlpatterns = [
     path("admin/jobs/<uuid:job_id>/", admin.site.admin_view(job_page), name="job_page"),
     path("admin/jobs/<uuid:job_id>/stop/", admin.site.admin_view(stop_job), name="stop_job"),
     path("admin/analytics/", include("cloudpos.admin.analytics.urls")),
+    path("admin/segments/", include("cloudpos.admin.segments.urls")),
     path("admin/", admin.site.urls),
 ]
 

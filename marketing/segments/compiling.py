@@ -138,7 +138,9 @@ class Compiler:
         if isinstance(condition, InSegments):
             inside = "NOT NULL" if condition.op == "any_of" else "NULL"
             return Sql(f"{self._join(self._segments(condition))}.customer_id IS {inside}")
-        return self._bucket(condition) + Sql(" BETWEEN %s AND %s", (condition.start, condition.end - 1))
+        # Turned so that it begins at 0: the hash is worked out once.
+        turned = self._bucket(condition, turn=100 - condition.start)
+        return turned + Sql(" < %s", (condition.end - condition.start,))
 
     def _value(self, condition: Condition) -> Sql:
         """What is compared, for people to see. One value whatever it is: jsonb."""
@@ -230,10 +232,11 @@ class Compiler:
             (condition.channel, condition.purpose),
         )
 
-    def _bucket(self, condition: InBucket) -> Sql:
+    def _bucket(self, condition: InBucket, turn: int = 0) -> Sql:
         """0 to 99. The first 24 bits of a hash: MD5 is not for secrecy here, but PostgreSQL and everybody else has it."""
         return Sql(
-            "mod(('x' || left(md5(%s::text || ':' || c.id::text), 6))::bit(24)::int, 100)", (condition.salt,)
+            "mod(('x' || left(md5(%s::text || ':' || c.id::text), 6))::bit(24)::int + %s::int, 100)",
+            (condition.salt, turn),
         )
 
     # --- Rows of other tables --------------------------------------------------------------------------------

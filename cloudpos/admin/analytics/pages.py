@@ -24,7 +24,9 @@ Shown = dict[str, Any] | HttpResponse
 Show = Callable[..., Shown]
 
 
-def analytics_page(title: str, template: str) -> Callable[[Show], Callable[..., HttpResponse]]:
+def analytics_page(
+    title: str, template: str, *, folder: str = "analytics"
+) -> Callable[[Show], Callable[..., HttpResponse]]:
     """A page of the current merchant, which is one that the person manages: `show(request, merchant)` says what is on it.
 
     With `part` in the query it is the figures alone, for the overview to take in.
@@ -42,7 +44,7 @@ def analytics_page(title: str, template: str) -> Callable[[Show], Callable[..., 
                 if isinstance(shown, HttpResponse):
                     return shown
                 context.update(shown if shown is not None else {"figures_late": True})
-            return TemplateResponse(request, f"backoffice/analytics/{template}.html", context)
+            return TemplateResponse(request, f"backoffice/{folder}/{template}.html", context)
 
         return admin.site.admin_view(view)  # type: ignore[no-any-return]
 
