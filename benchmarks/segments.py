@@ -183,7 +183,7 @@ def _enrich() -> None:
             """
             INSERT INTO customer_addresses (id, merchant_id, customer_id, label, type, street1, street2, city, state, postal_code,
                 country, latitude, longitude, is_default, instructions, created_at, updated_at)
-            SELECT gen_random_uuid(), merchant_id, id, '', 'home', '1 Road', '', 'London', '', 'N1 ' || get_byte(uuid_send(id), 14),
+            SELECT gen_random_uuid(), merchant_id, id, '', 'home', '1 Road', '', 'London', '', 'N1 1AA',
                 'GB', 50 + get_byte(uuid_send(id), 15) / 64.0, get_byte(uuid_send(id), 14) / 64.0 - 2, true, '',
                 now(), now()
             FROM customers WHERE get_byte(uuid_send(id), 15) % 2 = 1"""
