@@ -128,7 +128,7 @@ def test_a_large_dry_run_is_watched_and_stopped_beside_its_form(
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(reverse("jobs_page"))
-        expect(page.get_by_role("cell", name="Dry run").first).to_be_visible()
+        expect(page.get_by_role("rowheader", name="Dry run").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
 
 
