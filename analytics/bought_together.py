@@ -13,7 +13,9 @@ from analytics.rollups.reading import PURCHASES_PER_REQUEST_MAX, Books
 from analytics.rollups.sales import instants_of
 
 # The latest purchases of the period, of one store or of all, that are looked into.
-BASKETS_MAX = 20_000
+BASKETS_MAX = 10_000
+# The first lines of each: a wholesaler's receipt may have 500.
+LINES_PER_BASKET_MAX = 50
 # The latest purchases at any store that are read to find those of one store.
 SEARCHED_MAX = PURCHASES_PER_REQUEST_MAX
 # The most frequent products of these, and so many of one purchase: pairs grow with the square.
@@ -78,6 +80,7 @@ def read_baskets(
             "last": period.last,
             "searched": SEARCHED_MAX,
             "most": BASKETS_MAX,
+            "lines": LINES_PER_BASKET_MAX,
         },
     )
     baskets = [[*map(tuple, zip(skus, labels, strict=True))] for _, skus, labels in found if skus is not None]
@@ -118,9 +121,10 @@ WITH store AS MATERIALIZED (
 SELECT latest.id, basket.skus, basket.labels FROM latest
 CROSS JOIN LATERAL (
     SELECT array_agg(sku) AS skus, array_agg(label) AS labels FROM (
-        SELECT DISTINCT item.sku, CASE WHEN item.sku = '' THEN item.name ELSE '' END AS label
-        FROM purchase_items item
-        WHERE item.merchant_id = %(merchant)s AND item.purchase_id = latest.id AND (item.sku <> '' OR item.name <> '')
+        SELECT DISTINCT sku, CASE WHEN sku = '' THEN name ELSE '' END AS label FROM (
+            SELECT sku, name FROM purchase_items
+            WHERE merchant_id = %(merchant)s AND purchase_id = latest.id ORDER BY line LIMIT %(lines)s
+        ) item WHERE sku <> '' OR name <> ''
     ) product
 ) basket
 """

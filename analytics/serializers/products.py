@@ -81,7 +81,10 @@ PRODUCTS = Fields(
                 },
             )
         ),
-        "purchasesLookedInto": {**COUNT, "description": "For what is bought together: those with items."},
+        "purchasesLookedInto": {
+            **COUNT,
+            "description": "For what is bought together: those with items, of each its first 50 lines.",
+        },
         "isSample": {
             "type": "boolean",
             "description": "The period has more purchases than were looked into: these are the latest.",

@@ -29,7 +29,7 @@ class ProductsView(ApiView):
     tables = frozenset({"get"})
 
     def get(self, request: Any) -> HttpResponse:
-        """A product is known by its sku, without one by its name. For what is bought together at most 20,000 purchases are looked
+        """A product is known by its sku, without one by its name. For what is bought together at most 10,000 purchases are looked
         into, the latest of the period; for one store those among the latest 100,000 at any store. `isSample` says when there
         are more."""
         access = request.access

@@ -69,6 +69,20 @@ def test_for_one_store_only_the_latest_purchases_of_all_stores_are_searched(
     assert found["products"][0]["purchases"] == 3
 
 
+def test_of_a_very_long_receipt_the_first_lines_are_looked_into(
+    shop: Shop, alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bought_together, "LINES_PER_BASKET_MAX", 2)
+    for n in range(3):
+        buy(shop, alice, "3.00", may(n + 1), items=[item("bread"), item("butter"), item("candle")])
+    found = read(shop.manager)
+    assert [(pair["first"]["sku"], pair["second"]["sku"]) for pair in found["boughtTogether"]] == [
+        ("bread", "butter")
+    ]
+    # What is sold is in the sums, and is not searched for.
+    assert found["totalProducts"] == 3
+
+
 def products_named(n: int) -> list[tuple[str, str]]:
     return [(f"{number:03}", "") for number in range(n)]
 
