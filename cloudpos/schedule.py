@@ -17,6 +17,11 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expires": 60.0},
     },
+    "send-consent-requests": {
+        "task": "marketing.tasks.send_consent_requests",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
+    },
     "tidy-webhooks": {
         "task": "marketing.tasks.tidy_deliveries",
         "schedule": 600.0,

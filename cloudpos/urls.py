@@ -8,6 +8,7 @@ from cloudpos.admin.jobs import job_page, jobs_page, stop_job
 from cloudpos.admin.liability import liability
 from cloudpos.admin.promotion_calendar import promotion_calendar
 from cloudpos.admin.start import favicon, lead_to_docs, start_page
+from marketing.consents.pages import ConfirmView, PreferencesView, UnsubscribeView
 from marketing.webhooks.docs import webhook_docs
 
 urlpatterns = [
@@ -30,6 +31,10 @@ urlpatterns = [
     ),
     path("", include("cloudpos.api.urls")),
     path("", start_page, name="start"),
+    # Pages for customers, behind signed links.
+    path("unsubscribe/<str:token>", UnsubscribeView.as_view(), name="unsubscribe"),
+    path("preferences/<str:token>", PreferencesView.as_view(), name="preferences"),
+    path("confirm/<str:token>", ConfirmView.as_view(), name="confirm"),
     path("favicon.ico", favicon, name="favicon"),
     # Typed by people: what is nearly an address of a page leads to it.
     path("api/docs/", lead_to_docs),

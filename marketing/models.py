@@ -162,5 +162,6 @@ class WebhookAttempt(TenantPart):
         return f"Attempt {self.number}"
 
 
+from marketing.models_consents import ConsentRequest as ConsentRequest  # noqa: E402
 from marketing.models_segments import Segment as Segment  # noqa: E402
 from marketing.models_segments import SegmentMember as SegmentMember  # noqa: E402

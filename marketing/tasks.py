@@ -12,6 +12,7 @@ from cloudpos.jobs.running import Work
 from customers.events import EventRef
 from customers.models import Event
 from marketing import segment_upkeep
+from marketing.consents import requests
 from marketing.segment_services import REBUILD
 from marketing.webhooks import deliveries, dispatch, forgetting, outcomes, replays, telling
 
@@ -47,6 +48,12 @@ def tidy_deliveries() -> int:
 @job_kind(replays.REPLAY, title="Replay of a webhook")
 def replay_webhook(work: Work) -> Any:
     return replays.replay(work)
+
+
+@shared_task(name=requests.SEND_TASK)
+def send_consent_requests() -> int:
+    """Send the mails that ask customers to confirm a consent."""
+    return requests.send_due(at=now())
 
 
 @shared_task(name="marketing.tasks.refresh_segments_of")

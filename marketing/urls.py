@@ -3,6 +3,7 @@
 from django.urls import path
 
 from marketing import views_segments
+from marketing.consents import views as consents
 from marketing.webhooks import views
 
 WEBHOOK = "webhooks/<uuid:webhook_id>"
@@ -17,6 +18,9 @@ urlpatterns = [
     path(f"{WEBHOOK}/deliveries", views.WebhookDeliveriesView.as_view(), name="webhook-deliveries"),
     path(DELIVERY, views.WebhookDeliveryView.as_view(), name="webhook-delivery"),
     path(f"{DELIVERY}/resend", views.WebhookResendView.as_view(), name="webhook-resend"),
+    path("customers/<uuid:customer_id>/consents/links", consents.ConsentLinksView.as_view()),
+    path("customers/<uuid:customer_id>/consents/confirmation", consents.ConsentConfirmationView.as_view()),
+    path("text-messages", consents.TextMessagesView.as_view()),
     path("segments", views_segments.SegmentsView.as_view()),
     path("segments/preview", views_segments.SegmentPreviewView.as_view()),
     path("segments/schema", views_segments.SegmentSchemaView.as_view()),

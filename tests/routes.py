@@ -103,6 +103,8 @@ class World:
             "<path:transaction_id>": self.transaction,
             # A month, not anybody's.
             "<str:cohort>": "2026-01-01",
+            # Nobody's.
+            "<str:token>": "not-signed",
         }.items():
             template = template.replace(variable, str(value))
         assert "<" not in template, f"say what stands for the variable in {template}"
@@ -422,6 +424,19 @@ CASES: dict[str, Case] = {
     f"POST {WEBHOOK}/replay": Case(Role.MANAGER, lambda world: {"since": _an_hour_ago()}),
     f"GET {WEBHOOK}/deliveries/<uuid:delivery_id>": Case(Role.MANAGER),
     f"POST {WEBHOOK}/deliveries/<uuid:delivery_id>/resend": Case(Role.MANAGER),
+    # Consent
+    f"GET {V1}/customers/<uuid:customer_id>/consents/links": Case(Role.CASHIER),
+    f"POST {V1}/customers/<uuid:customer_id>/consents/confirmation": Case(
+        Role.CASHIER, lambda world: {"purpose": "marketing"}
+    ),
+    # A number that nobody has is no error: tests/marketing/test_consent_pages.py.
+    f"POST {V1}/text-messages": Case(Role.CASHIER, lambda world: {"sender": world.phone, "text": "HELP"}),
+    "GET /unsubscribe/<str:token>": Case(PUBLIC),
+    "POST /unsubscribe/<str:token>": Case(PUBLIC),
+    "GET /preferences/<str:token>": Case(PUBLIC),
+    "POST /preferences/<str:token>": Case(PUBLIC),
+    "GET /confirm/<str:token>": Case(PUBLIC),
+    "POST /confirm/<str:token>": Case(PUBLIC),
     # Segments
     f"GET {V1}/segments": Case(Role.MANAGER),
     f"POST {V1}/segments": Case(Role.MANAGER, _SEGMENT, naming=_SEGMENTS_NAMING),

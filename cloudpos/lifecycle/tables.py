@@ -36,7 +36,7 @@ from loyalty.models import (
     Shortfall,
     TierOverride,
 )
-from marketing.models import SegmentMember, WebhookAttempt, WebhookDelivery
+from marketing.models import ConsentRequest, SegmentMember, WebhookAttempt, WebhookDelivery
 
 BOOKKEEPING = "Bookkeeping duty: what was sold, taken back and credited, without personal data."
 ACCOUNTABILITY = "Duty to prove what was consented to and when (GDPR article 7): without the IP address."
@@ -320,6 +320,16 @@ TABLES = (
         OnErase.DELETED,
         "A profile of the person over time.",
         order=("month",),
+    ),
+    Table(
+        ConsentRequest,
+        "customer_id",
+        "consentRequests",
+        OnMerge.STAYS,
+        OnErase.DELETED,
+        "What was confirmed is in the log of consents.",
+        hidden=frozenset({"address_hash"}),
+        order=("created_at", "pk"),
     ),
     Table(
         SegmentMember,

@@ -14,9 +14,11 @@ from customers.services.addresses import (
 from customers.services.consents import (
     ConsentFromTheFuture,
     append_consents,
+    append_own,
     change_preferences,
     record_consent,
     refold_consents,
+    say_for_oneself,
 )
 from customers.services.customers import (
     Draft,
@@ -62,6 +64,7 @@ __all__ = [
     "add_points_from",
     "add_standing",
     "append_consents",
+    "append_own",
     "change_address",
     "change_preferences",
     "create_customer",
@@ -78,6 +81,7 @@ __all__ = [
     "lock_everybody",
     "record_consent",
     "refold_consents",
+    "say_for_oneself",
     "update_customer",
     "visible_customer_id",
     "write_segments",

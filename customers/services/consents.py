@@ -88,6 +88,62 @@ def change_preferences(
     apply_preferences(customer, data, access=access, ip=ip)
 
 
+@use_case
+def say_for_oneself(
+    *,
+    merchant_id: uuid.UUID,
+    customer_id: uuid.UUID,
+    data: Mapping[str, Any],
+    source: str,
+    ip: str | None = None,
+    wording_version: str = "",
+) -> int:
+    """What a customer says on a page or by a message of their own: `data` as in `change_preferences`. Returns how much was new.
+
+    What was said before is not said again, but what never was is, also where it is the default: a no of one's own must not
+    look like silence. Raises CustomerNotFound.
+    """
+    customer = lock_customer(merchant_id=merchant_id, customer_id=customer_id)
+    return append_own(customer, data, source=source, ip=ip, wording_version=wording_version)
+
+
+def append_own(
+    customer: Customer,
+    data: Mapping[str, Any],
+    *,
+    source: str,
+    ip: str | None = None,
+    wording_version: str = "",
+) -> int:
+    """`say_for_oneself` of a locked customer, inside the caller's transaction."""
+    row = _preferences(customer)
+    style = {name: value for name, value in _style(data).items() if getattr(row, name) != value}
+    statements = [
+        build_consent(
+            customer,
+            channel=channel,
+            purpose=purpose,
+            state=ConsentState.GRANTED if granted else ConsentState.WITHDRAWN,
+            source=source,
+            wording_version=wording_version,
+            ip=ip,
+        )
+        for channel in Channel.values
+        for purpose, granted in (data.get(channel) or {}).items()
+        if row.consents.get(channel, {}).get(purpose) is not granted
+    ]
+    _after_what_was_said(customer, statements)
+    if style:
+        for name, value in style.items():
+            setattr(row, name, value)
+        _save_preferences(row, style)
+    if statements:
+        append_consents(customer, statements)
+    elif style:
+        _new_version(customer)
+    return len(statements) + len(style)
+
+
 def apply_preferences(
     customer: Customer, data: Mapping[str, Any], *, access: Access, ip: str | None = None
 ) -> None:
