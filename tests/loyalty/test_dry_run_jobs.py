@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
 from cloudpos.jobs import running
@@ -303,6 +304,18 @@ def test_only_so_much_is_in_memory_at_a_time(
     monkeypatch.setattr(reading, "PEOPLE_AT_ONCE", 2)
     monkeypatch.setattr(reading, "PURCHASES_AT_ONCE", 100)
     assert pieces() == [16, 8]
+
+
+def test_the_next_customers_are_looked_up_by_a_plan_for_this_period(
+    shop: Shop, bought: list[Customer], small_pieces: None
+) -> None:
+    """A plan for any period would sort all of its purchases again for each piece."""
+    with CaptureQueriesContext(connection) as queries:
+        dry_run(merchant_id=shop.merchant.pk, program={"points_per_unit": Decimal(2)}, **PERIOD)
+    asked = [query["sql"] for query in queries]
+    pieces = [place for place, sql in enumerate(asked) if "GROUP BY customer_id" in sql]
+    assert len(pieces) == 4, "three customers, and nobody more"
+    assert all("force_custom_plan" in asked[place - 1] for place in pieces)
 
 
 # --- Caps, in the order of time -----------------------------------------------------------------------------------
