@@ -230,7 +230,7 @@ def _bare_sql(merchant: Any) -> None:
     from django.db import connection
 
     from analytics.statements import long_statements
-    from marketing.segment_membership import BUILDING
+    from marketing.segment_builds import BUILDING
 
     def bare(sql: str) -> None:
         with long_statements(**BUILDING), connection.cursor() as cursor:
@@ -251,7 +251,8 @@ def _plan(merchant: Any, title: str, rule: Rule) -> None:
     from django.utils.timezone import now
 
     from analytics.statements import long_statements
-    from marketing.segment_membership import BUILDING, clock_of
+    from marketing.segment_builds import BUILDING
+    from marketing.segment_membership import clock_of
     from marketing.segments.compiling import Compiler
     from marketing.segments.parsing import parse_rule
 

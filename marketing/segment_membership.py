@@ -1,4 +1,4 @@
-"""Who is in which segment: built from the rule for all customers, and kept up with what happens to a few.
+"""Who is in which segment, kept up with what happens to a few customers. For all customers: `segment_builds`.
 
 Both ways end in the same: a customer is in a segment when its rule holds of them now. Whoever writes members holds the lock of
 the segment's row, and asks the rule after it has it; so what another one wrote a moment ago is seen, and nothing is undone.
@@ -6,148 +6,34 @@ the segment's row, and asks the rule after it has it; so what another one wrote 
 
 from __future__ import annotations
 
-import logging
-import time
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from analytics.recalculations import stale_customers
-from analytics.statements import PROBING, long_statements
 from cloudpos.tenancy.models import Merchant
-from cloudpos.tenancy.statements import Statement
 from cloudpos.tenancy.zones import store_zones
-from customers.events import add_events_from, emit, emit_all, event
+from customers.events import emit_all, event
 from marketing.models import Segment, SegmentMember
 from marketing.segments.compiling import Compiler
 from marketing.segments.days import Clock
 from marketing.segments.fields import Fact
 from marketing.segments.language import Node
-from marketing.segments.parsing import RuleRefused, parse_rule
+from marketing.segments.parsing import parse_rule
 
-logger = logging.getLogger(__name__)
-
-ENTERED, EXITED, REBUILT = "segment.entered", "segment.exited", "segment.rebuilt"
-# Memory for the sums of a million customers, for one statement at a time; and a plan for the values at hand.
-BUILDING = {
-    **PROBING,
-    "work_mem": "128MB",
-    "plan_cache_mode": "force_custom_plan",
-    "join_collapse_limit": "8",
-}
+ENTERED, EXITED = "segment.entered", "segment.exited"
 # Planning a statement grows faster than the number of its joins.
 RULES_PER_STATEMENT = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """What a build found: members now, and how many came and went."""
-
-    segment_id: uuid.UUID
-    size: int
-    entered: int
-    exited: int
-    ms: int
 
 
 def clock_of(merchant: Merchant, *, at: datetime) -> Clock:
     """The merchant's time and that of its stores."""
     return Clock(at, merchant.tz, store_zones(merchant.pk))
-
-
-# --- All customers ------------------------------------------------------------------------------------------
-
-_GONE = """
-DELETE FROM customer_segment_members m WHERE m.merchant_id = %s AND m.segment_id = %s
-    AND NOT EXISTS (SELECT FROM matching WHERE matching.id = m.customer_id)
-RETURNING gen_random_uuid() AS id, m.customer_id, jsonb_build_object('segmentId', m.segment_id) AS data,
-    %s::timestamptz AS occurred_at
-"""
-_CAME = """
-INSERT INTO customer_segment_members (id, merchant_id, segment_id, customer_id, entered_at)
-SELECT gen_random_uuid(), %s, %s, matching.id, %s FROM matching
-WHERE NOT EXISTS (
-    SELECT FROM customer_segment_members m
-    WHERE m.merchant_id = %s AND m.segment_id = %s AND m.customer_id = matching.id
-)
-RETURNING gen_random_uuid() AS id, customer_id, jsonb_build_object('segmentId', segment_id) AS data, entered_at AS occurred_at
-"""
-_BUILT = "SELECT (SELECT count(*) FROM matching), (SELECT count(*) FROM came), (SELECT count(*) FROM gone)"
-
-
-def build_segment(*, merchant: Merchant, segment_id: uuid.UUID, at: datetime) -> Built | None:
-    """Ask the rule about every customer, in one statement. None when there is no such rule (any more).
-
-    Of a rule that is new or was changed one event tells the outcome: that its members come and go is the author's doing, not
-    theirs. A rule that cannot be worked out keeps its members, and says why.
-    """
-    try:
-        return _build(merchant, segment_id, at)
-    except RuleRefused as refused:
-        problem = "; ".join(f"{error.field}: {error.message}" for error in refused.errors)
-    except OperationalError as error:
-        logger.exception("segment_build_failed", extra={"segment_id": str(segment_id)})
-        problem = f"It could not be worked out in time ({type(error.__cause__).__name__})."
-    Segment.objects.for_merchant(merchant).filter(pk=segment_id).update(build_error=problem[:300])
-    return None
-
-
-def _build(merchant: Merchant, segment_id: uuid.UUID, at: datetime) -> Built | None:
-    with long_statements(**BUILDING):
-        segment = (
-            Segment.objects.for_merchant(merchant)
-            .filter(pk=segment_id, kind=Segment.Kind.RULE)
-            .select_for_update(no_key=True)
-            .first()
-        )
-        if segment is None:
-            return None
-        started = time.perf_counter()
-        is_new = segment.is_building
-        matching = Compiler(merchant.pk, clock_of(merchant, at=at)).matching(parse_rule(segment.rule))
-        here = [merchant.pk, segment_id]
-        statement = Statement()
-        statement.add("matching", matching.text, matching.params)
-        statement.add("gone", _GONE, [*here, at])
-        statement.add("came", _CAME, [*here, at, *here])
-        if not is_new:
-            _add_events(statement, merchant.pk, at)
-        size, came, gone = statement.execute(_BUILT)
-        built = Built(segment_id, size, came, gone, round((time.perf_counter() - started) * 1000))
-        if is_new:
-            emit(_rebuilt(merchant.pk, built, at))
-        Segment.objects.for_merchant(merchant).filter(pk=segment_id).update(
-            size=size,
-            built_version=segment.version,
-            built_at=at,
-            build_ms=built.ms,
-            build_error="",
-        )
-    return built
-
-
-def _add_events(statement: Statement, merchant_id: uuid.UUID, at: datetime) -> None:
-    for source, type_ in (("came", ENTERED), ("gone", EXITED)):
-        add_events_from(statement, source, merchant_id=merchant_id, type=type_, at=at)
-
-
-def _rebuilt(merchant_id: uuid.UUID, built: Built, at: datetime) -> Any:
-    return event(
-        merchant_id=merchant_id,
-        type=REBUILT,
-        data={
-            "segmentId": str(built.segment_id),
-            "size": built.size,
-            "entered": built.entered,
-            "exited": built.exited,
-        },
-        occurred_at=at,
-    )
 
 
 # --- A few customers ----------------------------------------------------------------------------------------
@@ -178,10 +64,10 @@ def refresh_members(
     for layer in in_order(rules.values()):
         some = [id_ for id_ in layer if id_ in pending]
         for start in range(0, len(some), RULES_PER_STATEMENT):
-            changed = _refresh_some(
+            changed = refresh_some(
                 merchant, some[start : start + RULES_PER_STATEMENT], sorted(customer_ids), at
             )
-            moved += sum(changed.values())
+            moved += sum(map(sum, changed.values()))
             # Whoever speaks of a segment that has changed is asked as well.
             pending |= {id_ for id_, rule in rules.items() if rule.names & changed.keys()}
     return moved
@@ -221,10 +107,10 @@ def _freshen(merchant_id: uuid.UUID, customer_ids: Collection[uuid.UUID], at: da
 
 
 @transaction.atomic
-def _refresh_some(
+def refresh_some(
     merchant: Merchant, segment_ids: Sequence[uuid.UUID], customer_ids: Sequence[uuid.UUID], at: datetime
-) -> dict[uuid.UUID, int]:
-    """One statement for all of the rules. Segments that have changed, with how many came or went."""
+) -> dict[uuid.UUID, tuple[int, int]]:
+    """One statement for all of the rules. Segments that have changed, with how many came and went."""
     rules: dict[uuid.UUID, Node] = {}
     locked = (
         Segment.objects.for_merchant(merchant)
@@ -264,10 +150,10 @@ Pair = tuple[uuid.UUID, uuid.UUID]
 
 def change_members(
     merchant_id: uuid.UUID, *, came: Sequence[Pair], gone: Sequence[Pair], at: datetime
-) -> dict[uuid.UUID, int]:
+) -> dict[uuid.UUID, tuple[int, int]]:
     """Write that (segment, customer) came and went, with their events and sizes, under the locks of these segments.
 
-    By segment how many.
+    By segment how many came and how many went.
     """
     if not came and not gone:
         return {}
@@ -283,14 +169,12 @@ def change_members(
             for segment, customer in came
         ]
     )
-    by_segment: dict[uuid.UUID, int] = {}
-    growth: dict[uuid.UUID, int] = {}
-    for pairs, sign in ((came, 1), (gone, -1)):
-        for segment, _ in pairs:
-            by_segment[segment] = by_segment.get(segment, 0) + 1
-            growth[segment] = growth.get(segment, 0) + sign
-    for segment, more in growth.items():
-        Segment.objects.for_merchant(merchant_id).filter(pk=segment).update(size=F("size") + more)
+    by_segment = {
+        segment: (_of(segment, came), _of(segment, gone))
+        for segment in dict.fromkeys(segment for segment, _ in (*came, *gone))
+    }
+    for segment, (entered, exited) in by_segment.items():
+        Segment.objects.for_merchant(merchant_id).filter(pk=segment).update(size=F("size") + entered - exited)
     emit_all(
         [
             event(
@@ -305,6 +189,10 @@ def change_members(
         ]
     )
     return by_segment
+
+
+def _of(segment: uuid.UUID, pairs: Sequence[Pair]) -> int:
+    return sum(1 for named, _ in pairs if named == segment)
 
 
 def _columns(pairs: Sequence[Pair]) -> list[list[uuid.UUID]]:
@@ -343,7 +231,7 @@ def follow_customers(*, merchant_id: uuid.UUID, customer_ids: Collection[uuid.UU
     )
     changed = change_members(merchant_id, came=sorted(came), gone=sorted(gone), at=at)
     count_lists(merchant_id, named)
-    return sum(changed.values())
+    return sum(map(sum, changed.values()))
 
 
 @transaction.atomic

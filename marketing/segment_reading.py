@@ -21,7 +21,8 @@ from customers.counting import count_customers
 from customers.models import Customer
 from customers.services import visible_customer_id
 from marketing.models import Segment, SegmentMember
-from marketing.segment_membership import BUILDING, clock_of
+from marketing.segment_builds import BUILDING
+from marketing.segment_membership import clock_of
 from marketing.segment_services import SegmentNotFound
 from marketing.segments.compiling import Compiler
 from marketing.segments.language import Node, conditions

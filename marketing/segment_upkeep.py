@@ -21,8 +21,8 @@ from cloudpos.tenancy.zones import store_zones
 from customers.events import EventRef
 from customers.models import Event
 from marketing.models import Segment
+from marketing.segment_builds import build_segments
 from marketing.segment_membership import (
-    build_segment,
     follow_customers,
     in_order,
     recount,
@@ -111,11 +111,8 @@ def rebuild(work: Work) -> dict[str, Any]:
     work.expect(len(wanted))
     totals = {"built": 0, "failed": 0, "entered": 0, "exited": 0}
     for layer in in_order(rules):
-        for segment_id in layer:
-            if segment_id not in wanted:
-                continue
-            built = build_segment(merchant=merchant, segment_id=segment_id, at=now())
-            # Whoever speaks of it follows, also where that was built a moment ago.
+        some = [segment_id for segment_id in layer if segment_id in wanted]
+        for segment_id, built in build_segments(merchant=merchant, segment_ids=some, at=now()):
             if built is None:
                 totals["failed"] += 1
             else:
@@ -123,8 +120,8 @@ def rebuild(work: Work) -> dict[str, Any]:
                 totals["entered"] += built.entered
                 totals["exited"] += built.exited
                 if built.entered or built.exited:
-                    more = {rule.id for rule in rules if segment_id in rule.names} - wanted
-                    wanted |= more
+                    # Whoever speaks of it follows, also where that was built a moment ago.
+                    wanted |= {rule.id for rule in rules if segment_id in rule.names}
                     work.expect(len(wanted))
             work.advance(1)
     return totals
@@ -188,5 +185,4 @@ def rebuild_everything(*, merchant: Merchant, at: datetime) -> None:
         .values_list("pk", "segments_named")
     ]
     for layer in in_order(rules):
-        for segment_id in layer:
-            build_segment(merchant=merchant, segment_id=segment_id, at=at)
+        list(build_segments(merchant=merchant, segment_ids=layer, at=at))

@@ -28,7 +28,8 @@ from marketing.segments.language import (
     TEXT_CHARS_MAX,
     TEXTS_MAX,
 )
-from marketing.segments.parsing import COUNTRY, DATA_KEYS_MAX, DAY, MONEY, POSTAL_PREFIX, UUID, WHOLE_MAX
+from marketing.segments.parsing import DATA_KEYS_MAX
+from marketing.segments.values import COUNTRY, DAY, MONEY, POSTAL_PREFIX, UUID, WHOLE_MAX
 
 Schema = dict[str, Any]
 SPANNING = ("in_last", "not_in_last", "in_next")

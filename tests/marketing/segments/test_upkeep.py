@@ -1,6 +1,7 @@
 """Members follow what happens: events, midnights, recalculations, merges and erasures; and end where a full build does."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -21,6 +22,7 @@ from customers.models import Customer, Event
 from customers.services import delete_customer, record_consent, update_customer
 from customers.services.activity import record_activity
 from loyalty.services import create_program
+from marketing import segment_builds
 from marketing.models import Segment, SegmentMember
 from marketing.segment_upkeep import rebuild_everything, start_due_rebuilds, touching
 from marketing.tasks import refresh_segments_of
@@ -277,6 +279,50 @@ def _something(shop: Shop, random: Random, people: list[Customer], sales: list[s
     elif len(people) > 3:
         people.remove(customer)
         delete_customer(access=shop.access, customer_id=customer.pk)
+
+
+@pytest.mark.parametrize("most", [segment_builds.MISPLACED_MAX, 0])
+def test_many_rules_in_one_pass_put_everybody_right(
+    shop: Shop, people: People, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """As they are for whoever is found in the wrong place; and where too many are, each rule is built."""
+    monkeypatch.setattr(segment_builds, "MISPLACED_MAX", most)
+    sell(shop.access, people["Bob"], "T1", "60.00", items=[_item("Gifts")])
+    gifts = {"purchases": {"measure": "count", "op": "gte", "value": 1, "categories": ["Gifts"]}}
+    rules = {"anns": ANN, "buyers": BOUGHT_ONCE, "gifts": gifts, "others": {"none": [BOUGHT_ONCE, gifts]}}
+    segments = {name: made(shop, rule, name) for name, rule in rules.items()}
+    right = {name: members(segment) for name, segment in segments.items()}
+    assert right == {
+        "anns": ["Ann", "Annika"],
+        "buyers": ["Bob"],
+        "gifts": ["Bob"],
+        "others": ["Ann", "Annika"],
+    }
+    SegmentMember.objects.filter(segment_id__in=[segments["anns"]["id"], segments["gifts"]["id"]]).delete()
+    wrong = SegmentMember(merchant=shop.merchant, segment_id=segments["buyers"]["id"], customer=people["Ann"])
+    wrong.save()
+    Segment.objects.filter(name="buyers").update(size=2)
+    Segment.objects.filter(name__in=["anns", "gifts"]).update(size=0)
+    Event.objects.filter(type__startswith="segment.").delete()
+
+    rebuild_everything(merchant=shop.merchant, at=datetime.now(UTC))
+
+    assert {name: members(segment) for name, segment in segments.items()} == right
+    sizes = {name: read(shop, segment["id"])["size"] for name, segment in segments.items()}
+    assert sizes == {name: len(names) for name, names in right.items()}
+    assert told(segments["buyers"]) == [("segment.exited", "Ann")]
+    assert told(segments["gifts"]) == [("segment.entered", "Bob")]
+    assert told(segments["others"]) == []
+
+
+def _item(category: str) -> dict[str, Any]:
+    return {
+        "sku": "A",
+        "name": "A",
+        "category": category,
+        "quantity": Decimal(1),
+        "unit_price": Decimal("60.00"),
+    }
 
 
 def test_an_event_costs_a_handful_of_statements_however_many_rules(shop: Shop, people: People) -> None:
