@@ -227,9 +227,9 @@ def _put_right(
     """Ask the rule again about these, under its lock: what has happened since the survey counts."""
     started = time.perf_counter()
     entered = exited = 0
-    ordered = sorted(customer_ids)
+    ordered, clock = sorted(customer_ids), clock_of(merchant, at=at)
     for start in range(0, len(ordered), CUSTOMERS_PER_REFRESH):
-        moved = refresh_some(merchant, [segment_id], ordered[start : start + CUSTOMERS_PER_REFRESH], at)
+        moved = refresh_some(merchant, [segment_id], ordered[start : start + CUSTOMERS_PER_REFRESH], clock)
         came, went = moved.get(segment_id, (0, 0))
         entered, exited = entered + came, exited + went
     ms = round((time.perf_counter() - started + seconds) * 1000)
