@@ -12,6 +12,7 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from cloudpos.api.views import ApiView
 from cloudpos.tenancy.roles import Role
 
 PUBLIC = "public"
@@ -51,6 +52,10 @@ def all_routes() -> list[Route]:
     found = []
     for template, callback in _patterns(get_resolver()):
         view = getattr(callback, "view_class", None) or getattr(callback, "cls", None)
+        if view is not None and not issubclass(view, ApiView):
+            # A page.
+            found += [Route(method, f"/{template}", None) for method in METHODS if hasattr(view, method)]
+            continue
         if view is None:
             found.append(Route("get", f"/{template}", None))
             continue

@@ -14,7 +14,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
 from cloudpos.api.errors import TooManyRequests
-from cloudpos.api.roles import PUBLIC
 from cloudpos.api.throttling import client_address, throttle
 from cloudpos.tenancy.models import Merchant
 from customers.models import Channel, Preferences, Purpose
@@ -46,8 +45,6 @@ class LinkView(View):
     """A page behind a signed link. Every subclass reads its token first."""
 
     http_method_names = ["get", "head", "post"]
-    # As the views of the API say it.
-    roles = {"get": PUBLIC, "post": PUBLIC}
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:
