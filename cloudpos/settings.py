@@ -303,6 +303,10 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
+# Events of clients' own types are deleted so many days after they happened, when nothing is still to be done with them.
+# 0: kept for ever. Ours stay: they are the history of customers, points and tiers.
+EVENTS_KEPT_DAYS = whole_number("EVENTS_KEPT_DAYS", 0)
+
 # --- E-mail -------------------------------------------------------------------------------------------------
 
 # smtp://user:password@host:587, smtp+tls://, smtp+ssl:// ...; unset: mails are printed.

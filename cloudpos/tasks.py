@@ -3,8 +3,9 @@
 import uuid
 
 from celery import shared_task
+from django.utils.timezone import now
 
-from cloudpos import outbox
+from cloudpos import event_retention, outbox
 
 
 @shared_task(name=outbox.RELAY_TASK)
@@ -23,3 +24,9 @@ def run_event_tasks(merchant_id: str, handler: str) -> int:
 def sweep_events() -> int:
     """Find what no message spoke of."""
     return outbox.sweep()
+
+
+@shared_task(name="cloudpos.tasks.forget_old_events")
+def forget_old_events() -> int:
+    """Delete old events of clients' own types that nothing needs any more."""
+    return event_retention.forget_old_events(at=now())

@@ -2,46 +2,13 @@
 
 import re
 
+from customers.event_catalogue import CATALOGUE
+
 EVENT_TYPE_CHARS_MAX = 60
 # noun.verb in lower case, e.g. cart.abandoned
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 
-OUR_EVENTS = frozenset(
-    {
-        "customer.created",
-        "customer.updated",
-        "customer.deleted",
-        "customer.merged",
-        "customer.unmerged",
-        "customer.erased",
-        "customer.exported",
-        "consent.changed",
-        "address.changed",
-        "purchase.recorded",
-        "purchase.returned",
-        "points.earned",
-        "points.bonus",
-        "points.redeemed",
-        "points.adjusted",
-        "points.reversed",
-        "points.transferred",
-        "points.expired",
-        "points.expiring_soon",
-        "points.held",
-        "hold.captured",
-        "hold.released",
-        "hold.lapsed",
-        "redemption.made",
-        "redemption.cancelled",
-        "tier.changed",
-        "segment.changed",
-        "segment.entered",
-        "segment.exited",
-        "segment.rebuilt",
-        "export.made",
-        "webhook.test",
-    }
-)
+OUR_EVENTS = frozenset(CATALOGUE)
 # Nouns that only this service speaks of, now or in a later version: a client's event can never look like one of ours.
 OUR_NOUNS = frozenset(event.partition(".")[0] for event in OUR_EVENTS) | {
     "analytics",

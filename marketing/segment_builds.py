@@ -56,21 +56,26 @@ class Built:
     ms: int
 
 
-_GONE = """
+# In the order of their time, as every key of an event is: a UUID of version 7.
+_EVENT_KEY = """
+(lpad(to_hex((extract(epoch FROM statement_timestamp()) * 1000)::bigint), 12, '0') || '7'
+    || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid
+"""
+_GONE = f"""
 DELETE FROM customer_segment_members m WHERE m.merchant_id = %s AND m.segment_id = %s
     AND NOT EXISTS (SELECT FROM matching WHERE matching.id = m.customer_id)
-RETURNING gen_random_uuid() AS id, m.customer_id, jsonb_build_object('segmentId', m.segment_id) AS data,
+RETURNING {_EVENT_KEY} AS id, m.customer_id, jsonb_build_object('segmentId', m.segment_id) AS data,
     %s::timestamptz AS occurred_at
-"""
-_CAME = """
+"""  # noqa: S608  # of constants
+_CAME = f"""
 INSERT INTO customer_segment_members (id, merchant_id, segment_id, customer_id, entered_at)
 SELECT gen_random_uuid(), %s, %s, matching.id, %s FROM matching
 WHERE NOT EXISTS (
     SELECT FROM customer_segment_members m
     WHERE m.merchant_id = %s AND m.segment_id = %s AND m.customer_id = matching.id
 )
-RETURNING gen_random_uuid() AS id, customer_id, jsonb_build_object('segmentId', segment_id) AS data, entered_at AS occurred_at
-"""
+RETURNING {_EVENT_KEY} AS id, customer_id, jsonb_build_object('segmentId', segment_id) AS data, entered_at AS occurred_at
+"""  # noqa: S608  # of constants
 _BUILT = "SELECT (SELECT count(*) FROM matching), (SELECT count(*) FROM came), (SELECT count(*) FROM gone)"
 
 

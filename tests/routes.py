@@ -83,6 +83,7 @@ class World:
     promotion: uuid.UUID
     job: uuid.UUID
     delivery: uuid.UUID
+    event_type: uuid.UUID
     segment: uuid.UUID
     transaction: str
     customer_number: str
@@ -104,6 +105,7 @@ class World:
             "<uuid:promotion_id>": self.promotion,
             "<uuid:job_id>": self.job,
             "<uuid:delivery_id>": self.delivery,
+            "<uuid:event_type_id>": self.event_type,
             "<uuid:segment_id>": self.segment,
             "<path:transaction_id>": self.transaction,
             # A month, not anybody's.
@@ -119,7 +121,7 @@ class World:
 def absent_world() -> World:
     """Ids of the right form that nobody has."""
     return World(
-        *[uuid.uuid4() for _ in range(14)],
+        *[uuid.uuid4() for _ in range(15)],
         transaction="NOBODY-SOLD-THIS",
         customer_number="1000000008",
         phone="+441614960123",
@@ -417,6 +419,11 @@ CASES: dict[str, Case] = {
     f"GET {V1}/jobs": Case(Role.MANAGER),
     f"GET {V1}/jobs/<uuid:job_id>": Case(Role.MANAGER),
     f"POST {V1}/jobs/<uuid:job_id>/cancel": Case(Role.MANAGER),
+    f"GET {V1}/events/types": Case(Role.CASHIER),
+    f"POST {V1}/events/types": Case(Role.MANAGER, lambda world: {"type": f"visit.v{uuid.uuid4().hex[:8]}"}),
+    f"GET {V1}/events/types/<uuid:event_type_id>": Case(Role.CASHIER),
+    f"PATCH {V1}/events/types/<uuid:event_type_id>": Case(Role.MANAGER),
+    f"DELETE {V1}/events/types/<uuid:event_type_id>": Case(Role.MANAGER),
     # Webhooks
     f"GET {V1}/webhooks": Case(Role.MANAGER),
     f"POST {V1}/webhooks": Case(Role.MANAGER, _WEBHOOK),

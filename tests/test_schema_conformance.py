@@ -75,6 +75,7 @@ def real_ids(world: World) -> dict[str, str]:
         "mergeId": str(world.merge),
         "webhookId": str(world.webhook),
         "deliveryId": str(world.delivery),
+        "eventTypeId": str(world.event_type),
         "holdId": str(world.hold),
         "rewardId": str(world.reward),
         "redemptionId": str(world.redemption),

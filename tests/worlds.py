@@ -87,6 +87,8 @@ def make_world(shop: Shop, word: str) -> World:
     _made(shop.cashier.post(f"/customers/{customer_id}/events", happened))
     hook = {"url": f"http://127.0.0.1:9/{word}", "eventTypes": ["*"], "description": f"{word} hook"}
     webhook = _made(shop.manager.post("/webhooks", hook))["webhook"]
+    described = {"type": f"{word.lower()}.seen", "description": f"{word} says so"}
+    event_type = _made(shop.manager.post("/events/types", described))
     tested = shop.manager.post(f"/webhooks/{webhook['id']}/test").json()["data"]
     chosen = {"name": f"{word} friends", "kind": "list", "description": f"{word} likes them"}
     segment = _made(shop.manager.post("/segments", chosen))
@@ -111,6 +113,7 @@ def make_world(shop: Shop, word: str) -> World:
         promotion=uuid.UUID(promotion["id"]),
         job=job.pk,
         delivery=uuid.UUID(tested["id"]),
+        event_type=uuid.UUID(event_type["id"]),
         segment=uuid.UUID(segment["id"]),
         transaction=transaction,
         customer_number=customer["customerNumber"],

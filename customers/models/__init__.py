@@ -1,6 +1,7 @@
 from customers.models.consent import Channel, Consent, ConsentState, Preferences, Purpose
 from customers.models.customer import Address, Customer, CustomerCount, CustomerWord, Erasure, Merge
 from customers.models.event import Event
+from customers.models.event_type import CustomEventType
 from customers.models.purchase import Purchase, PurchaseItem, PurchaseReturn, PurchaseReturnItem
 
 __all__ = [
@@ -8,6 +9,7 @@ __all__ = [
     "Channel",
     "Consent",
     "ConsentState",
+    "CustomEventType",
     "Customer",
     "CustomerCount",
     "CustomerWord",

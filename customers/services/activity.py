@@ -14,6 +14,7 @@ from cloudpos.api.transactions import use_case
 from cloudpos.tenancy.access import Access
 from customers.events import emit, emit_all, emit_once, event
 from customers.models import Customer, Event
+from customers.services.event_types import Schemas, check_data, schemas_of
 from customers.services.finding import CustomerNotFound, lock_customer, visible_customer_id
 
 # Clocks of tills differ by as much.
@@ -41,11 +42,13 @@ class Recorded:
 def record_activity(*, access: Access, customer_id: uuid.UUID, data: Mapping[str, Any]) -> Recorded:
     """Append one event: `type`, and optionally `data`, `occurred_at`, `event_id`.
 
-    Raises CustomerNotFound, EventFromTheFuture, and EventConflict when the event_id stands for another event.
+    Raises CustomerNotFound, EventFromTheFuture, BadRequest for data that do not fit the type's schema, and EventConflict when
+    the event_id stands for another event.
     """
     # Locked: a merge that runs now moves the customer's events either before or after this one.
     customer = lock_customer(merchant_id=access.merchant_id, customer_id=customer_id)
-    sent = _build(access, customer.pk, data)
+    schemas = schemas_of(merchant_id=access.merchant_id, types=[data["type"]])
+    sent = _build(access, customer.pk, data, schemas)
     if not sent.external_id:
         emit(sent)
         return Recorded(sent, is_new=True)
@@ -63,6 +66,7 @@ def record_activities(
     """
     good = [row for row in rows if not isinstance(row, ApiError)]
     visible = _lock_visible(access.merchant_id, {row["customer_id"] for row in good})
+    schemas = schemas_of(merchant_id=access.merchant_id, types=[row["type"] for row in good])
     outcomes: list[Recorded | ApiError] = []
     sent: dict[int, Event] = {}
     for index, row in enumerate(rows):
@@ -73,7 +77,7 @@ def record_activities(
         try:
             if customer_id is None:
                 raise CustomerNotFound(field="customerId")
-            sent[index] = _build(access, customer_id, row)
+            sent[index] = _build(access, customer_id, row, schemas)
             outcomes.append(Recorded(sent[index], is_new=True))
         except ApiError as refused:
             outcomes.append(refused)
@@ -89,10 +93,11 @@ def record_activities(
     return outcomes
 
 
-def _build(access: Access, customer_id: uuid.UUID, data: Mapping[str, Any]) -> Event:
+def _build(access: Access, customer_id: uuid.UUID, data: Mapping[str, Any], schemas: Schemas) -> Event:
     occurred_at: datetime | None = data.get("occurred_at")
     if occurred_at is not None and occurred_at > now() + CLOCK_SKEW:
         raise EventFromTheFuture(field="occurredAt")
+    check_data(schemas, type=data["type"], data=data.get("data") or {})
     return event(
         merchant_id=access.merchant_id,
         customer_id=customer_id,
