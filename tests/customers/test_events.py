@@ -325,7 +325,7 @@ def test_five_hundred_events_take_a_handful_of_queries(
     }
     shop.cashier.get(path(alice))  # the access is cached from here on
     # Resolve, lock, insert, read back; and the two of the test case's savepoint.
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         answer = shop.cashier.post("/events/batch", body)
     assert answer.json()["data"]["created"] == EVENTS_PER_BATCH_MAX
 
