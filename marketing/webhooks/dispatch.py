@@ -16,26 +16,41 @@ LOOK_SECONDS = 0.1
 
 # One loop a process is as quick as several. Who waits finds what was rung for, when the other one has ended.
 _one_at_a_time = threading.Lock()
+# What was still in the air when the last call's time was over: the next one writes down how it landed.
+_aloft: Flights | None = None
 
 
 def send_due(*, seconds_max: float = RUN_SECONDS_MAX) -> int:
-    """Send what is due until nothing is. Returns how many were delivered.
+    """Send what is due until nothing is, or for `seconds_max`. Returns how many were delivered.
 
-    Takes no more after `seconds_max`, and ends when what is in the air has landed. A slow endpoint occupies its own places only.
+    A slow endpoint occupies its own places only, also at the end: what is in the air by then is not waited for, or nobody else
+    would be served meanwhile. The next call goes on with it; if there is none, its leases run out.
     """
-    with _one_at_a_time, Flights() as flights:
-        return _send_until_done(flights, time.monotonic() + seconds_max)
+    global _aloft
+    with _one_at_a_time:
+        flights, _aloft = _aloft or Flights().open(), None
+        try:
+            delivered = _send_until(flights, time.monotonic() + seconds_max)
+        except BaseException:
+            flights.close()
+            raise
+        if flights.count:
+            _aloft = flights
+        else:
+            flights.close()
+        return delivered
 
 
-def _send_until_done(flights: Flights, deadline: float) -> int:
+def _send_until(flights: Flights, deadline: float) -> int:
     delivered = 0
-    while True:
+    while time.monotonic() < deadline:
         free = IN_FLIGHT_MAX - flights.count
-        if free and time.monotonic() < deadline:
+        if free:
             flights.launch(claim(places=free))
         if flights.count:
             delivered += note(flights.landed(seconds_max=LOOK_SECONDS))
-        elif time.monotonic() < deadline and waits_for_drain():
+        elif waits_for_drain():
             time.sleep(DRAIN_SECONDS)
         else:
-            return delivered
+            break
+    return delivered

@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from marketing import encryption
@@ -41,9 +40,10 @@ class Landed(NamedTuple):
 class Flights:
     """Deliveries in the air. `launch` returns at once; `landed` gives what has come back.
 
-    with Flights() as flights:
-        flights.launch(claimed)
-        for landed in flights.landed(seconds_max=0.1): ...
+    flights = Flights().open()
+    flights.launch(claimed)
+    for landed in flights.landed(seconds_max=0.1): ...
+    flights.close()
     """
 
     def __init__(self) -> None:
@@ -53,13 +53,11 @@ class Flights:
         self._tasks: set[asyncio.Task[None]] = set()
         self.count = 0
 
-    def __enter__(self) -> Self:
+    def open(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         """What is still in the air is let go: its lease runs out and somebody sends it again."""
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -78,6 +78,22 @@ def test_the_worst_of_them_at_once_and_one_that_is_well(
     }
 
 
+def test_who_hangs_at_the_end_of_a_round_holds_nobody_up(shop: Shop, receiver: Receiver) -> None:
+    well = receiver.answer
+    receiver.answer = lambda handler: time.sleep(3) if handler.path == "/hang" else well(handler)
+    new_webhook(shop, f"{receiver.url}/hang", "points.earned")
+    new_webhook(shop, f"{receiver.url}/well", "purchase.recorded")
+    queue(shop, "points.earned")
+    started = time.monotonic()
+    assert send_due(seconds_max=0.3) == 0
+    queue(shop, "purchase.recorded")
+    assert send_due(seconds_max=0.7) == 1
+    assert time.monotonic() - started < 2.5, "the first one still hangs"
+    send_due()
+    states = WebhookDelivery.objects.order_by("created_at").values_list("state", "attempts")
+    assert list(states) == [("pending", 1), ("delivered", 1)]
+
+
 @contextmanager
 def endless() -> Iterator[tuple[str, list[int]]]:
     """A receiver that answers 200 and never stops talking; how many bytes each connection took of it."""
