@@ -14,6 +14,8 @@ from marketing.webhooks.event_types import is_ours, wants
 
 TEST_EVENT = "webhook.test"
 PAYLOAD_BYTES_MAX = 20_000
+# A statement has 65,535 parameters at most: a thousand events for twenty endpoints each are more.
+ROWS_PER_INSERT = 1_000
 
 
 def queue_deliveries(events: Sequence[EventRef]) -> int:
@@ -55,6 +57,7 @@ def queue_deliveries(events: Sequence[EventRef]) -> int:
             for event, webhook_id in wanted
         ],
         ignore_conflicts=True,
+        batch_size=ROWS_PER_INSERT,
     )
     return len(wanted)
 

@@ -113,3 +113,12 @@ def test_an_endpoint_hears_nothing_of_the_time_before_it(shop: Shop) -> None:
     heard = WebhookDelivery.objects.filter(webhook=made.webhook).values_list("event_id", flat=True)
     assert list(heard) == [after.pk]
     assert before.pk not in heard
+
+
+def test_many_events_for_many_endpoints_are_queued_at_once(shop: Shop) -> None:
+    for number in range(20):
+        new_webhook(shop, f"http://127.0.0.1:1/{number}")
+    refs = [
+        EventRef(shop.merchant.pk, each.pk, each.type) for each in happen(shop, *["purchase.recorded"] * 250)
+    ]
+    assert queue_deliveries(refs) == WebhookDelivery.objects.count() == 5_000
