@@ -1,34 +1,23 @@
-"""The schema of rules as components of the OpenAPI document."""
+"""A rule as a component of the OpenAPI document: named there, and described in full by GET /segments/schema.
+
+Generators of clients do not understand a language that nests in itself and chooses by constants; they would leave it out.
+"""
 
 from typing import Any
 
-from marketing.segments.schema import RULE_SCHEMA, Schema
+from marketing.segments.schema import Schema
 
 RULE_COMPONENT = "SegmentRule"
 RULE_REFERENCE = {"$ref": f"#/components/schemas/{RULE_COMPONENT}"}
-_INSIDE = "#/$defs/"
-
-
-def _name(name: str) -> str:
-    return f"{RULE_COMPONENT}{name[:1].upper()}{name[1:]}"
-
-
-def _moved(part: Any) -> Any:
-    if isinstance(part, dict):
-        return {
-            key: f"#/components/schemas/{_name(value.removeprefix(_INSIDE))}"
-            if key == "$ref"
-            else _moved(value)
-            for key, value in part.items()
-        }
-    return [_moved(each) for each in part] if isinstance(part, list) else part
 
 
 def add_rule(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
-    """Postprocessing: the definitions of the rule's schema under names of their own."""
+    """Postprocessing: a component of its own, so that the fields that hold one say so."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
-    rule = {key: value for key, value in RULE_SCHEMA.items() if key not in ("$schema", "$defs")}
-    schemas[RULE_COMPONENT] = _moved(rule)
-    for name, definition in RULE_SCHEMA["$defs"].items():
-        schemas[_name(name)] = _moved(definition)
+    schemas[RULE_COMPONENT] = {
+        "type": "object",
+        "additionalProperties": True,
+        "description": "A tree of conditions. Its JSON Schema is answered by GET /api/v1/segments/schema.",
+        "examples": [{"field": {"name": "totalSpent", "op": "gte", "value": "100.00"}}],
+    }
     return result

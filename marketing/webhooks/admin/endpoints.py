@@ -294,6 +294,8 @@ class WebhookAdmin(TenantModelAdmin):
 
     @action(description="How to verify", url_path="verify", icon="verified_user", permissions=["view"])
     def verify(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if self.get_object(request, object_id) is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         return HttpResponseRedirect(reverse("webhook-docs"))
 
     def _operation(
