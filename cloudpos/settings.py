@@ -346,7 +346,11 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_ALWAYS_EAGER = False
 # A round of webhooks waits for strangers' servers, up to 35 s: workers of its own, so that points and segments never wait.
-CELERY_TASK_ROUTES = {"marketing.tasks.send_due_deliveries": {"queue": "webhooks"}}
+# What waits for other people's servers never holds up points or segments.
+CELERY_TASK_ROUTES = {
+    f"marketing.tasks.{name}": {"queue": "webhooks"}
+    for name in ("send_due_deliveries", "tell_owners_of_disabled_webhooks", "send_consent_requests")
+}
 CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 
 # --- Admin --------------------------------------------------------------------------------------------------

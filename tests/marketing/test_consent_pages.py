@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.conf import settings
+from django.conf import settings as project
 from django.core import mail
 from django.test import Client
 from django.utils.timezone import now
@@ -19,6 +19,7 @@ from customers.services import create_customer, record_consent, update_customer
 from marketing.consents import links, requests
 from marketing.consents.keywords import Keyword, keyword_of
 from marketing.models import ConsentRequest
+from marketing.webhooks import outcomes
 from tests.fixtures import Shop
 
 pytestmark = pytest.mark.django_db
@@ -48,8 +49,8 @@ def may(customer: Customer, channel: str = "email") -> bool:
 
 
 def path(url: str) -> str:
-    assert url.startswith(settings.PUBLIC_URL)
-    return url.removeprefix(settings.PUBLIC_URL)
+    assert url.startswith(project.PUBLIC_URL)
+    return url.removeprefix(project.PUBLIC_URL)
 
 
 def unsubscribe_path(customer: Customer, channel: str = "email") -> str:
@@ -303,3 +304,8 @@ def test_another_merchants_customer_hears_nothing(foreign_shop: Shop, alice: Cus
     sent = foreign_shop.cashier.post("/api/v1/text-messages", {"sender": alice.phone, "text": "STOP"})
     assert sent.json()["data"]["customerId"] is None
     assert said(alice) == []
+
+
+def test_a_slow_mail_server_holds_up_no_points(settings: Any) -> None:
+    for task in (requests.SEND_TASK, outcomes.TELL_TASK):
+        assert settings.CELERY_TASK_ROUTES[task] == {"queue": "webhooks"}
