@@ -109,12 +109,14 @@ def test_every_entry_of_the_schedule_is_a_task() -> None:
     assert scheduled - set(celery.app.tasks) == set()
 
 
-def test_webhooks_wait_in_a_queue_of_their_own_and_every_queue_has_a_worker() -> None:
+def test_what_waits_for_strangers_has_a_queue_of_its_own_and_every_queue_has_a_worker() -> None:
     router = celery.app.amqp.router
     queues = {name: router.route({}, name)["queue"].name for name in celery.app.tasks}
-    assert [name for name, queue in queues.items() if queue == "webhooks"] == [
-        "marketing.tasks.send_due_deliveries"
-    ]
+    assert {name for name, queue in queues.items() if queue == "webhooks"} == {
+        "marketing.tasks.send_due_deliveries",
+        "marketing.tasks.send_consent_requests",
+        "marketing.tasks.tell_owners_of_disabled_webhooks",
+    }
     assert set(queues.values()) == {celery.app.conf.task_default_queue, "webhooks"}
     supervised = [service.command for service in supervisor._celery(Path("bin"), {})]
     workers = [command for command in supervised if "worker" in command]
