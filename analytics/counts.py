@@ -16,7 +16,7 @@ from analytics.segment_moves import Move, moves_by_month
 from cloudpos.tenancy.models import Merchant
 from customers.models import CustomerCount
 
-# The figures of a million customers take half a second to add up, and change with every purchase.
+# The figures of a million customers take half a second to add up, as do a month's movements, and change with every purchase.
 FIGURES_SECONDS = 60
 
 
@@ -65,8 +65,18 @@ def segment_counts(*, merchant_id: uuid.UUID) -> SegmentCounts:
         vip_value=None if cuts is None or cuts.vip_cents is None else money(cuts.vip_cents),
         refreshed_at=cuts.finished_at if cuts else None,
         worths=worths(merchant_id=merchant_id),
-        moves=moves_by_month(merchant_id=merchant_id, zone=merchant.tz, today=today),
+        moves=_moves(merchant, today),
     )
+
+
+def _moves(merchant: Merchant, today: date) -> dict[date, list[Move]]:
+    """Those of the running month at most FIGURES_SECONDS old."""
+    key = f"analytics-moves:{merchant.pk}:{merchant.timezone}:{today}"
+    found: dict[date, list[Move]] | None = cache.get(key)
+    if found is None:
+        found = moves_by_month(merchant_id=merchant.pk, zone=merchant.tz, today=today)
+        cache.set(key, found, FIGURES_SECONDS)
+    return found
 
 
 def worths(*, merchant_id: uuid.UUID) -> Worths:

@@ -4,8 +4,9 @@ import uuid
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import QuerySet
 
+from analytics.counts import Worth, worths
 from analytics.models import CustomerFigures
 from analytics.overview import money
 from customers.models import Customer
@@ -44,12 +45,9 @@ def customers_in_cell(
 
 
 def value_at_risk(*, merchant_id: uuid.UUID) -> AtRisk:
-    found = (
-        CustomerFigures.objects.for_merchant(merchant_id)
-        .filter(segment=AT_RISK)
-        .aggregate(n=Count("pk"), cents=Sum("spend_365d_cents"))
-    )
-    return AtRisk(found["n"], money(found["cents"] or 0))
+    """As old as the figures of the segments may be."""
+    found = worths(merchant_id=merchant_id).segments.get(AT_RISK, Worth())
+    return AtRisk(found.customers, money(found.cents))
 
 
 def has_figures(merchant_id: uuid.UUID) -> bool:

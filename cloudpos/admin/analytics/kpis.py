@@ -77,7 +77,7 @@ def _people(choice: Choice, group: str) -> str:
 
 
 def _at_risk(merchant: Merchant) -> Kpi:
-    risk = kept(merchant, "value-at-risk", partial(value_at_risk, merchant_id=merchant.pk))
+    risk = value_at_risk(merchant_id=merchant.pk)
     return Kpi(
         title="Value at risk",
         value=short_money(risk.value, merchant.currency),
