@@ -36,7 +36,14 @@ from loyalty.models import (
     Shortfall,
     TierOverride,
 )
-from marketing.models import ConsentRequest, SegmentMember, WebhookAttempt, WebhookDelivery
+from marketing.models import (
+    CampaignClick,
+    CampaignMessage,
+    ConsentRequest,
+    SegmentMember,
+    WebhookAttempt,
+    WebhookDelivery,
+)
 
 BOOKKEEPING = "Bookkeeping duty: what was sold, taken back and credited, without personal data."
 ACCOUNTABILITY = "Duty to prove what was consented to and when (GDPR article 7): without the IP address."
@@ -330,6 +337,25 @@ TABLES = (
         "What was confirmed is in the log of consents.",
         hidden=frozenset({"address_hash"}),
         order=("created_at", "pk"),
+    ),
+    Table(
+        CampaignMessage,
+        "customer_id",
+        "campaignMessages",
+        OnMerge.STAYS,
+        OnErase.KEPT,
+        "What a campaign came to: without address and text.",
+        order=("due_at", "pk"),
+        hidden=frozenset({"claim", "leased_until"}),
+    ),
+    Table(
+        CampaignClick,
+        "message__customer_id",
+        "campaignClicks",
+        OnMerge.FOLLOWS,
+        OnErase.DELETED,
+        "When somebody read what.",
+        order=("occurred_at", "pk"),
     ),
     Table(
         SegmentMember,
