@@ -290,7 +290,7 @@ class CampaignMessage(TenantModel):
                 condition=Q(state="pending"),
             ),
             models.Index(
-                fields=["leased_until"],
+                fields=["merchant", "run", "leased_until"],
                 name="campaign_messages_leased_idx",
                 condition=Q(state__in=["claimed", "sending"]),
             ),

@@ -1,0 +1,62 @@
+"""From a begun message to what the provider is handed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from marketing.campaigns.beginning import Begun
+from marketing.channels import Outgoing
+from marketing.consents.links import unsubscribe_url
+from marketing.content import Compiled, compile_content
+from marketing.content.variables import read_variables
+from marketing.models import Campaign, MessagingSettings
+from marketing.tracking import track
+
+
+class Composer:
+    """Texts of a campaign, each read once."""
+
+    def __init__(self, campaign: Campaign, settings: MessagingSettings | None) -> None:
+        self.campaign, self.settings = campaign, settings
+        self.compiled: dict[str, Compiled] = {
+            variant["key"]: compile_content(campaign.channel, variant["content"])
+            for variant in campaign.variants
+        }
+
+    def variables(self, begun: Sequence[Begun]) -> dict[uuid.UUID, dict[str, Any]]:
+        """By customer, read for all of them together."""
+        return read_variables(
+            merchant_id=self.campaign.merchant_id, customer_ids=[each.customer.pk for each in begun]
+        )
+
+    def compose(self, begun: Begun, variables: Mapping[str, Any]) -> Outgoing:
+        """Raises RenderFailed."""
+        merchant_id = self.campaign.merchant_id
+        unsubscribe = unsubscribe_url(
+            merchant_id=merchant_id,
+            customer_id=begun.customer.pk,
+            channel=self.campaign.consent_channel,
+            message_id=begun.message.id,
+        )
+        rendered = self.compiled[begun.message.variant].render(
+            {
+                **variables,
+                "unsubscribe_url": unsubscribe,
+                "incentive_points": self.campaign.incentive_points or 0,
+            }
+        )
+        return Outgoing(
+            message_id=begun.message.id,
+            merchant_id=merchant_id,
+            customer_id=begun.customer.pk,
+            address=begun.address,
+            rendered=track(
+                rendered,
+                merchant_id=merchant_id,
+                message_id=begun.message.id,
+                campaign_id=self.campaign.pk,
+            ),
+            unsubscribe_url=unsubscribe,
+        )

@@ -1,0 +1,221 @@
+"""The worker's round: begin what is due, find recipients, send, and end what is done. Killed at any moment, nobody gets it twice."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.utils.timezone import now
+
+from cloudpos.ids import new_id
+from marketing.campaigns.audience import prepare_chunk
+from marketing.campaigns.beginning import Begun, ClaimLost, begin
+from marketing.campaigns.claiming import claim, end_leases, give_back
+from marketing.campaigns.composing import Composer
+from marketing.campaigns.runs import end_finished, start_due
+from marketing.channels import NoProvider, Outcome, Sender, sender_for
+from marketing.channels.suppressions import suppress
+from marketing.channels.throttling import throttle
+from marketing.content import RenderFailed
+from marketing.models import Campaign, CampaignRun, MessagingSettings
+from marketing.models_campaigns import Suppression
+
+logger = logging.getLogger(__name__)
+
+# What is begun together: as many may be in doubt after a kill.
+GROUP = 10
+# Other work of this worker's queue waits for no more than this.
+ROUND_SECONDS = 15.0
+ATTEMPTS_MAX = 5
+# A provider that is away is asked again after 1, 4, 16 and 64 minutes.
+RETRY_FACTOR = 4
+NO_PROVIDER_SECONDS = 300
+
+_round = threading.Lock()
+
+
+def work(*, seconds: float = ROUND_SECONDS, clock: Callable[[], datetime] = now) -> int:
+    """One round of this process; returns how many messages left. 0 at once while another thread has one."""
+    if not _round.acquire(blocking=False):
+        return 0
+    try:
+        return _Round(seconds, clock).run()
+    finally:
+        _round.release()
+
+
+class _Round:
+    def __init__(self, seconds: float, clock: Callable[[], datetime]) -> None:
+        self.until = time.monotonic() + seconds
+        self.clock = clock
+        self.senders: dict[tuple[uuid.UUID, str], Sender] = {}
+        self.sent = 0
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.until
+
+    def run(self) -> int:
+        end_leases(at=self.clock())
+        start_due(at=self.clock())
+        try:
+            # Campaigns in turn: a large one does not keep a small one waiting.
+            turns = [_Turn(self, run) for run in _open_runs()]
+            while turns and not self.is_over:
+                turns = [turn for turn in turns if not self.is_over and turn.take()]
+        finally:
+            for sender in self.senders.values():
+                sender.close()
+        end_finished(at=self.clock())
+        return self.sent
+
+    def sender(self, campaign: Campaign, settings: MessagingSettings | None) -> Sender:
+        """One connection for all that a merchant sends in this round. Raises NoProvider."""
+        key = (campaign.merchant_id, campaign.channel)
+        if key not in self.senders:
+            sender = sender_for(settings, campaign.merchant, campaign.channel)
+            sender.open()
+            self.senders[key] = sender
+        return self.senders[key]
+
+
+class _Turn:
+    """One run's part of a round."""
+
+    def __init__(self, round: _Round, run: CampaignRun) -> None:
+        self.round, self.run, self.campaign = round, run, run.campaign
+        self.claim_id = new_id()
+        self.settings = MessagingSettings.objects.for_merchant(run.merchant_id).first()
+        self.composer = Composer(self.campaign, self.settings)
+        self.is_prepared = run.state != CampaignRun.State.PREPARING
+
+    def take(self) -> bool:
+        """A chunk of recipients, a group of messages. False when there is nothing more to do now."""
+        if not self.is_prepared:
+            self.is_prepared = not prepare_chunk(run=self.run, at=self.run.due_at)
+        try:
+            return self._send_group() or not self.is_prepared
+        except NoProvider:
+            self._give_back(timedelta(seconds=NO_PROVIDER_SECONDS))
+        except ClaimLost:
+            # All of it was rolled back.
+            self._give_back(timedelta())
+        return False
+
+    def _send_group(self) -> bool:
+        at = self.round.clock()
+        claimed = claim(
+            merchant_id=self.run.merchant_id, run_id=self.run.pk, claim_id=self.claim_id, at=at, most=GROUP
+        )
+        if not claimed:
+            return False
+        sender = self.round.sender(self.campaign, self.settings)
+        wait = 0.0
+        allowed = []
+        for message in claimed:
+            wait = self._throttle()
+            if wait:
+                break
+            allowed.append(message)
+        begun = begin(
+            campaign=self.campaign, settings=self.settings, claimed=allowed, claim_id=self.claim_id, at=at
+        )
+        if begun:
+            self._send(sender, begun)
+        # Held back by the provider's pace, or the campaign was stopped.
+        self._give_back(timedelta(seconds=wait))
+        return not wait
+
+    def _throttle(self) -> float:
+        per_second = float(self.settings.per_second) if self.settings is not None else 0.0
+        return throttle(self.run.merchant_id, self.campaign.channel, per_second) if per_second else 0.0
+
+    def _give_back(self, wait: timedelta) -> None:
+        give_back(
+            merchant_id=self.run.merchant_id, claim_id=self.claim_id, at=self.round.clock() + wait
+        )
+
+    def _send(self, sender: Sender, begun: Sequence[Begun]) -> None:
+        composed: dict[uuid.UUID, Any] = {}
+        outcomes: dict[uuid.UUID, Outcome] = {}
+        variables = self.composer.variables(begun)
+        for each in begun:
+            try:
+                composed[each.message.id] = self.composer.compose(each, variables[each.customer.pk])
+            except RenderFailed as failure:
+                outcomes[each.message.id] = Outcome("refused", error=str(failure))
+        outcomes |= dict(zip(composed, sender.send(list(composed.values())), strict=True))
+        self._write(begun, outcomes)
+
+    def _write(self, begun: Sequence[Begun], outcomes: dict[uuid.UUID, Outcome]) -> None:
+        at = self.round.clock()
+        rows = [_row(each, outcomes[each.message.id], at) for each in begun]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _WRITE,
+                {
+                    "merchant": self.run.merchant_id,
+                    "claim": self.claim_id,
+                    "at": at,
+                    **{name: [row[name] for row in rows] for name in _COLUMNS},
+                },
+            )
+        barred = [each.address for each in begun if outcomes[each.message.id].suppress]
+        if barred:
+            suppress(
+                merchant_id=self.run.merchant_id,
+                channel=self.campaign.channel,
+                addresses=barred,
+                reason=Suppression.Reason.BOUNCE,
+            )
+        self.round.sent += sum(row["state"] == "sent" for row in rows)
+
+
+def _row(begun: Begun, outcome: Outcome, at: datetime) -> dict[str, Any]:
+    attempts = begun.message.attempts + 1
+    row: dict[str, Any] = {
+        "id": begun.message.id,
+        "state": {"sent": "sent", "refused": "failed", "unknown": "unknown", "retry": "pending"}[outcome.kind],
+        "reason": "" if outcome.kind == "sent" else outcome.kind,
+        "error": outcome.error[:300],
+        "provider_id": outcome.provider_id[:200],
+        "again_at": None,
+    }
+    if outcome.kind == "retry" and attempts >= ATTEMPTS_MAX:
+        row |= {"state": "failed", "reason": "gave_up"}
+    elif outcome.kind == "retry":
+        row["again_at"] = at + timedelta(minutes=RETRY_FACTOR ** (attempts - 1))
+    return row
+
+
+def _open_runs() -> list[CampaignRun]:
+    """Those that have something to find or to send, the merchants in turn."""
+    found = (
+        CampaignRun.objects.filter(
+            campaign__state=Campaign.State.SENDING,
+            state__in=[CampaignRun.State.PREPARING, CampaignRun.State.SENDING],
+        )
+        .select_related("campaign__merchant")
+        .order_by("due_at")
+    )
+    return list(found)
+
+
+_COLUMNS = ("id", "state", "reason", "error", "provider_id", "again_at")
+# What an unknown one turned out to be after all is written too; a report of its delivery that was quicker stays.
+_WRITE = """
+UPDATE campaign_messages message SET state = said.state, reason = said.reason, error = said.error,
+    provider_id = said.provider_id, next_attempt_at = said.again_at, leased_until = NULL,
+    claim = CASE WHEN said.state = 'pending' THEN NULL ELSE message.claim END,
+    sent_at = CASE WHEN said.state = 'sent' THEN %(at)s ELSE message.sent_at END
+FROM unnest(%(id)s::uuid[], %(state)s::text[], %(reason)s::text[], %(error)s::text[], %(provider_id)s::text[],
+    %(again_at)s::timestamptz[]) AS said (id, state, reason, error, provider_id, again_at)
+WHERE message.merchant_id = %(merchant)s AND message.id = said.id AND message.claim = %(claim)s
+    AND message.state IN ('sending', 'unknown')
+"""
