@@ -9,7 +9,6 @@ from customers.models import Customer
 from loyalty.models import Enrollment, LedgerEntry
 from tests.fixtures import Shop
 from tests.routes import CASES, World, absent_world, send
-from tests.worlds import make_world
 
 pytestmark = pytest.mark.django_db
 
@@ -66,8 +65,13 @@ SHOWN = ("987654", "2001-01-01", INTRUDER)
 
 
 @pytest.fixture
-def world(shop: Shop) -> World:
-    return make_world(shop, "Ourscorner")
+def shop(kept_world: tuple[Shop, World]) -> Shop:
+    return kept_world[0]
+
+
+@pytest.fixture
+def world(kept_world: tuple[Shop, World]) -> World:
+    return kept_world[1]
 
 
 def standing() -> list[Any]:

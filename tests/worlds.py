@@ -1,13 +1,31 @@
 """One of everything for a merchant, made through the API as its people would."""
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
+from django.db import transaction
 
 from cloudpos.jobs.models import Job
 from customers.models import Event
 from loyalty.services import active_program, create_program
-from tests.fixtures import Shop
+from tests.fixtures import Shop, make_shop
 from tests.routes import World
+
+
+@pytest.fixture(scope="module")
+def kept_world(django_db_setup: None, django_db_blocker: Any) -> Iterator[tuple[Shop, World]]:
+    """One for all tests of a module: making it takes longer than most of them. Each takes back what it writes, as ever; its
+    transaction is a savepoint of this one.
+    """
+    block: Any = transaction.atomic()
+    # As Django's own test case says: use cases begin in it.
+    block._from_testcase = True
+    with django_db_blocker.unblock(), block:
+        shop = make_shop("Corner Shop")
+        yield shop, make_world(shop, "Ourscorner")
+        transaction.set_rollback(True)
 
 
 def make_world(shop: Shop, word: str) -> World:
