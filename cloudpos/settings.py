@@ -3,6 +3,7 @@
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -125,6 +126,7 @@ INSTALLED_APPS = [
     "corsheaders",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "anymail",
 ]
 
 MIDDLEWARE = [
@@ -319,7 +321,54 @@ EMAIL_HOST_PASSWORD = _EMAIL.get("EMAIL_HOST_PASSWORD") or ""
 EMAIL_USE_TLS = bool(_EMAIL.get("EMAIL_USE_TLS"))
 EMAIL_USE_SSL = bool(_EMAIL.get("EMAIL_USE_SSL"))
 EMAIL_TIMEOUT = 10
+EMAIL_FILE_PATH = f"/{_EMAIL['EMAIL_FILE_PATH']}" if _EMAIL.get("EMAIL_FILE_PATH") else None
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "CloudPOS <no-reply@localhost>")
+
+# An e-mail service's API instead of SMTP, and what it reports back: django-anymail. By provider its names of the key, of the
+# key that signs its reports (where it has one), and of the sending domain.
+_EMAIL_SERVICES: dict[str, tuple[str, str, str]] = {
+    "brevo": ("BREVO_API_KEY", "", ""),
+    "mailgun": ("MAILGUN_API_KEY", "MAILGUN_WEBHOOK_SIGNING_KEY", "MAILGUN_SENDER_DOMAIN"),
+    "postmark": ("POSTMARK_SERVER_TOKEN", "", ""),
+    "resend": ("RESEND_API_KEY", "RESEND_SIGNING_SECRET", ""),
+    "sendgrid": ("SENDGRID_API_KEY", "", ""),
+    "sparkpost": ("SPARKPOST_API_KEY", "", ""),
+}
+EMAIL_PROVIDER = choice("EMAIL_PROVIDER", ("", *_EMAIL_SERVICES), "")
+# user:password of the reports' URL. Without it no report is taken.
+EMAIL_EVENTS_SECRET = env.str("EMAIL_EVENTS_SECRET", "")
+ANYMAIL: dict[str, Any] = {"REQUESTS_TIMEOUT": (5, 15)}
+if EMAIL_PROVIDER:
+    EMAIL_BACKEND = f"anymail.backends.{EMAIL_PROVIDER}.EmailBackend"
+    for _name, _value in zip(
+        (*_EMAIL_SERVICES[EMAIL_PROVIDER], f"{EMAIL_PROVIDER.upper()}_API_URL"),
+        (
+            env.str("EMAIL_PROVIDER_KEY", ""),
+            env.str("EMAIL_PROVIDER_SIGNING_KEY", ""),
+            env.str("EMAIL_PROVIDER_DOMAIN", ""),
+            # Another region's; or a stand-in's, for development.
+            env.str("EMAIL_PROVIDER_URL", ""),
+        ),
+        strict=True,
+    ):
+        if _name and _value:
+            ANYMAIL[_name] = _value
+    if _EMAIL_SERVICES[EMAIL_PROVIDER][0] not in ANYMAIL:
+        raise ImproperlyConfigured(f"EMAIL_PROVIDER={EMAIL_PROVIDER} needs EMAIL_PROVIDER_KEY")
+if EMAIL_EVENTS_SECRET:
+    if ":" not in EMAIL_EVENTS_SECRET or len(EMAIL_EVENTS_SECRET) < 16:
+        raise ImproperlyConfigured("EMAIL_EVENTS_SECRET must be user:password, 16 characters or more")
+    ANYMAIL["WEBHOOK_SECRET"] = EMAIL_EVENTS_SECRET
+
+# --- Messages of campaigns ----------------------------------------------------------------------------------
+
+# Where the providers' APIs are; changed only to try them against a stand-in.
+TWILIO_URL = env.str("TWILIO_URL", "https://api.twilio.com").rstrip("/")
+ONESIGNAL_URL = env.str("ONESIGNAL_URL", "https://api.onesignal.com").rstrip("/")
+# What goes to the log instead of a provider is also kept here, one file a message. Empty: nowhere.
+MESSAGES_FOLDER = env.str(
+    "MESSAGES_FOLDER", str(BASE_DIR / ".data" / "messages") if ENVIRONMENT == "development" else ""
+)
 
 # --- Webhooks -----------------------------------------------------------------------------------------------
 

@@ -3,7 +3,9 @@
 from django.urls import path
 
 from marketing import views_segments
+from marketing.channels.views import MessagingSettingsView
 from marketing.consents import views as consents
+from marketing.content.views import CampaignVariablesView
 from marketing.webhooks import views
 
 WEBHOOK = "webhooks/<uuid:webhook_id>"
@@ -21,6 +23,8 @@ urlpatterns = [
     path("customers/<uuid:customer_id>/consents/links", consents.ConsentLinksView.as_view()),
     path("customers/<uuid:customer_id>/consents/confirmation", consents.ConsentConfirmationView.as_view()),
     path("text-messages", consents.TextMessagesView.as_view()),
+    path("messaging-settings", MessagingSettingsView.as_view()),
+    path("campaigns/variables", CampaignVariablesView.as_view()),
     path("segments", views_segments.SegmentsView.as_view()),
     path("segments/preview", views_segments.SegmentPreviewView.as_view()),
     path("segments/schema", views_segments.SegmentSchemaView.as_view()),

@@ -449,6 +449,9 @@ CASES: dict[str, Case] = {
     "POST /preferences/<str:token>": Case(PUBLIC),
     "GET /confirm/<str:token>": Case(PUBLIC),
     "POST /confirm/<str:token>": Case(PUBLIC),
+    f"GET {V1}/messaging-settings": Case(Role.MANAGER),
+    f"PUT {V1}/messaging-settings": Case(Role.OWNER, lambda world: {"senderName": "The corner", "perSecond": "5"}),
+    f"GET {V1}/campaigns/variables": Case(Role.MANAGER),
     # Segments
     f"GET {V1}/segments": Case(Role.MANAGER),
     f"POST {V1}/segments": Case(Role.MANAGER, _SEGMENT, naming=_SEGMENTS_NAMING),

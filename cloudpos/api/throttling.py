@@ -131,28 +131,40 @@ class Limiter:
         reset = max(1, int((window + 1) * WINDOW_SECONDS - now + 0.999))
         return Verdict(limit, max(0, limit - count), reset, count <= limit)
 
-    def _count(self, key: str) -> int:
+    def pace(self, scope: str, subject: str, per_second: float) -> float:
+        """Count one of `subject` and return 0, or return the seconds until there is room for it, uncounted then.
+
+        Rates below one a second have longer windows; the parts of those above are counted by windows shorter than a second.
+        """
+        limit = max(1, int(per_second))
+        seconds = limit / per_second
+        now = time.time()
+        window = int(now // seconds)
+        count = self._count(f"{scope}:{subject}:{window}", int(seconds) + 2)
+        return 0.0 if count <= limit else max(0.001, (window + 1) * seconds - now)
+
+    def _count(self, key: str, expiry: int = WINDOW_SECONDS) -> int:
         redis = self._redis
         if redis is None:
-            return self._memory.incr(key, WINDOW_SECONDS)
+            return self._memory.incr(key, expiry)
         if self._resting_until:
             # Redis failed lately: one thread at a time may try it, once its rest is over.
             if time.monotonic() < self._resting_until or not self._probe.acquire(blocking=False):
-                return self._memory.incr(key, WINDOW_SECONDS)
+                return self._memory.incr(key, expiry)
             try:
-                return self._count_on_redis(redis, key)
+                return self._count_on_redis(redis, key, expiry)
             finally:
                 self._probe.release()
-        return self._count_on_redis(redis, key)
+        return self._count_on_redis(redis, key, expiry)
 
-    def _count_on_redis(self, redis: Storage, key: str) -> int:
+    def _count_on_redis(self, redis: Storage, key: str, expiry: int) -> int:
         try:
-            count = redis.incr(key, WINDOW_SECONDS)
+            count = redis.incr(key, expiry)
         except (RedisError, OSError) as exc:
             if not self._resting_until:
                 logger.warning("rate_limiter_on_memory", error=type(exc).__name__)
             self._resting_until = time.monotonic() + REDIS_REST_SECONDS
-            return self._memory.incr(key, WINDOW_SECONDS)
+            return self._memory.incr(key, expiry)
         if self._resting_until:
             self._resting_until = 0.0
             logger.info("rate_limiter_on_redis")
