@@ -279,6 +279,8 @@ RATE_LIMITS = {
     "login": whole_number("RATE_LIMIT_LOGIN", 10),
     "user": whole_number("RATE_LIMIT_USER", 6_000),
     "service": whole_number("RATE_LIMIT_SERVICE", 60_000),
+    # Openings and clicks of one address: mail programs fetch pictures for all their users from a few.
+    "tracking": whole_number("RATE_LIMIT_TRACKING", 6_000),
 }
 IDEMPOTENCY_KEPT_DAYS = 7
 # Points that anybody but an owner may adjust at once.

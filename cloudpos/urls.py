@@ -35,6 +35,8 @@ urlpatterns = [
     path("unsubscribe/<str:token>", UnsubscribeView.as_view(), name="unsubscribe"),
     path("preferences/<str:token>", PreferencesView.as_view(), name="preferences"),
     path("confirm/<str:token>", ConfirmView.as_view(), name="confirm"),
+    # Their clicks, and what providers report.
+    path("", include("marketing.tracking.urls")),
     path("favicon.ico", favicon, name="favicon"),
     # Typed by people: what is nearly an address of a page leads to it.
     path("api/docs/", lead_to_docs),

@@ -6,6 +6,7 @@ from marketing import views_segments
 from marketing.channels.views import MessagingSettingsView
 from marketing.consents import views as consents
 from marketing.content.views import CampaignVariablesView
+from marketing.suppressions.views import SuppressionsView, SuppressionView
 from marketing.webhooks import views
 
 WEBHOOK = "webhooks/<uuid:webhook_id>"
@@ -25,6 +26,8 @@ urlpatterns = [
     path("text-messages", consents.TextMessagesView.as_view()),
     path("messaging-settings", MessagingSettingsView.as_view()),
     path("campaigns/variables", CampaignVariablesView.as_view()),
+    path("suppressions", SuppressionsView.as_view()),
+    path("suppressions/<uuid:suppression_id>", SuppressionView.as_view()),
     path("segments", views_segments.SegmentsView.as_view()),
     path("segments/preview", views_segments.SegmentPreviewView.as_view()),
     path("segments/schema", views_segments.SegmentSchemaView.as_view()),

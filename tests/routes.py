@@ -85,6 +85,7 @@ class World:
     delivery: uuid.UUID
     event_type: uuid.UUID
     segment: uuid.UUID
+    suppression: uuid.UUID
     transaction: str
     customer_number: str
     phone: str
@@ -107,11 +108,14 @@ class World:
             "<uuid:delivery_id>": self.delivery,
             "<uuid:event_type_id>": self.event_type,
             "<uuid:segment_id>": self.segment,
+            "<uuid:suppression_id>": self.suppression,
             "<path:transaction_id>": self.transaction,
             # A month, not anybody's.
             "<str:cohort>": "2026-01-01",
             # Nobody's.
             "<str:token>": "not-signed",
+            "<uuid:merchant_id>": uuid.UUID(int=1),
+            "<uuid:message_id>": uuid.UUID(int=1),
         }.items():
             template = template.replace(variable, str(value))
         assert "<" not in template, f"say what stands for the variable in {template}"
@@ -121,7 +125,7 @@ class World:
 def absent_world() -> World:
     """Ids of the right form that nobody has."""
     return World(
-        *[uuid.uuid4() for _ in range(15)],
+        *[uuid.uuid4() for _ in range(16)],
         transaction="NOBODY-SOLD-THIS",
         customer_number="1000000008",
         phone="+441614960123",
@@ -452,6 +456,14 @@ CASES: dict[str, Case] = {
     f"GET {V1}/messaging-settings": Case(Role.MANAGER),
     f"PUT {V1}/messaging-settings": Case(Role.OWNER, lambda world: {"senderName": "The corner", "perSecond": "5"}),
     f"GET {V1}/campaigns/variables": Case(Role.MANAGER),
+    f"GET {V1}/suppressions": Case(Role.MANAGER),
+    f"POST {V1}/suppressions": Case(
+        Role.MANAGER, lambda world: {"channel": "email", "address": "carol@shop.example"}
+    ),
+    f"DELETE {V1}/suppressions/<uuid:suppression_id>": Case(Role.MANAGER),
+    "GET /t/<str:token>": Case(PUBLIC),
+    "GET /o/<str:token>": Case(PUBLIC),
+    "GET /provider-events/twilio/<uuid:merchant_id>/<uuid:message_id>": Case(PUBLIC),
     # Segments
     f"GET {V1}/segments": Case(Role.MANAGER),
     f"POST {V1}/segments": Case(Role.MANAGER, _SEGMENT, naming=_SEGMENTS_NAMING),

@@ -111,6 +111,8 @@ def make_world(shop: Shop, word: str) -> World:
     chosen = {"name": f"{word} friends", "kind": "list", "description": f"{word} likes them"}
     segment = _made(shop.manager.post("/segments", chosen))
     _made(shop.manager.post(f"/segments/{segment['id']}/members", {"customerIds": [str(customer_id)]}))
+    suppressed = {"channel": "email", "address": f"gone@{word.lower()}.example"}
+    suppression = _made(shop.manager.post("/suppressions", suppressed))
     merge = _made(shop.manager.post(f"/customers/{customer_id}/merge", {"sourceId": merged["id"]}))
     asked = {"mode": "incremental", "secret": f"{word} job"}
     job = Job(merchant=shop.merchant, kind="analytics.recalculate", key=word, parameters=asked)
@@ -133,6 +135,7 @@ def make_world(shop: Shop, word: str) -> World:
         delivery=uuid.UUID(tested["id"]),
         event_type=uuid.UUID(event_type["id"]),
         segment=uuid.UUID(segment["id"]),
+        suppression=uuid.UUID(suppression["id"]),
         transaction=transaction,
         customer_number=customer["customerNumber"],
         phone=phone,

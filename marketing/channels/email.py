@@ -14,6 +14,7 @@ from django.core.mail.backends.smtp import EmailBackend
 
 from marketing.channels.outgoing import Kind, Outcome, Outgoing, by_status
 from marketing.content.compiling import one_line
+from marketing.content.links import without_numbers
 
 SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 AT_ONCE_MAX = 10
@@ -52,7 +53,7 @@ def build_mail(
         connection=connection,
     )
     if rendered.html:
-        mail.attach_alternative(rendered.html, "text/html")
+        mail.attach_alternative(without_numbers(rendered.html), "text/html")
     return mail
 
 
@@ -111,6 +112,12 @@ class SmtpSender:
     def send(self, messages: Sequence[Outgoing]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for message in messages:
+            if not message.address.rpartition("@")[0].isascii():
+                # Django would write it as a word of a header, which is another address.
+                outcomes.append(
+                    Outcome("refused", error="the address has letters that not every server can read")
+                )
+                continue
             mail = build_mail(message, sender_name=self._sender_name, reply_to=self._reply_to)
             outcome = self._send(mail, message.message_id)
             outcomes.append(outcome)
@@ -144,12 +151,15 @@ class SmtpSender:
         connection = self._backend.connection
         connection.text_began = False
         try:
-            self._backend._send(mail)
+            self._backend._send(mail)  # type: ignore[attr-defined]  # one mail, without opening and closing
         except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused) as error:
-            outcome = _refusal(error)
-            if _code_and_text(error)[0] == _NOT_READY:
+            code, _ = _code_and_text(error)
+            if code == _NOT_READY:
                 self._drop()
-            return outcome
+            if code < 0 and connection.text_began:
+                self._drop()
+                return Outcome("unknown", error="the mail server's answer to the mail cannot be read")
+            return _refusal(error)
         except (smtplib.SMTPServerDisconnected, OSError) as error:
             began = connection.text_began
             self._drop()
@@ -179,20 +189,23 @@ def _code_and_text(error: Exception) -> tuple[int, str]:
     return code, text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
 
 
+_OURS = (smtplib.SMTPSenderRefused, smtplib.SMTPAuthenticationError, smtplib.SMTPHeloError)
+
+
 def _refusal(error: Exception) -> Outcome:
     """What the server said to one mail, in its numbers alone: its words may quote the address."""
     code, text = _code_and_text(error)
     found = _ENHANCED.search(text)
     said = f"the mail server answered {code}{f' {found.group()}' if found else ''}"
     # Whom it will not take mails from at all has nothing to do with this recipient.
-    ours = isinstance(error, smtplib.SMTPSenderRefused | smtplib.SMTPAuthenticationError)
+    ours = isinstance(error, _OURS)
     if code in PERMANENT and not ours:
         return Outcome("refused", error=said, suppress=bool(_NO_MAILBOX.search(text)))
     return Outcome("retry", error=said)
 
 
 class ServiceSender:
-    """Through the API of an e-mail service (django-anymail), some at the same time, each thread with a session that stays open."""
+    """Through an e-mail service's API (django-anymail), some at the same time, over sessions that stay open."""
 
     def __init__(self, *, sender_name: str, reply_to: str) -> None:
         self._sender_name, self._reply_to = sender_name, reply_to
@@ -234,11 +247,13 @@ class ServiceSender:
 
 
 def _service_answer(mail: Any) -> Outcome:
-    status = getattr(mail, "anymail_status", None)
-    if status is None:
-        return Outcome("sent")
-    provider_id = status.message_id if isinstance(status.message_id, str) else ""
-    return Outcome("sent", provider_id=provider_id[:200])
+    status = mail.anymail_status
+    said = status.status or {"unknown"}
+    provider_id = status.message_id[:200] if isinstance(status.message_id, str) else ""
+    if said <= {"sent", "queued"}:
+        return Outcome("sent", provider_id=provider_id)
+    kind: Kind = "refused" if said <= {"failed"} else "unknown"
+    return Outcome(kind, provider_id=provider_id, error=f"the e-mail service says: {', '.join(sorted(said))}")
 
 
 def _service_refusal(error: Exception) -> Outcome:
@@ -251,7 +266,9 @@ def _service_refusal(error: Exception) -> Outcome:
         status = error.email_message.anymail_status.status or set()
         words = ", ".join(sorted(each for each in status if each))
         return Outcome(
-            "refused", error=f"the e-mail service refuses this address ({words})", suppress="invalid" in status
+            "refused",
+            error=f"the e-mail service refuses this address ({words})",
+            suppress="invalid" in status,
         )
     if isinstance(error, AnymailRequestsAPIError):
         code = error.status_code
@@ -261,6 +278,8 @@ def _service_refusal(error: Exception) -> Outcome:
             )
             kind: Kind = "retry" if never_left else "unknown"
             return Outcome(kind, error="the e-mail service gave no answer")
+        if code < 300:
+            return Outcome("unknown", error="the e-mail service's answer cannot be read")
         return by_status(code, "the e-mail service")
     if isinstance(error, AnymailError | ValueError):
         return Outcome("refused", error=f"the mail cannot be written ({_named(error)})")

@@ -18,7 +18,13 @@ RESPONSE_BYTES_MAX = 20_000
 AT_ONCE_MAX = 20
 USER_AGENT = "CloudPOS-Messages/1.0"
 # What was never sent for lack of a connection.
-_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
+_NEVER_LEFT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.ProxyError,
+)
 
 
 @dataclass(frozen=True, slots=True)

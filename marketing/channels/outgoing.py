@@ -34,8 +34,9 @@ class Outgoing:
 class Outcome:
     """What became of one message.
 
-    sent: the provider has it. retry: it certainly has not, and may later; `retry_after` are the seconds it asked for. refused:
-    it never will; `suppress` when the address itself is at fault for good. unknown: it may have it. `error` holds nothing personal.
+    sent: the provider has it. retry: it certainly has not, and may later; `retry_after` are the seconds it asked for.
+    refused: it never will; `suppress` when the address itself is at fault for good. unknown: it may have it. `error` holds
+    nothing personal.
     """
 
     kind: Kind

@@ -48,9 +48,7 @@ class MessagingSettingsInput(CamelSerializer):
     max_messages_per_week = StrictIntegerField(
         min_value=1, max_value=MESSAGES_PER_WEEK_MAX, required=False, allow_null=True, default=None
     )
-    per_second = MoneyField(
-        max_digits=7, min_value=0, required=False, default=0, help_text="0: any number"
-    )
+    per_second = MoneyField(max_digits=7, min_value=0, required=False, default=0, help_text="0: any number")
     sms_provider = StrictChoiceField(
         choices=MessagingSettings.SmsProvider.choices, required=False, allow_blank=True, default=""
     )

@@ -95,7 +95,7 @@ def _save(*, merchant_id: uuid.UUID, changes: dict[str, Any]) -> MessagingSettin
 
 def _refuse_incomplete(row: MessagingSettings) -> None:
     """What could not send a single message is not saved as if it could."""
-    needed = []
+    needed: list[tuple[str, Any]] = []
     if row.sms_provider == MessagingSettings.SmsProvider.TWILIO:
         needed += [("smsAccount", row.sms_account), ("smsSender", row.sms_sender)]
         needed.append(("smsSecret", row.sms_secret_encrypted))
@@ -103,9 +103,7 @@ def _refuse_incomplete(row: MessagingSettings) -> None:
         needed += [("pushAccount", row.push_account), ("pushSecret", row.push_secret_encrypted)]
     if row.webhook_url:
         needed.append(("webhookSecret", row.webhook_secret_encrypted))
-    missing = [
-        FieldError(name, "This provider needs it.", "required") for name, value in needed if not value
-    ]
+    missing = [FieldError(name, "This provider needs it.", "required") for name, value in needed if not value]
     if missing:
         raise SettingsRefused(errors=missing)
 

@@ -27,9 +27,12 @@ class LinkExpired(LinkInvalid):
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribing:
+    """`message_id`: the campaign's message that the link was in, where it was in one."""
+
     merchant_id: uuid.UUID
     customer_id: uuid.UUID
     channel: str
+    message_id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +43,28 @@ class Reference:
     id: uuid.UUID
 
 
-def unsubscribe_url(*, merchant_id: uuid.UUID, customer_id: uuid.UUID, channel: str) -> str:
+def unsubscribe_url(
+    *, merchant_id: uuid.UUID, customer_id: uuid.UUID, channel: str, message_id: uuid.UUID | None = None
+) -> str:
     """For the headers and the foot of a message. It never expires: a no must be possible from any old mail."""
     content = merchant_id.bytes + customer_id.bytes + bytes([_CHANNELS.index(channel)])
+    if message_id is not None:
+        content += message_id.bytes
     return f"{settings.PUBLIC_URL}/unsubscribe/{_sign('unsubscribe', content)}"
 
 
 def read_unsubscribe(token: str) -> Unsubscribing:
     """Raises LinkInvalid."""
-    content = _read("unsubscribe", token, 2 * _ID_BYTES + 1)
-    if content[-1] >= len(_CHANNELS):
+    who = 2 * _ID_BYTES + 1
+    content = _read("unsubscribe", token, who, who + _ID_BYTES)
+    channel, message = content[who - 1], content[who:]
+    if channel >= len(_CHANNELS):
         raise LinkInvalid
     return Unsubscribing(
         uuid.UUID(bytes=content[:_ID_BYTES]),
         uuid.UUID(bytes=content[_ID_BYTES : 2 * _ID_BYTES]),
-        _CHANNELS[content[-1]],
+        _CHANNELS[channel],
+        uuid.UUID(bytes=message) if message else None,
     )
 
 
@@ -64,7 +74,7 @@ def preferences_url(*, merchant_id: uuid.UUID, customer_id: uuid.UUID) -> str:
 
 def read_preferences(token: str) -> Reference:
     """Raises LinkInvalid, and LinkExpired after PREFERENCES_VALID_FOR."""
-    return _reference(_read("preferences", token, 2 * _ID_BYTES, PREFERENCES_VALID_FOR))
+    return _reference(_read("preferences", token, 2 * _ID_BYTES, valid_for=PREFERENCES_VALID_FOR))
 
 
 def confirmation_url(*, merchant_id: uuid.UUID, request_id: uuid.UUID) -> str:
@@ -88,7 +98,7 @@ def _sign(purpose: str, content: bytes) -> str:
     return _signer(purpose).sign(urlsafe_b64encode(content).decode().rstrip("="))
 
 
-def _read(purpose: str, token: str, length: int, valid_for: timedelta | None = None) -> bytes:
+def _read(purpose: str, token: str, *lengths: int, valid_for: timedelta | None = None) -> bytes:
     try:
         text = _signer(purpose).unsign(token, max_age=valid_for)
         content = urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -96,6 +106,6 @@ def _read(purpose: str, token: str, length: int, valid_for: timedelta | None = N
         raise LinkExpired from None
     except (BadSignature, ValueError):
         raise LinkInvalid from None
-    if len(content) != length:
+    if len(content) not in lengths:
         raise LinkInvalid
     return content

@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.decorators import method_decorator
+from django.utils.timezone import now
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -20,6 +21,7 @@ from customers.models import Channel, Preferences, Purpose
 from customers.services import CustomerNotFound, find_customer, say_for_oneself
 from marketing.consents import links
 from marketing.consents.requests import RequestNotConfirmable, confirm_request, read_request
+from marketing.tracking.recording import note_time
 
 UNSUBSCRIBE_SOURCE = "unsubscribe link"
 PREFERENCES_SOURCE = "preference page"
@@ -87,6 +89,10 @@ class UnsubscribeView(LinkView):
         except CustomerNotFound:
             # Erased: nothing is sent to them either.
             preferences = ""
+        if link.message_id is not None:
+            note_time(
+                merchant_id=link.merchant_id, message_id=link.message_id, column="unsubscribed_at", at=now()
+            )
         return self.page(
             "unsubscribed",
             merchant=_merchant(link.merchant_id),

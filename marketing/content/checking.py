@@ -174,9 +174,7 @@ def _check_webhook(content: dict[str, Any], field: str, errors: list[FieldError]
     counted = [0]
     cleaned = _check_value(body, f"{field}.body", 1, counted, errors)
     if counted[0] > WEBHOOK_VALUES_MAX:
-        errors.append(
-            FieldError(f"{field}.body", f"{WEBHOOK_VALUES_MAX} values are the most.", "too_long")
-        )
+        errors.append(FieldError(f"{field}.body", f"{WEBHOOK_VALUES_MAX} values are the most.", "too_long"))
     return {"body": cleaned}
 
 

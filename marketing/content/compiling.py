@@ -15,6 +15,7 @@ from markupsafe import escape
 
 from marketing.content.html import HtmlWrong
 from marketing.content.language import RenderFailed, Template, pieces, read_template
+from marketing.content.links import numbered
 from marketing.content.plain_text import plain_template, plain_text
 from marketing.content.variables import TRIGGER
 
@@ -97,13 +98,16 @@ def _compile(channel: str, content: bytes) -> Compiled:
     else:
         for name, source in said.items():
             if source:
-                parts[name] = read_template(source, html=name in HTML_PARTS)
+                is_html = name in HTML_PARTS
+                parts[name] = read_template(numbered(source) if is_html else source, html=is_html)
         if channel == "email" and not said.get("text"):
             text = plain_template(said["html"], list(pieces(said["html"])))
             if text is not None:
                 parts["text"] = read_template(text)
         texts = list(parts.values())
-    names = frozenset(used.name for template in texts for used in template.used if used.segments[0] != TRIGGER)
+    names = frozenset(
+        used.name for template in texts for used in template.used if used.segments[0] != TRIGGER
+    )
     return Compiled(channel, names, parts, body)
 
 
@@ -150,9 +154,7 @@ def _text_of(html: str) -> str:
         raise RenderFailed(wrong.message.rstrip(".")) from None
 
 
-_PREHEADER = (
-    '<div style="display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden">{}</div>'
-)
+_PREHEADER = '<div style="display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden">{}</div>'
 
 
 def _at_top(html: str, piece: str) -> str:
@@ -182,14 +184,17 @@ def _with_foot(html: str, variables: Mapping[str, Any]) -> str:
     if not lines:
         return html
     foot = f'<div style="{_FOOT_STYLE}">{"<br>".join(lines)}</div>'
-    ends = list(_BODY_ENDS.finditer(html))
-    at = ends[-1].start() if ends else len(html)
+    at = body_end(html)
     return html[:at] + foot + html[at:]
 
 
-_FOOT_STYLE = (
-    "margin:32px auto 16px;max-width:600px;font:12px/1.6 sans-serif;color:#6b7280;text-align:center;padding:0 16px"
-)
+def body_end(html: str) -> int:
+    """Where the last thing of a mail belongs."""
+    ends = list(_BODY_ENDS.finditer(html))
+    return ends[-1].start() if ends else len(html)
+
+
+_FOOT_STYLE = "margin:32px auto 16px;max-width:600px;font:12px/1.6 sans-serif;color:#6b7280;text-align:center;padding:0 16px"
 
 
 def _text_with_foot(text: str, variables: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ is escaped by Markup's own operators, and what is cut out of plain text stays pl
 import re
 from collections.abc import Callable
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import quote
 
@@ -102,12 +102,13 @@ def modulo(number: Any, other: Any) -> int | float:
 
 
 def rounded(number: Any, places: Any = 0) -> int | float:
-    return _shown(round(_number(number), max(0, min(PLACES_MAX, int(_number(places))))))
+    unit = Decimal(1).scaleb(-max(0, min(PLACES_MAX, int(_number(places)))))
+    return _shown(_number(number).quantize(unit, ROUND_HALF_UP))
 
 
 def money(number: Any) -> str:
     """1234.5 | money -> 1,234.50"""
-    return f"{_number(number):,.2f}"
+    return f"{_number(number).quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
 
 
 def thousands(number: Any) -> str:

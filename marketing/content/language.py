@@ -166,6 +166,7 @@ def read_template(source: str, *, html: bool = False) -> Template:
         raise TextWrong(1, f"There are {weight} variables and tags; {TAGS_MAX} is the most.", "too_long")
     try:
         bound = (_HTML if html else _PLAIN).from_string(source)
+        assert isinstance(bound, _Bound)
         bound.weight = max(1, weight)
         _refuse_ranges(source, bound.nodes)
         analysis = bound.analyze(include_partials=False)
@@ -182,7 +183,7 @@ def read_template(source: str, *, html: bool = False) -> Template:
         for variables in analysis.globals.values()
         for variable in variables
     ]
-    return Template(bound, tuple(used))  # type: ignore[arg-type]  # the environment's template_class
+    return Template(bound, tuple(used))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,7 @@ def pieces(source: str) -> Iterator[Piece]:
 
 
 def meant(name: str, known: Any) -> str:
-    """" Did you mean points?" or nothing."""
+    """ " Did you mean points?" or nothing."""
     return _meant(name, known)
 
 

@@ -111,4 +111,9 @@ def plain_template(source: str, found: Sequence[Piece]) -> str | None:
     wanted = [number for number, piece in enumerate(found) if piece.name]
     if [number for number in kept if found[number].name] != wanted:
         return None
+    return unmarked(text, source, found)
+
+
+def unmarked(text: str, source: str, found: Sequence[Piece]) -> str:
+    """What was marked, with its pieces again."""
     return _MARKED.sub(lambda match: source[found[int(match[1])].start : found[int(match[1])].end], text)

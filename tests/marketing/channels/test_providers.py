@@ -232,7 +232,15 @@ def test_a_hand_over_is_signed_as_webhooks_are(api: Api, secret: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(204, "sent"), (400, "refused"), (410, "refused"), (301, "refused"), (429, "retry"), (500, "retry"), (503, "retry")],
+    [
+        (204, "sent"),
+        (400, "refused"),
+        (410, "refused"),
+        (301, "refused"),
+        (429, "retry"),
+        (500, "retry"),
+        (503, "retry"),
+    ],
 )
 def test_a_receivers_answers(api: Api, secret: str, status: int, kind: str) -> None:
     api.will(status)

@@ -201,7 +201,9 @@ def test_in_production_nothing_goes_to_the_log_instead_of_customers(shop: Shop, 
             sender_for(row, shop.merchant, channel)
 
 
-def test_the_log_holds_nothing_personal(settings: Any, tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_holds_nothing_personal(
+    settings: Any, tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     settings.MESSAGES_FOLDER = str(tmp_path / "messages")
     sender = ConsoleSender("sms")
     sender.open()

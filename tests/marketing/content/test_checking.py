@@ -12,6 +12,7 @@ from marketing.content.checking import (
 )
 from marketing.content.compiling import compile_content
 from marketing.content.language import RenderFailed
+from marketing.content.links import without_numbers
 from marketing.content.variables import empty_values, example_values
 
 EMAIL = {"subject": "Hello {{ customer.first_name }}", "html": "<p>Hi {{ customer.first_name }}</p>"}
@@ -38,7 +39,8 @@ def rendered(channel: str, content: Any, **more: Any) -> Any:
         ("email", EMAIL),
         ("email", {**EMAIL, "preheader": "New {{ favourite_category | default: 'things' }}", "text": "Hi"}),
         ("sms", {"text": "{{ merchant.name }}: {{ customer.points }} points. {{ unsubscribe_url }}"}),
-        ("push", {"title": "Hi", "body": "{{ customer.tier }}", "link": "https://shop.example/?t={{ customer.tier | url_encode }}"}),
+        ("push",
+         {"title": "Hi", "body": "You are {{ customer.tier }}", "link": "https://shop.example/{{ customer.tier | url_encode }}"}),
         ("webhook", {"body": {"name": "{{ customer.name }}", "points": 3, "lines": ["{{ store.name }}", None, True]}}),
     ],
 )  # fmt: skip
@@ -52,14 +54,18 @@ def test_content_is_kept_as_it_is(channel: str, content: dict[str, Any]) -> None
         ("email", {}, [("subject", "required", "This must not be empty."), ("html", "required", "This must not be empty.")]),
         ("email", {**EMAIL, "body": "x"}, [("body", "unknown_field", "Here are only subject, preheader, html, text.")]),
         ("email", {**EMAIL, "subject": 5}, [("subject", "invalid", "This must be text.")]),
-        ("email", {**EMAIL, "html": "a\x00b"}, [("html", "invalid", "Text must not contain NUL or unpaired surrogate characters.")]),
-        ("email", {**EMAIL, "html": "x" * (HTML_CHARS_MAX + 1)}, [("html", "too_long", "This may have 100000 characters at most.")]),
+        ("email", {**EMAIL, "html": "a\x00b"},
+         [("html", "invalid", "Text must not contain NUL or unpaired surrogate characters.")]),
+        ("email", {**EMAIL, "html": "x" * (HTML_CHARS_MAX + 1)},
+         [("html", "too_long", "This may have 100000 characters at most.")]),
         ("email", {**EMAIL, "html": "<p>\n{{ customer.firstname }}</p>"},
          [("html", "unknown_variable", "Line 2: There is no variable customer.firstname. Did you mean customer.first_name?")]),
-        ("email", {**EMAIL, "html": "{{ customer }}"}, [("html", "unknown_variable", "Line 1: There is no variable customer.")]),
+        ("email", {**EMAIL, "html": "{{ customer }}"},
+         [("html", "unknown_variable", "Line 1: There is no variable customer. Did you mean customer.tier?")]),
         ("email", {**EMAIL, "html": "{{ customer[merchant.name] }}"},
          [("html", "unknown_variable", "Line 1: There is no variable customer.['merchant', 'name'].")]),
-        ("email", {**EMAIL, "html": "<p>{% if x %}</p>"}, [("html", "invalid_template", "Line 1: Expected tag endif, found end of expression.")]),
+        ("email", {**EMAIL, "html": "<p>{% if x %}</p>"},
+         [("html", "invalid_template", "Line 1: Expected tag endif, found end of expression.")]),
         ("email", {**EMAIL, "html": "<p>\n<script>alert(1)</script>"},
          [("html", "html_refused", "Line 2: Mail programs do not show <script>: please remove it.")]),
         ("email", {**EMAIL, "html": "<img src='x' onerror='y'>"},
@@ -72,12 +78,14 @@ def test_content_is_kept_as_it_is(channel: str, content: dict[str, Any]) -> None
          [("html", "html_refused", "Line 3: A tag is not closed by >, or a quote in it is missing.")]),
         ("email", {**EMAIL, "html": "{{ customer.points | divided_by: 0 }}"},
          [("html", "cannot_render", "This cannot be put together: nothing can be divided by 0.")]),
-        ("sms", {"text": "x" * 1531}, [("text", "cannot_render", "This cannot be put together: the text has more than 1530 characters.")]),
+        ("sms", {"text": "x" * 1531},
+         [("text", "cannot_render", "This cannot be put together: the text has more than 1530 characters.")]),
         ("sms", {"text": "ж" * 700}, [("text", "too_long", "This takes 11 text messages; 10 is the most.")]),
         ("push", {"title": "a", "body": "b", "link": "javascript:x"},
          [("body", "cannot_render", "This cannot be put together: the link does not begin with https://.")]),
         ("webhook", {"body": {}}, [("body", "invalid", "This must be an object with at least one value.")]),
-        ("webhook", {"body": {"a": [{"b": "{{ nobody }}"}]}}, [("body.a.0.b", "unknown_variable", "Line 1: There is no variable nobody.")]),
+        ("webhook", {"body": {"a": [{"b": "{{ nobody }}"}]}},
+         [("body.a.0.b", "unknown_variable", "Line 1: There is no variable nobody.")]),
         ("webhook", {"body": {"a": 1}, "x": 1}, [("x", "unknown_field", "Here is only body.")]),
         ("webhook", {"body": {"a" * 101: 1}}, [("body", "invalid", "Names have 1 to 100 characters.")]),
         ("webhook", {"body": {str(n): n for n in range(300)}}, [("body", "too_long", "200 values are the most.")]),
@@ -134,7 +142,7 @@ def test_no_foot_where_the_text_has_the_way_out_itself_or_there_is_none() -> Non
         "text": "Hi {{ unsubscribe_url }}",
     }
     mail = rendered("email", own, unsubscribe_url="https://x.example/u")
-    assert mail.html == '<p>Hi <a href="https://x.example/u">stop</a></p>'
+    assert without_numbers(mail.html) == '<p>Hi <a href="https://x.example/u">stop</a></p>'
     assert mail.text == "Hi https://x.example/u\n"
     # A receipt, which nobody unsubscribes from.
     assert rendered("email", {"subject": "Hi", "html": "<p>Hi</p>"}).html == "<p>Hi</p>"
@@ -157,8 +165,12 @@ def test_the_preheader_is_shown_by_the_inbox_alone() -> None:
 def test_a_webhooks_body_stays_json_whatever_a_name_holds() -> None:
     values = example_values()
     values["customer"]["name"] = 'Eve", "admin": true, "x": "\n'
-    body = compile_content("webhook", {"body": {"name": "{{ customer.name }}", "n": [1, None]}}).render(values).body
-    assert body == '{"name":"Eve\\", \\"admin\\": true, \\"x\\": \\"\\n","n":[1,null]}'
+    body = (
+        compile_content("webhook", {"body": {"name": "{{ customer.name }}", "n": [1, None]}})
+        .render(values)
+        .body
+    )
+    assert body == '{"n":[1,null],"name":"Eve\\", \\"admin\\": true, \\"x\\": \\"\\n"}'
 
 
 def test_nobody_gets_an_empty_message() -> None:

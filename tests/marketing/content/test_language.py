@@ -155,10 +155,12 @@ REFUSED_WHEN_RENDERED = {
     "a loop of many tags": "{% for a in (1..500) %}" + "{{ a }}" * 100 + "{% endfor %}",
     "a loop to a variable": "{% assign n = 900000 | times: 900 %}{% for a in (1..n) %}x{% endfor %}",
     "doubling": "{% assign x = 'aaaaaaaa' %}{% for i in (1..40) %}{% assign x = x | append: x %}{% endfor %}",
-    "doubling what is captured": "{% assign x = 'aaaa' %}{% for i in (1..40) %}{% capture x %}{{ x }}{{ x }}{% endcapture %}{% endfor %}",
+    "doubling what is captured":
+        "{% assign x = 'aaaa' %}{% for i in (1..40) %}{% capture x %}{{ x }}{{ x }}{% endcapture %}{% endfor %}",
     "replacing nothing": "{% assign x = 'aaaaaaaaaaaaaaaaaaaa' %}" + "{% assign x = x | replace: '', x %}" * 8,
     "squaring": "{% assign x = 99999 %}" + "{% assign x = x | times: x %}" * 20,
-    "squaring parts": "{% assign x = 1.00001 %}{% assign y = '1e400' | times: 1 %}" + "{% assign x = 99999999 | times: 99999999 %}" * 2,
+    "squaring parts":
+        "{% assign x = 1.00001 %}{% assign y = '1e400' | times: 1 %}" + "{% assign x = 99999999 | times: 99999999 %}" * 2,
     "much text": "{% assign x = 'a' %}" + "{% assign x = x | append: x %}" * 12 + "{% for i in (1..300) %}{{ x }}{% endfor %}",
     "many filters": "{% for i in (1..200) %}{{ i" + " | plus: 1" * 20 + " }}{% endfor %}",
     "a date of a gigabyte": "{{ last_visit | date: '%1000000000d' }}",
@@ -195,7 +197,9 @@ def test_hostile_texts_are_bounded_when_they_are_rendered(name: str, html: bool)
 
 def test_the_bounds_leave_room_for_real_mails() -> None:
     item = "<tr><td>{{ item.name | upcase }}</td><td>{{ item.price | money }}</td></tr>"
-    template = read_template(f"{{% for item in trigger.items %}}{item}{{% endfor %}}" + "{{ customer.tier }}" * 40)
+    template = read_template(
+        f"{{% for item in trigger.items %}}{item}{{% endfor %}}" + "{{ customer.tier }}" * 40
+    )
     rows = [{"name": "Tea", "price": "3"}] * 100
     assert template.render({"trigger": {"items": rows}}).count("<tr>") == 100
     assert 2 * len(rows) < FILTER_CALLS_MAX and OUTPUT_BYTES_MAX >= 200_000

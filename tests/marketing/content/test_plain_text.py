@@ -48,7 +48,10 @@ def text_of(html: str) -> str:
 
 def test_the_text_follows_the_variables_of_the_html() -> None:
     assert text_of("<p>{{ customer.first_name }} &amp; {{ '<b>' }}</p>") == "Alice & <b>\n"
-    assert text_of('<a href="{{ unsubscribe_url }}x">{% if customer.points > 5 %}Out{% endif %}</a>') == "Out (x)\n"
+    assert (
+        text_of('<a href="{{ unsubscribe_url }}x">{% if customer.points > 5 %}Out{% endif %}</a>')
+        == "Out (x)\n"
+    )
 
 
 def test_a_tag_that_the_text_would_lose_is_not_lost() -> None:
