@@ -454,7 +454,9 @@ CASES: dict[str, Case] = {
     "GET /confirm/<str:token>": Case(PUBLIC),
     "POST /confirm/<str:token>": Case(PUBLIC),
     f"GET {V1}/messaging-settings": Case(Role.MANAGER),
-    f"PUT {V1}/messaging-settings": Case(Role.OWNER, lambda world: {"senderName": "The corner", "perSecond": "5"}),
+    f"PUT {V1}/messaging-settings": Case(
+        Role.OWNER, lambda world: {"senderName": "The corner", "perSecond": "5"}
+    ),
     f"GET {V1}/campaigns/variables": Case(Role.MANAGER),
     f"GET {V1}/suppressions": Case(Role.MANAGER),
     f"POST {V1}/suppressions": Case(

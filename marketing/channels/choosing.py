@@ -20,7 +20,9 @@ def sender_for(settings: MessagingSettings | None, merchant: Merchant, channel: 
     if channel == Channel.EMAIL:
         return _email(settings, merchant)
     if settings is None:
-        raise NoProvider(f"No provider is set up for {_CALLED[Channel(channel)]}: see the messaging settings.")
+        raise NoProvider(
+            f"No provider is set up for {_CALLED[Channel(channel)]}: see the messaging settings."
+        )
     if channel == Channel.SMS:
         return _sms(settings)
     if channel == Channel.PUSH:
