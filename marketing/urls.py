@@ -4,9 +4,9 @@ from django.urls import path
 
 from marketing import views_segments
 from marketing.channels.views import MessagingSettingsView
+from marketing.channels.views_suppressions import SuppressionsView, SuppressionView
 from marketing.consents import views as consents
 from marketing.content.views import CampaignVariablesView
-from marketing.suppressions.views import SuppressionsView, SuppressionView
 from marketing.webhooks import views
 
 WEBHOOK = "webhooks/<uuid:webhook_id>"

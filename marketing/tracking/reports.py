@@ -3,7 +3,6 @@
 They come in any order, late and twice. What is at fault for good is suppressed; who complains is not written to again.
 """
 
-import logging
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +13,9 @@ from django.utils.timezone import now
 from cloudpos.api.transactions import use_case
 from customers.models import Purpose
 from customers.services import CustomerNotFound, append_own, lock_customer
+from marketing.channels.suppressions import suppress
 from marketing.models_campaigns import Campaign, CampaignMessage, Suppression
-from marketing.suppressions.services import NoSuchAddress, suppress
 from marketing.tracking.recording import note_state, note_time
-
-logger = logging.getLogger(__name__)
 
 COMPLAINT_SOURCE = "complaint to the mail provider"
 UNSUBSCRIBE_SOURCE = "unsubscribed at the mail provider"
@@ -87,10 +84,7 @@ def _withdraw(merchant_id: uuid.UUID, customer_id: uuid.UUID, channel: str, sour
 
 def _suppress(report: Report, channel: str) -> None:
     reason = Suppression.Reason.COMPLAINT if report.kind == "complained" else Suppression.Reason.BOUNCE
-    try:
-        suppress(merchant_id=report.merchant_id, channel=channel, address=report.address, reason=reason.value)
-    except NoSuchAddress:
-        logger.warning("report_names_no_address", extra={"message_id": str(report.message_id)})
+    suppress(merchant_id=report.merchant_id, channel=channel, addresses=[report.address], reason=reason.value)
 
 
 # --- E-mail services ----------------------------------------------------------------------------------------
@@ -116,10 +110,15 @@ def hear_email_service(sender: Any, event: Any, esp_name: str, **_: Any) -> None
             kind=kind,
             at=_moment(event.timestamp),
             address=event.recipient or "",
-            is_permanent=kind == "bounced" and reason in _PERMANENT,
+            is_permanent=kind == "bounced" and reason in _PERMANENT and not _may_work_again(event.esp_event),
             reason=reason if kind in ("bounced", "failed") else "",
         )
     )
+
+
+def _may_work_again(said: Any) -> bool:
+    """Postmark reports a full mailbox like one that does not exist, but for `Inactive`."""
+    return isinstance(said, dict) and said.get("RecordType") == "Bounce" and said.get("Inactive") is not True
 
 
 def _ids(metadata: dict[str, Any]) -> tuple[uuid.UUID, uuid.UUID] | None:

@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 
 from django.conf import settings
 
-from marketing.content.compiling import body_end, is_web_url
+from marketing.content.compiling import Rendered, body_end, is_web_url
 from marketing.content.html import Attribute, HtmlWrong, Tag, tags
-from marketing.content.links import NUMBER, take_number
+from marketing.content.links import take_number
 from marketing.tracking.tokens import URL_BYTES_MAX, click_url, open_url
 
 # Ways out are not to be slowed down, nor to depend on anything.
@@ -15,11 +16,20 @@ _OWN_PAGES = ("unsubscribe", "preferences", "confirm")
 _PIXEL = '<img src="{}" width="1" height="1" alt="" style="display:block;border:0">'
 
 
-def track(html: str, *, merchant_id: uuid.UUID, message_id: uuid.UUID) -> str:
-    """The mail with its links to web pages led through us, and with a picture of one pixel.
+def track(
+    rendered: Rendered, *, merchant_id: uuid.UUID, message_id: uuid.UUID, campaign_id: uuid.UUID
+) -> Rendered:
+    """The message with its links led through us, and a picture of one pixel in it. What is no e-mail stays as it is.
 
-    Links to unsubscribe, to write, to call and to places in the mail stay. HTML that cannot be read stays as it is.
+    `campaign_id` is not told to anybody: the message knows it.
     """
+    if not rendered.html:
+        return rendered
+    return replace(rendered, html=track_html(rendered.html, merchant_id=merchant_id, message_id=message_id))
+
+
+def track_html(html: str, *, merchant_id: uuid.UUID, message_id: uuid.UUID) -> str:
+    """Links to unsubscribe, to write, to call and to places in the mail stay. HTML that cannot be read stays as it is."""
     try:
         parts = "".join(_followed(html, merchant_id, message_id))
     except HtmlWrong:
@@ -59,6 +69,3 @@ def _is_trackable(url: str) -> bool:
     if not is_web_url(url) or len(url.encode()) > URL_BYTES_MAX:
         return False
     return not url.startswith(tuple(f"{settings.PUBLIC_URL}/{page}/" for page in _OWN_PAGES))
-
-
-__all__ = ["NUMBER", "track"]

@@ -42,7 +42,6 @@ def click(request: HttpRequest, token: str) -> HttpResponse:
     _note(request, followed, CampaignClick.Kind.CLICK)
     response = HttpResponseRedirect(followed.url)
     response.headers["X-Robots-Tag"] = "noindex"
-    response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
 

@@ -13,13 +13,13 @@ from cloudpos.api.schema import Paged, once
 from cloudpos.api.serializers import CamelSerializer, CleanCharField, StrictChoiceField
 from cloudpos.api.views import ApiView
 from cloudpos.tenancy.roles import Role
-from marketing.models_campaigns import Suppression
-from marketing.suppressions.services import (
+from marketing.channels.suppressions import (
     CHANNELS,
     add_suppression,
     delete_suppression,
     suppressions_of,
 )
+from marketing.models_campaigns import Suppression
 
 SUPPRESSION = RowShape("Suppression", ["id", "channel", "reason", "created_at"], model=Suppression)
 

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from cloudpos.api.throttling import Limiter
-from marketing.channels.pacing import throttle
+from marketing.channels.throttling import throttle
 
 
 def test_no_limit_is_no_wait() -> None:

@@ -28,32 +28,25 @@ class SuppressionNotFound(NotFound):
     message = "There is no such suppression"
 
 
-def suppress(*, merchant_id: uuid.UUID, channel: str, address: str, reason: str) -> bool:
-    """Send nothing to this address any more, in the caller's transaction. Returns whether that is new. Raises NoSuchAddress."""
-    row = Suppression(
-        merchant_id=merchant_id,
-        channel=channel,
-        address_hash=address_hash(merchant_id, channel, normal_address(channel, address)),
-        reason=reason,
-    )
+def suppress(*, merchant_id: uuid.UUID, channel: str, addresses: Iterable[str], reason: str) -> int:
+    """Send nothing to these addresses any more. Returns how many of them are new; what is no address is passed over."""
+    hashes = set(_hashes(merchant_id, channel, addresses))
     before = Suppression.objects.for_merchant(merchant_id).filter(
-        channel=channel, address_hash=row.address_hash
+        channel=channel, address_hash__in=list(hashes)
     )
-    if before.exists():
-        return False
-    Suppression.objects.bulk_create([row], ignore_conflicts=True)
-    return True
+    hashes -= {bytes(each) for each in before.values_list("address_hash", flat=True)}
+    rows = [
+        Suppression(merchant_id=merchant_id, channel=channel, address_hash=each, reason=reason)
+        for each in sorted(hashes)
+    ]
+    # Another process may have been quicker.
+    Suppression.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(rows)
 
 
 def suppressed(merchant_id: uuid.UUID, channel: str, addresses: Iterable[str]) -> set[str]:
     """Those of the addresses that nothing is sent to. One query."""
-    hashes: dict[bytes, list[str]] = {}
-    for address in addresses:
-        try:
-            key = normal_address(channel, address)
-        except NoSuchAddress:
-            continue
-        hashes.setdefault(address_hash(merchant_id, channel, key), []).append(address)
+    hashes = _hashes(merchant_id, channel, addresses)
     if not hashes:
         return set()
     found = (
@@ -62,6 +55,17 @@ def suppressed(merchant_id: uuid.UUID, channel: str, addresses: Iterable[str]) -
         .values_list("address_hash", flat=True)
     )
     return {address for each in found for address in hashes[bytes(each)]}
+
+
+def _hashes(merchant_id: uuid.UUID, channel: str, addresses: Iterable[str]) -> dict[bytes, list[str]]:
+    found: dict[bytes, list[str]] = {}
+    for address in addresses:
+        try:
+            key = normal_address(channel, address)
+        except NoSuchAddress:
+            continue
+        found.setdefault(address_hash(merchant_id, channel, key), []).append(address)
+    return found
 
 
 def add_suppression(*, merchant_id: uuid.UUID, channel: str, address: str) -> tuple[Suppression, bool]:
