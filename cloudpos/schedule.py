@@ -22,6 +22,11 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 30.0,
         "options": {"expires": 30.0},
     },
+    "run-campaigns": {
+        "task": "marketing.tasks.run_campaigns",
+        "schedule": 2.0,
+        "options": {"expires": 2.0},
+    },
     "tidy-webhooks": {
         "task": "marketing.tasks.tidy_deliveries",
         "schedule": 600.0,

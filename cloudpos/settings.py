@@ -396,11 +396,15 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_ALWAYS_EAGER = False
-# A round of webhooks waits for strangers' servers, up to 35 s: workers of its own, so that points and segments never wait.
-# What waits for other people's servers never holds up points or segments.
+# What waits for strangers' servers, a round of webhooks up to 35 s, has workers of its own: points and segments never wait.
 CELERY_TASK_ROUTES = {
     f"marketing.tasks.{name}": {"queue": "webhooks"}
-    for name in ("send_due_deliveries", "tell_owners_of_disabled_webhooks", "send_consent_requests")
+    for name in (
+        "send_due_deliveries",
+        "tell_owners_of_disabled_webhooks",
+        "send_consent_requests",
+        "run_campaigns",
+    )
 }
 CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 

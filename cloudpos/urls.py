@@ -54,6 +54,7 @@ urlpatterns = [
     path("admin/jobs/<uuid:job_id>/stop/", admin.site.admin_view(stop_job), name="stop_job"),
     path("admin/analytics/", include("cloudpos.admin.analytics.urls")),
     path("admin/segments/", include("cloudpos.admin.segments.urls")),
+    path("admin/campaigns/", include("cloudpos.admin.campaigns.urls")),
     path("admin/", admin.site.urls),
 ]
 

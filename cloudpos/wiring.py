@@ -6,11 +6,13 @@ from functools import lru_cache
 
 from analytics.rollups.changes import note_changes
 from customers.events import EventRef
+from marketing.campaigns.triggers import setting_off
 from marketing.segment_upkeep import touching
 from marketing.webhooks.deliveries import queue_deliveries
 
 REFRESH_CUSTOMERS = "analytics.tasks.refresh_customers_of"
 REFRESH_SEGMENTS = "marketing.tasks.refresh_segments_of"
+TRIGGER_CAMPAIGNS = "marketing.tasks.trigger_campaigns_of"
 
 # Event type, "noun.*" or "*" -> Celery tasks. A handler is called as `task(merchant_id, [event_id, ...])` with events
 # of one merchant, derives everything from the current state, and is harmless when run twice or out of order.
@@ -22,12 +24,15 @@ ROUTES: dict[str, tuple[str, ...]] = {
     # Figures that were being written while their customer went.
     "customer.deleted": (REFRESH_CUSTOMERS,),
     "customer.erased": (REFRESH_CUSTOMERS,),
-    # Rules may ask for events of any type; which of them a merchant's rules ask for is CHOOSERS' question.
-    "*": (REFRESH_SEGMENTS,),
+    # Rules may ask for events of any type, and campaigns wait for them; which of them is CHOOSERS' question.
+    "*": (REFRESH_SEGMENTS, TRIGGER_CAMPAIGNS),
 }
 
 # Handlers that want only some of the events that are routed to them, asked once for all events that are relayed together.
-CHOOSERS: dict[str, Callable[[Sequence[EventRef]], Collection[EventRef]]] = {REFRESH_SEGMENTS: touching}
+CHOOSERS: dict[str, Callable[[Sequence[EventRef]], Collection[EventRef]]] = {
+    REFRESH_SEGMENTS: touching,
+    TRIGGER_CAMPAIGNS: setting_off,
+}
 
 
 @dataclass(frozen=True)

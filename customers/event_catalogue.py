@@ -54,6 +54,7 @@ _HOLD = {"holdId": _ID, "points": _POINTS}
 _REDEMPTION = {"redemptionId": _ID, "rewardId": _or_null(_ID), "entryId": _ID, "points": _POINTS}
 _SALE = {"purchaseId": _ID, "storeId": _ID, "amount": _MONEY, "currency": _CURRENCY, "transactionId": _TEXT}
 _MEMBERSHIP = {"segmentId": _ID}
+_RUN = {"campaignId": _ID, "runId": _ID, "number": {**_COUNT, "description": "From 1"}}
 
 CATALOGUE: dict[str, EventType] = {
     "customer.created": _type("A customer was made.", {"type": _one_of("individual", "business")}),
@@ -111,5 +112,7 @@ CATALOGUE: dict[str, EventType] = {
         "A segment of the merchant's was worked out anew.",
         {**_MEMBERSHIP, "size": _COUNT, "entered": _COUNT, "exited": _COUNT},
     ),
+    "campaign.started": _type("A campaign goes out.", _RUN),
+    "campaign.finished": _type("A run of a campaign has been sent.", _RUN),
     "webhook.test": _type("Somebody tried a webhook.", {"webhookId": _ID}),
 }

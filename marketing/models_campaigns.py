@@ -136,7 +136,7 @@ class Campaign(TenantModel):
         indexes = [
             models.Index(fields=["merchant", "-created_at", "-id"], name="marketing_campaigns_idx"),
             models.Index(
-                fields=["next_run_at"],
+                fields=["merchant", "next_run_at"],
                 name="marketing_campaigns_due_idx",
                 condition=Q(next_run_at__isnull=False),
             ),

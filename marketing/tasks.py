@@ -1,4 +1,4 @@
-"""Doorbells of the webhooks' rows, and the upkeep of segments in the background."""
+"""Doorbells of the webhooks' and campaigns' rows, and the upkeep of segments in the background."""
 
 import uuid
 from typing import Any
@@ -12,6 +12,7 @@ from cloudpos.jobs.running import Work
 from customers.events import EventRef
 from customers.models import Event
 from marketing import segment_upkeep
+from marketing.campaigns import sending, triggers
 from marketing.consents import requests
 from marketing.segment_services import REBUILD
 from marketing.webhooks import deliveries, dispatch, forgetting, outcomes, replays, telling
@@ -54,6 +55,18 @@ def replay_webhook(work: Work) -> Any:
 def send_consent_requests() -> int:
     """Send the mails that ask customers to confirm a consent."""
     return requests.send_due(at=now())
+
+
+@shared_task(name="marketing.tasks.run_campaigns")
+def run_campaigns() -> int:
+    """One round: begin what is due, find recipients, send for some seconds."""
+    return sending.work()
+
+
+@shared_task(name="marketing.tasks.trigger_campaigns_of")
+def trigger_campaigns_of(merchant_id: str, event_ids: list[str]) -> int:
+    """Write the messages that these events set off."""
+    return triggers.trigger_campaigns(merchant_id=uuid.UUID(merchant_id), event_ids=event_ids, at=now())
 
 
 @shared_task(name="marketing.tasks.refresh_segments_of")

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from marketing import views_segments
+from marketing.campaigns import views as campaigns
 from marketing.channels.views import MessagingSettingsView
 from marketing.channels.views_suppressions import SuppressionsView, SuppressionView
 from marketing.consents import views as consents
@@ -10,6 +11,7 @@ from marketing.content.views import CampaignVariablesView
 from marketing.webhooks import views
 
 WEBHOOK = "webhooks/<uuid:webhook_id>"
+CAMPAIGN = "campaigns/<uuid:campaign_id>"
 DELIVERY = f"{WEBHOOK}/deliveries/<uuid:delivery_id>"
 
 urlpatterns = [
@@ -28,6 +30,19 @@ urlpatterns = [
     path("campaigns/variables", CampaignVariablesView.as_view()),
     path("suppressions", SuppressionsView.as_view()),
     path("suppressions/<uuid:suppression_id>", SuppressionView.as_view()),
+    path("campaigns", campaigns.CampaignsView.as_view()),
+    path(CAMPAIGN, campaigns.CampaignView.as_view()),
+    path(f"{CAMPAIGN}/copy", campaigns.CampaignCopyView.as_view()),
+    path(f"{CAMPAIGN}/audience", campaigns.CampaignAudienceView.as_view()),
+    path(f"{CAMPAIGN}/preview", campaigns.CampaignPreviewView.as_view()),
+    path(f"{CAMPAIGN}/test", campaigns.CampaignTestView.as_view()),
+    path(f"{CAMPAIGN}/schedule", campaigns.CampaignScheduleView.as_view()),
+    path(f"{CAMPAIGN}/pause", campaigns.CampaignPauseView.as_view()),
+    path(f"{CAMPAIGN}/resume", campaigns.CampaignResumeView.as_view()),
+    path(f"{CAMPAIGN}/cancel", campaigns.CampaignCancelView.as_view()),
+    path(f"{CAMPAIGN}/resend-unknown", campaigns.CampaignResendView.as_view()),
+    path(f"{CAMPAIGN}/runs", campaigns.CampaignRunsView.as_view()),
+    path(f"{CAMPAIGN}/messages", campaigns.CampaignMessagesView.as_view()),
     path("segments", views_segments.SegmentsView.as_view()),
     path("segments/preview", views_segments.SegmentPreviewView.as_view()),
     path("segments/schema", views_segments.SegmentSchemaView.as_view()),

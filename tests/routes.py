@@ -86,6 +86,7 @@ class World:
     event_type: uuid.UUID
     segment: uuid.UUID
     suppression: uuid.UUID
+    campaign: uuid.UUID
     transaction: str
     customer_number: str
     phone: str
@@ -109,6 +110,7 @@ class World:
             "<uuid:event_type_id>": self.event_type,
             "<uuid:segment_id>": self.segment,
             "<uuid:suppression_id>": self.suppression,
+            "<uuid:campaign_id>": self.campaign,
             "<path:transaction_id>": self.transaction,
             # A month, not anybody's.
             "<str:cohort>": "2026-01-01",
@@ -125,7 +127,7 @@ class World:
 def absent_world() -> World:
     """Ids of the right form that nobody has."""
     return World(
-        *[uuid.uuid4() for _ in range(16)],
+        *[uuid.uuid4() for _ in range(17)],
         transaction="NOBODY-SOLD-THIS",
         customer_number="1000000008",
         phone="+441614960123",
@@ -148,7 +150,7 @@ class Case:
 
     `body` is valid for the merchant itself. `naming` are bodies that name objects of the given world: sent with a
     foreign world they must be answered like absent ones. `queries` are query strings of that kind.
-    `own_words` are keys of the answer that repeat what the caller sent.
+    `after` are routes that bring an object into the state that this one asks for.
     """
 
     least: str
@@ -156,6 +158,7 @@ class Case:
     naming: tuple[Body, ...] = ()
     queries: tuple[Callable[[World], str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
 
 
 def _sale(**more: Any) -> Body:
@@ -250,10 +253,22 @@ _PREVIEWS_NAMING: tuple[Body, ...] = (
 )
 _MEMBERS: Body = lambda world: {"customerIds": [str(world.customer)]}  # noqa: E731
 
+_CAMPAIGN: Body = lambda world: {  # noqa: E731
+    "name": "Spring",
+    "variants": [{"content": {"subject": "News", "html": "<p>Look</p>"}}],
+}
+_CAMPAIGNS_NAMING: tuple[Body, ...] = (
+    lambda world: {**_CAMPAIGN(world), "includeSegments": [str(world.segment)]},
+    lambda world: {**_CAMPAIGN(world), "excludeSegments": [str(world.segment)]},
+    lambda world: {**_CAMPAIGN(world), "kind": "triggered", "trigger": {"segment": str(world.segment)}},
+)
+_PREVIEWED: Body = lambda world: {"customerId": str(world.customer)}  # noqa: E731
+
 V1 = "/api/v1"
 CUSTOMER = f"{V1}/customers/<uuid:customer_id>"
 WEBHOOK = f"{V1}/webhooks/<uuid:webhook_id>"
 SEGMENT = f"{V1}/segments/<uuid:segment_id>"
+CAMPAIGN = f"{V1}/campaigns/<uuid:campaign_id>"
 
 CASES: dict[str, Case] = {
     # Operations and documentation
@@ -481,6 +496,29 @@ CASES: dict[str, Case] = {
     f"POST {SEGMENT}/members/remove": Case(Role.MANAGER, _MEMBERS),
     f"GET {SEGMENT}/explain": Case(Role.MANAGER, queries=(lambda world: f"customerId={world.customer}",)),
     f"POST {SEGMENT}/rebuild": Case(Role.MANAGER),
+    # Campaigns
+    f"GET {V1}/campaigns": Case(Role.MANAGER),
+    f"POST {V1}/campaigns": Case(Role.MANAGER, _CAMPAIGN, naming=_CAMPAIGNS_NAMING),
+    f"GET {CAMPAIGN}": Case(Role.MANAGER),
+    f"PATCH {CAMPAIGN}": Case(Role.MANAGER, lambda world: {"name": "Summer"}),
+    f"DELETE {CAMPAIGN}": Case(Role.MANAGER),
+    f"POST {CAMPAIGN}/copy": Case(Role.MANAGER, lambda world: {"name": "Again"}),
+    f"GET {CAMPAIGN}/audience": Case(Role.MANAGER),
+    f"POST {CAMPAIGN}/preview": Case(Role.MANAGER, _PREVIEWED, naming=(_PREVIEWED,)),
+    f"POST {CAMPAIGN}/test": Case(
+        Role.MANAGER,
+        lambda world: {"addresses": ["owner@shop.example"]},
+        naming=(lambda world: {"addresses": ["owner@shop.example"], **_PREVIEWED(world)},),
+    ),
+    f"POST {CAMPAIGN}/schedule": Case(Role.MANAGER),
+    f"POST {CAMPAIGN}/pause": Case(Role.MANAGER, after=(f"POST {CAMPAIGN}/schedule",)),
+    f"POST {CAMPAIGN}/resume": Case(
+        Role.MANAGER, after=(f"POST {CAMPAIGN}/schedule", f"POST {CAMPAIGN}/pause")
+    ),
+    f"POST {CAMPAIGN}/cancel": Case(Role.MANAGER, after=(f"POST {CAMPAIGN}/schedule",)),
+    f"POST {CAMPAIGN}/resend-unknown": Case(Role.MANAGER),
+    f"GET {CAMPAIGN}/runs": Case(Role.MANAGER),
+    f"GET {CAMPAIGN}/messages": Case(Role.MANAGER, queries=(lambda world: f"customerId={world.customer}",)),
 }
 
 

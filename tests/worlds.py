@@ -113,6 +113,13 @@ def make_world(shop: Shop, word: str) -> World:
     _made(shop.manager.post(f"/segments/{segment['id']}/members", {"customerIds": [str(customer_id)]}))
     suppressed = {"channel": "email", "address": f"gone@{word.lower()}.example"}
     suppression = _made(shop.manager.post("/suppressions", suppressed))
+    said = {"subject": f"{word} news", "html": f"<p>{word} sells</p>"}
+    written = {
+        "name": f"{word} campaign",
+        "variants": [{"content": said}],
+        "includeSegments": [segment["id"]],
+    }
+    campaign = _made(shop.manager.post("/campaigns", written))
     merge = _made(shop.manager.post(f"/customers/{customer_id}/merge", {"sourceId": merged["id"]}))
     asked = {"mode": "incremental", "secret": f"{word} job"}
     job = Job(merchant=shop.merchant, kind="analytics.recalculate", key=word, parameters=asked)
@@ -136,6 +143,7 @@ def make_world(shop: Shop, word: str) -> World:
         event_type=uuid.UUID(event_type["id"]),
         segment=uuid.UUID(segment["id"]),
         suppression=uuid.UUID(suppression["id"]),
+        campaign=uuid.UUID(campaign["id"]),
         transaction=transaction,
         customer_number=customer["customerNumber"],
         phone=phone,

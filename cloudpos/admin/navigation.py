@@ -80,6 +80,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "title": "Marketing",
             "separator": True,
             "items": [
+                _link("Campaigns", "send", "campaigns_page", Role.MANAGER, site=""),
                 _link("Customer groups", "group_work", "groups_page", Role.MANAGER, site=""),
                 _list(Webhook, "webhook", Role.MANAGER),
                 _list(WebhookDelivery, "outgoing_mail", Role.MANAGER),

@@ -19,7 +19,7 @@ from marketing.models import Campaign, CampaignRun
 from marketing.models_campaigns import Channel
 
 CHUNK = 2_000
-# The most customers that are looked at to tell how large an audience is, before it is an estimate.
+# The most customers that are looked at to tell how large an audience is.
 COUNTED_MAX = 200_000
 
 # The customer's column that a message needs; the others know them by their id.
@@ -49,12 +49,12 @@ class Audience:
         return self.groups.total()
 
 
-def audience_of(campaign: Campaign) -> Audience:
-    """How many a campaign would write to now. Looks at COUNTED_MAX customers at most."""
+def audience_of(campaign: Campaign, *, most: int = COUNTED_MAX) -> Audience:
+    """How many a campaign would write to now. Looks at about `most` customers at most: then it is a part of them."""
     found = Audience()
     weights = weights_of(campaign)
     cursor: uuid.UUID | None = None
-    while found.looked_at < COUNTED_MAX:
+    while found.looked_at < most:
         chunk = _look(campaign, cursor)
         for each in chunk:
             if each.reason:
@@ -169,7 +169,8 @@ def _look(
     }
     with connection.cursor() as sql:
         sql.execute(
-            _LOOK[bool(campaign.include_segments)].format(address=f"c.{column}" if column else "'-'"), parameters
+            _LOOK[bool(campaign.include_segments)].format(address=f"c.{column}" if column else "'-'"),
+            parameters,
         )
         rows = sql.fetchall()
     barred = _barred(campaign, [row[1] for row in rows if row[1]]) if column else set()

@@ -18,6 +18,7 @@ class Claimed:
 
     id: uuid.UUID
     customer_id: uuid.UUID
+    occasion: str
     variant: str
     due_at: datetime
     attempts: int
@@ -66,7 +67,7 @@ WITH due AS (
 UPDATE campaign_messages message SET state = 'claimed', claim = %(claim)s, next_attempt_at = NULL,
     leased_until = %(at)s + %(lease)s * interval '1 second'
 FROM due WHERE message.merchant_id = %(merchant)s AND message.id = due.id
-RETURNING message.id, message.customer_id, message.variant, message.due_at, message.attempts,
+RETURNING message.id, message.customer_id, message.occasion, message.variant, message.due_at, message.attempts,
     message.incentive_given
 """
 _GIVE_BACK = """

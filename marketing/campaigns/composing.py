@@ -6,11 +6,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from customers.models import Event
 from marketing.campaigns.beginning import Begun
 from marketing.channels import Outgoing
 from marketing.consents.links import unsubscribe_url
 from marketing.content import Compiled, compile_content
-from marketing.content.variables import read_variables
+from marketing.content.variables import TRIGGER, read_variables
 from marketing.models import Campaign, MessagingSettings
 from marketing.tracking import track
 
@@ -26,13 +27,32 @@ class Composer:
         }
 
     def variables(self, begun: Sequence[Begun]) -> dict[uuid.UUID, dict[str, Any]]:
-        """By customer, read for all of them together."""
-        return read_variables(
-            merchant_id=self.campaign.merchant_id, customer_ids=[each.customer.pk for each in begun]
+        """By message, read for all of them together."""
+        merchant_id = self.campaign.merchant_id
+        names = frozenset().union(*(compiled.names for compiled in self.compiled.values()))
+        people = read_variables(
+            merchant_id=merchant_id, customer_ids=[each.customer.pk for each in begun], names=names
         )
+        triggers = self._triggers(begun)
+        return {
+            each.message.id: {
+                **people[each.customer.pk],
+                TRIGGER: triggers.get(each.message.occasion, {}),
+                "incentive_points": self.campaign.incentive_points or 0,
+            }
+            for each in begun
+        }
+
+    def _triggers(self, begun: Sequence[Begun]) -> dict[str, dict[str, Any]]:
+        """What set the messages off, by occasion."""
+        occasions = [each.message.occasion for each in begun if each.message.occasion]
+        if not occasions:
+            return {}
+        events = Event.objects.for_merchant(self.campaign.merchant_id).filter(pk__in=occasions)
+        return {str(event_id): data for event_id, data in events.values_list("pk", "data")}
 
     def compose(self, begun: Begun, variables: Mapping[str, Any]) -> Outgoing:
-        """Raises RenderFailed."""
+        """`variables`: this message's. Raises RenderFailed."""
         merchant_id = self.campaign.merchant_id
         unsubscribe = unsubscribe_url(
             merchant_id=merchant_id,
@@ -40,13 +60,7 @@ class Composer:
             channel=self.campaign.consent_channel,
             message_id=begun.message.id,
         )
-        rendered = self.compiled[begun.message.variant].render(
-            {
-                **variables,
-                "unsubscribe_url": unsubscribe,
-                "incentive_points": self.campaign.incentive_points or 0,
-            }
-        )
+        rendered = self.compiled[begun.message.variant].render({**variables, "unsubscribe_url": unsubscribe})
         return Outgoing(
             message_id=begun.message.id,
             merchant_id=merchant_id,

@@ -1,7 +1,7 @@
 """Hours in which nobody is written to. Pure."""
 
 from collections.abc import Sequence
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 # (from, until) by the clock on the wall; until before from: over midnight. From equal to until: no hours at all.
@@ -34,6 +34,7 @@ def _end_of(at: datetime, hours: Hours, zone: ZoneInfo) -> datetime | None:
     if not inside:
         return None
     day = local.date() + timedelta(days=1 if is_over_midnight and clock >= start else 0)
-    # The end of hours that a change of the clock skips is where the clock goes on; of two, the later one: nobody is woken.
-    found = datetime.combine(day, until, zone).replace(fold=1).astimezone(at.tzinfo)
+    # An end that a change of the clock skips, or has twice: the later one, so that nobody is woken.
+    end = datetime.combine(day, until, zone)
+    found = max(each.astimezone(UTC) for each in (end, end.replace(fold=1)))
     return found if found > at else None

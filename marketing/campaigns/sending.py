@@ -1,4 +1,4 @@
-"""The worker's round: begin what is due, find recipients, send, and end what is done. Killed at any moment, nobody gets it twice."""
+"""The worker's round: begin what is due, find recipients, send, end what is done. However it dies, nobody gets it twice."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ ROUND_SECONDS = 15.0
 ATTEMPTS_MAX = 5
 # A provider that is away is asked again after 1, 4, 16 and 64 minutes.
 RETRY_FACTOR = 4
+RETRY_AFTER_SECONDS_MAX = 24 * 3_600
 NO_PROVIDER_SECONDS = 300
 
 _round = threading.Lock()
@@ -137,9 +138,7 @@ class _Turn:
         return throttle(self.run.merchant_id, self.campaign.channel, per_second) if per_second else 0.0
 
     def _give_back(self, wait: timedelta) -> None:
-        give_back(
-            merchant_id=self.run.merchant_id, claim_id=self.claim_id, at=self.round.clock() + wait
-        )
+        give_back(merchant_id=self.run.merchant_id, claim_id=self.claim_id, at=self.round.clock() + wait)
 
     def _send(self, sender: Sender, begun: Sequence[Begun]) -> None:
         composed: dict[uuid.UUID, Any] = {}
@@ -147,7 +146,7 @@ class _Turn:
         variables = self.composer.variables(begun)
         for each in begun:
             try:
-                composed[each.message.id] = self.composer.compose(each, variables[each.customer.pk])
+                composed[each.message.id] = self.composer.compose(each, variables[each.message.id])
             except RenderFailed as failure:
                 outcomes[each.message.id] = Outcome("refused", error=str(failure))
         outcomes |= dict(zip(composed, sender.send(list(composed.values())), strict=True))
@@ -181,7 +180,9 @@ def _row(begun: Begun, outcome: Outcome, at: datetime) -> dict[str, Any]:
     attempts = begun.message.attempts + 1
     row: dict[str, Any] = {
         "id": begun.message.id,
-        "state": {"sent": "sent", "refused": "failed", "unknown": "unknown", "retry": "pending"}[outcome.kind],
+        "state": {"sent": "sent", "refused": "failed", "unknown": "unknown", "retry": "pending"}[
+            outcome.kind
+        ],
         "reason": "" if outcome.kind == "sent" else outcome.kind,
         "error": outcome.error[:300],
         "provider_id": outcome.provider_id[:200],
@@ -190,7 +191,10 @@ def _row(begun: Begun, outcome: Outcome, at: datetime) -> dict[str, Any]:
     if outcome.kind == "retry" and attempts >= ATTEMPTS_MAX:
         row |= {"state": "failed", "reason": "gave_up"}
     elif outcome.kind == "retry":
-        row["again_at"] = at + timedelta(minutes=RETRY_FACTOR ** (attempts - 1))
+        wait = timedelta(minutes=RETRY_FACTOR ** (attempts - 1))
+        row["again_at"] = at + max(
+            wait, timedelta(seconds=min(outcome.retry_after or 0, RETRY_AFTER_SECONDS_MAX))
+        )
     return row
 
 
@@ -208,9 +212,12 @@ def _open_runs() -> list[CampaignRun]:
 
 
 _COLUMNS = ("id", "state", "reason", "error", "provider_id", "again_at")
-# What an unknown one turned out to be after all is written too; a report of its delivery that was quicker stays.
+# What an unknown one turned out to be after all is written too; a report of its delivery that was quicker counts.
 _WRITE = """
-UPDATE campaign_messages message SET state = said.state, reason = said.reason, error = said.error,
+UPDATE campaign_messages message SET state = CASE
+        WHEN said.state = 'sent' AND message.bounced_at IS NOT NULL THEN 'bounced'
+        WHEN said.state = 'sent' AND message.delivered_at IS NOT NULL THEN 'delivered'
+        ELSE said.state END, reason = said.reason, error = said.error,
     provider_id = said.provider_id, next_attempt_at = said.again_at, leased_until = NULL,
     claim = CASE WHEN said.state = 'pending' THEN NULL ELSE message.claim END,
     sent_at = CASE WHEN said.state = 'sent' THEN %(at)s ELSE message.sent_at END

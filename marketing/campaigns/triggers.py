@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from cloudpos.api.errors import BadRequest, FieldError
+from customers.event_types import EVENT_TYPE
 from customers.events import EventRef
 from customers.models import Event
 from marketing.campaigns.audience import may_be_written_to, write_messages
@@ -19,6 +20,7 @@ from marketing.models import Campaign, CampaignRun
 SEGMENT_ENTERED = "segment.entered"
 DELAY_MINUTES_MAX = 90 * 24 * 60
 AGAIN_AFTER_DAYS_MAX = 3_650
+EVENT_TYPE_CHARS_MAX = 60
 # What a till reports days later sets nothing off any more.
 EVENT_AGE_MAX = timedelta(days=1)
 
@@ -51,7 +53,7 @@ def read_trigger(said: Any, *, field: str = "trigger") -> Trigger:
     if ("event" in said) == ("segment" in said):
         problems.append(FieldError(field, "Either an event or a segment is expected.", "invalid"))
     type_, segment = said.get("event", SEGMENT_ENTERED), None
-    if not isinstance(type_, str) or not 0 < len(type_) <= 60:
+    if not isinstance(type_, str) or len(type_) > EVENT_TYPE_CHARS_MAX or not EVENT_TYPE.fullmatch(type_):
         wrong("event", "The type of an event is expected, such as purchase.recorded.")
     if "segment" in said:
         try:
@@ -100,7 +102,10 @@ def trigger_campaigns(*, merchant_id: uuid.UUID, event_ids: Sequence[str], at: d
     listening = Campaign.objects.for_merchant(merchant_id).filter(
         state=Campaign.State.SENDING, kind=Campaign.Kind.TRIGGERED
     )
-    return sum(_trigger(campaign_id, merchant_id, events, at) for campaign_id in listening.values_list("pk", flat=True))
+    return sum(
+        _trigger(campaign_id, merchant_id, events, at)
+        for campaign_id in listening.values_list("pk", flat=True)
+    )
 
 
 @transaction.atomic
@@ -116,21 +121,22 @@ def _trigger(campaign_id: uuid.UUID, merchant_id: uuid.UUID, events: Sequence[Ev
         return 0
     trigger = read_trigger(campaign.trigger)
     matching = [event for event in events if _sets_off(trigger, campaign, event)]
-    allowed = set(may_be_written_to(campaign, list({event.customer_id for event in matching})))
+    allowed = set(
+        may_be_written_to(campaign, list({event.customer_id for event in matching if event.customer_id}))
+    )
     run = CampaignRun.objects.for_merchant(merchant_id).filter(campaign=campaign).latest("number")
     written = 0
     for event in matching:
         if event.customer_id not in allowed:
             continue
-        if trigger.again_after and _was_written_to(campaign, event, trigger.again_after):
+        due_at = event.occurred_at + trigger.delay
+        if _was_written_to(campaign, event, due_at, trigger.again_after):
             continue
-        # Each customer once, ever, is the unique key with no occasion in it.
-        occasion = "" if trigger.again_after is None else str(event.pk)
         written += write_messages(
             campaign=campaign,
             run=run,
-            recipients=[(event.customer_id, occasion)],
-            due_at=event.occurred_at + trigger.delay,
+            recipients=[(event.customer_id, str(event.pk))],
+            due_at=due_at,
         )
     if written:
         run.looked_at += written
@@ -145,19 +151,20 @@ def _sets_off(trigger: Trigger, campaign: Campaign, event: Event) -> bool:
     return trigger.segment is None or event.data.get("segmentId") == str(trigger.segment)
 
 
-def _was_written_to(campaign: Campaign, event: Event, within: timedelta) -> bool:
-    """In either group, for another occasion that is less than `within` away: whichever arrives first counts."""
+def _was_written_to(campaign: Campaign, event: Event, due_at: datetime, within: timedelta | None) -> bool:
+    """In either group, for another occasion that is less than `within` away, None ever: whichever arrives first counts."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT 1 FROM campaign_messages WHERE merchant_id = %s AND customer_id = %s AND campaign_id = %s"
-            " AND occasion <> %s AND due_at > %s AND due_at < %s)",
+            " AND occasion <> %s AND (%s::timestamptz IS NULL OR due_at > %s AND due_at < %s))",
             [
                 campaign.merchant_id,
                 event.customer_id,
                 campaign.pk,
                 str(event.pk),
-                event.occurred_at - within,
-                event.occurred_at + within,
+                None if within is None else due_at,
+                None if within is None else due_at - within,
+                None if within is None else due_at + within,
             ],
         )
         (found,) = cursor.fetchone()

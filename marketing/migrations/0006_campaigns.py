@@ -173,7 +173,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='campaign',
-            index=models.Index(condition=models.Q(('next_run_at__isnull', False)), fields=['next_run_at'], name='marketing_campaigns_due_idx'),
+            index=models.Index(condition=models.Q(('next_run_at__isnull', False)), fields=['merchant', 'next_run_at'], name='marketing_campaigns_due_idx'),
         ),
         migrations.AddIndex(
             model_name='campaign',

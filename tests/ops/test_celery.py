@@ -115,6 +115,7 @@ def test_what_waits_for_strangers_has_a_queue_of_its_own_and_every_queue_has_a_w
     assert {name for name, queue in queues.items() if queue == "webhooks"} == {
         "marketing.tasks.send_due_deliveries",
         "marketing.tasks.send_consent_requests",
+        "marketing.tasks.run_campaigns",
         "marketing.tasks.tell_owners_of_disabled_webhooks",
     }
     assert set(queues.values()) == {celery.app.conf.task_default_queue, "webhooks"}

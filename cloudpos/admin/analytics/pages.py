@@ -25,11 +25,12 @@ Show = Callable[..., Shown]
 
 
 def analytics_page(
-    title: str, template: str, *, folder: str = "analytics"
+    title: str, template: str, *, folder: str = "analytics", policy: str | None = None
 ) -> Callable[[Show], Callable[..., HttpResponse]]:
     """A page of the current merchant, which is one that the person manages: `show(request, merchant)` says what is on it.
 
-    With `part` in the query it is the figures alone, for the overview to take in.
+    With `part` in the query it is the figures alone, for the overview to take in. `policy`: its own content policy; `template`
+    in what is shown: another page of the folder.
     """
 
     def decorate(show: Show) -> Callable[..., HttpResponse]:
@@ -44,7 +45,9 @@ def analytics_page(
                 if isinstance(shown, HttpResponse):
                     return shown
                 context.update(shown if shown is not None else {"figures_late": True})
-            return TemplateResponse(request, f"backoffice/{folder}/{template}.html", context)
+            page = f"backoffice/{folder}/{context.pop('template', template)}.html"
+            headers = {"Content-Security-Policy": policy} if policy else {}
+            return TemplateResponse(request, page, context, headers=headers)
 
         return admin.site.admin_view(view)  # type: ignore[no-any-return]
 

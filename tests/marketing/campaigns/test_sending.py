@@ -1,0 +1,338 @@
+"""Who gets a message, who does not and why, and that nobody gets it twice."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.core import mail
+from django.utils.timezone import now
+
+from cloudpos.lifecycle.erasing import erase_customer
+from customers.models import Customer
+from customers.services import change_preferences, update_customer
+from loyalty.models import LedgerEntry
+from loyalty.services import create_program
+from marketing.campaigns import beginning, services
+from marketing.campaigns.audience import prepare_chunk
+from marketing.campaigns.claiming import LEASE_SECONDS, claim, end_leases
+from marketing.channels import Outcome
+from marketing.channels.suppressions import suppress
+from marketing.models import Campaign, CampaignMessage, CampaignRun, MessagingSettings, Segment, SegmentMember
+from tests.fixtures import Shop
+from tests.marketing.campaigns.conftest import launch, messages_of, person, say, send, states, write
+
+pytestmark = pytest.mark.django_db
+
+
+def test_everybody_who_agreed_gets_one_mail(shop: Shop, alice: Customer, bob: Customer) -> None:
+    person(shop, "Carol", consent=False)
+    campaign = launch(shop)
+    assert send() == 2
+    assert {one.to[0]: one.subject for one in mail.outbox} == {
+        "alice@mail.example": "News for Alice",
+        "bob@mail.example": "News for Bob",
+    }
+    assert states(campaign) == {"Alice": "sent", "Bob": "sent"}
+    campaign.refresh_from_db()
+    run = CampaignRun.objects.get()
+    assert (campaign.state, run.state, run.looked_at, run.audience) == ("sent", "done", 3, 2)
+    assert send() == 0
+
+
+def test_segments_less_exclusions(shop: Shop, alice: Customer, bob: Customer) -> None:
+    carol = person(shop, "Carol")
+    one, two, not_these = (
+        Segment.objects.create(merchant=shop.merchant, name=name, kind="list") for name in "123"
+    )
+    members = [(one, alice), (one, bob), (two, bob), (two, carol), (not_these, carol)]
+    for segment, customer in members:
+        SegmentMember.objects.create(merchant=shop.merchant, segment=segment, customer=customer)
+    campaign = launch(shop, include_segments=[one.pk, two.pk], exclude_segments=[not_these.pk])
+    assert send() == 2
+    assert states(campaign) == {"Alice": "sent", "Bob": "sent"}
+
+
+def test_more_recipients_than_a_chunk(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marketing.campaigns.audience.CHUNK", 2)
+    for name in ("Alice", "Bob", "Carol", "Dave", "Erin"):
+        person(shop, name)
+    launch(shop)
+    assert send() == 5
+    assert len({one.to[0] for one in mail.outbox}) == 5
+
+
+def test_the_control_group_gets_nothing(shop: Shop) -> None:
+    names = [f"P{n}" for n in range(12)]
+    for name in names:
+        person(shop, name)
+    campaign = launch(shop, control_percent=50)
+    sent = send()
+    found = states(campaign)
+    control = [name for name, state in found.items() if state == "control"]
+    assert 0 < len(control) < 12
+    assert sent == 12 - len(control) == len(mail.outbox)
+    assert set(found) == set(names)
+
+
+# --- The last look ------------------------------------------------------------------------------------------
+
+
+def prepared(shop: Shop, **fields: object) -> Campaign:
+    """Recipients are found, and nothing has been sent."""
+    campaign = launch(shop, **fields)
+    assert send(seconds=0) == 0
+    run = CampaignRun.objects.get(campaign=campaign)
+    assert prepare_chunk(run=run, at=run.due_at)
+    return campaign
+
+
+def test_who_withdraws_meanwhile_gets_nothing(shop: Shop, alice: Customer, bob: Customer) -> None:
+    campaign = prepared(shop)
+    say(shop, alice, "withdrawn")
+    assert send() == 1
+    assert states(campaign) == {"Alice": "skipped: no_consent", "Bob": "sent"}
+
+
+def test_who_is_gone_or_not_reached_any_more(shop: Shop, alice: Customer, bob: Customer) -> None:
+    carol = person(shop, "Carol")
+    campaign = prepared(shop)
+    erase_customer(access=shop.owner.access, customer_id=alice.pk)
+    update_customer(access=shop.access, customer_id=bob.pk, data={"email": ""})
+    update_customer(access=shop.access, customer_id=carol.pk, data={"status": "suspended"})
+    assert send() == 0
+    found = CampaignMessage.objects.filter(campaign=campaign).values_list("customer_id", "reason")
+    assert dict(found) == {alice.pk: "gone", bob.pk: "no_address", carol.pk: "not_active"}
+
+
+def test_a_new_address_is_the_one_that_is_written_to(shop: Shop, alice: Customer) -> None:
+    prepared(shop)
+    update_customer(access=shop.access, customer_id=alice.pk, data={"email": "new@mail.example"})
+    send()
+    assert [one.to for one in mail.outbox] == [["new@mail.example"]]
+
+
+def test_suppressed_addresses(shop: Shop, alice: Customer, bob: Customer) -> None:
+    campaign = prepared(shop)
+    suppress(
+        merchant_id=shop.merchant.pk, channel="email", addresses=["ALICE@mail.example"], reason="complaint"
+    )
+    assert send() == 1
+    assert states(campaign) == {"Alice": "skipped: suppressed", "Bob": "sent"}
+    again = launch(shop, name="Summer")
+    send()
+    assert states(again) == {"Bob": "sent"}
+
+
+def test_quiet_hours_of_the_customer_and_of_the_merchant(shop: Shop, alice: Customer, bob: Customer) -> None:
+    change_preferences(
+        access=shop.access,
+        customer_id=alice.pk,
+        data={"quiet_hours_start": "08:00", "quiet_hours_end": "20:00"},
+    )
+    MessagingSettings.objects.create(merchant=shop.merchant, quiet_from="21:00", quiet_until="09:00")
+    with time_machine.travel("2027-01-15T08:30:00Z", tick=False) as clock:
+        campaign = launch(shop)
+        assert send() == 0
+        waiting = {one.customer_id: one.next_attempt_at for one in messages_of(campaign.pk)}
+        assert {each.pk: f"{waiting[each.pk]:%H:%M}" for each in (alice, bob)} == {
+            alice.pk: "20:00",
+            bob.pk: "09:00",
+        }
+        clock.move_to("2027-01-15T09:00:00Z")
+        assert send() == 1
+        clock.move_to("2027-01-15T20:00:00Z")
+        assert send() == 1
+    assert [one.to[0] for one in mail.outbox] == ["bob@mail.example", "alice@mail.example"]
+
+
+def test_what_would_come_too_late_is_left_out(shop: Shop, alice: Customer) -> None:
+    MessagingSettings.objects.create(merchant=shop.merchant, quiet_from="21:00", quiet_until="09:00")
+    with time_machine.travel("2027-01-15T21:30:00Z", tick=False):
+        campaign = launch(shop, send_within_hours=3)
+        assert send() == 0
+    assert states(campaign) == {"Alice": "skipped: too_late"}
+
+
+def test_no_more_a_week_than_the_customer_wants(shop: Shop, alice: Customer, bob: Customer) -> None:
+    change_preferences(access=shop.access, customer_id=alice.pk, data={"max_messages_per_week": 1})
+    start = now()
+    with time_machine.travel(start, tick=False) as clock:
+        launch(shop)
+        assert send() == 2
+        second = launch(shop, name="Summer")
+        assert send() == 1
+        assert states(second) == {"Alice": "skipped: too_often", "Bob": "sent"}
+        # What a sale needs is not advertising.
+        third = launch(shop, name="Recall", purpose="transactional")
+        send()
+        assert states(third) == {"Alice": "sent", "Bob": "sent"}
+        clock.move_to(start + timedelta(days=7, minutes=1))
+        fourth = launch(shop, name="Autumn")
+        send()
+    assert states(fourth) == {"Alice": "sent", "Bob": "sent"}
+
+
+def test_points_are_given_once_just_before(shop: Shop, alice: Customer) -> None:
+    create_program(merchant_id=shop.merchant.pk)
+    campaign = launch(shop, incentive_points=50)
+    assert send() == 1
+    entries = LedgerEntry.objects.filter(type="adjusted").values_list("points", "description")
+    assert list(entries) == [(50, "Spring")]
+    alice.refresh_from_db()
+    assert alice.points == 50
+    assert messages_of(campaign.pk)[0].incentive_given
+
+
+# --- Stopping -----------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_begun_of_a_paused_campaign(shop: Shop, alice: Customer) -> None:
+    campaign = prepared(shop)
+    services.pause_campaign(access=shop.access, campaign_id=campaign.pk)
+    assert send() == 0
+    services.resume_campaign(access=shop.access, campaign_id=campaign.pk)
+    assert send() == 1
+
+
+def test_nor_of_one_that_is_paused_between_claim_and_beginning(shop: Shop, alice: Customer) -> None:
+    campaign = prepared(shop)
+    run = CampaignRun.objects.get()
+    claim_id = run.pk
+    held = claim(merchant_id=shop.merchant.pk, run_id=run.pk, claim_id=claim_id, at=now(), most=10)
+    services.pause_campaign(access=shop.access, campaign_id=campaign.pk)
+    begun = beginning.begin(campaign=campaign, settings=None, claimed=held, claim_id=claim_id, at=now())
+    assert (len(held), begun) == (1, [])
+
+
+def test_what_waits_for_a_cancelled_campaign_never_leaves(shop: Shop, alice: Customer) -> None:
+    campaign = prepared(shop)
+    services.cancel_campaign(access=shop.access, campaign_id=campaign.pk)
+    assert send() == 0
+    assert states(campaign) == {"Alice": "cancelled"}
+    assert mail.outbox == []
+
+
+# --- What may go wrong --------------------------------------------------------------------------------------
+
+
+def test_a_dead_workers_messages(shop: Shop, alice: Customer, bob: Customer) -> None:
+    """What it had only claimed waits again; what it was sending is unknown, until a person sends it again."""
+    campaign = prepared(shop)
+    run = CampaignRun.objects.get()
+    at = now()
+    held = claim(merchant_id=shop.merchant.pk, run_id=run.pk, claim_id=run.pk, at=at, most=10)
+    assert len(held) == 2
+    mine = [message for message in held if message.customer_id == alice.pk]
+    assert len(beginning.begin(campaign=campaign, settings=None, claimed=mine, claim_id=run.pk, at=at)) == 1
+    assert end_leases(at=at + timedelta(seconds=LEASE_SECONDS - 1)) == 0
+    assert end_leases(at=at + timedelta(seconds=LEASE_SECONDS + 1)) == 2
+    with time_machine.travel(at + timedelta(seconds=LEASE_SECONDS + 2)):
+        assert send() == 1
+        assert states(campaign) == {"Alice": "unknown: worker_died", "Bob": "sent"}
+        campaign.refresh_from_db()
+        assert campaign.state == "sent"
+        assert services.resend_unknown(access=shop.access, campaign_id=campaign.pk) == 1
+        assert send() == 1
+    assert states(campaign) == {"Alice": "sent", "Bob": "sent"}
+
+
+def test_a_slow_worker_writes_nothing_over_its_successor(shop: Shop, alice: Customer) -> None:
+    campaign = prepared(shop)
+    run = CampaignRun.objects.get()
+    at = now()
+    held = claim(merchant_id=shop.merchant.pk, run_id=run.pk, claim_id=run.pk, at=at, most=10)
+    end_leases(at=at + timedelta(seconds=LEASE_SECONDS + 1))
+    with pytest.raises(beginning.ClaimLost):
+        beginning.begin(campaign=campaign, settings=None, claimed=held, claim_id=run.pk, at=at)
+    assert states(campaign) == {"Alice": "pending"}
+
+
+class Provider:
+    """A mail server that answers as it is told."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        self.outcomes, self.taken = list(outcomes), 0
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def send(self, messages: list[object]) -> list[Outcome]:
+        self.taken += len(messages)
+        return [self.outcomes.pop(0) for _ in messages]
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
+    found = Provider()
+    monkeypatch.setattr("marketing.campaigns.sending.sender_for", lambda *_: found)
+    return found
+
+
+def test_who_is_away_is_asked_again_for_a_while(shop: Shop, alice: Customer, provider: Provider) -> None:
+    provider.outcomes = [Outcome("retry", error="busy")] * 5
+    start = now()
+    with time_machine.travel(start, tick=False) as clock:
+        campaign = launch(shop)
+        send()
+        for minutes in (1, 4, 16, 64):
+            (message,) = messages_of(campaign.pk)
+            assert message.next_attempt_at == now() + timedelta(minutes=minutes)
+            assert send() == 0
+            clock.move_to(message.next_attempt_at)
+            send()
+    assert states(campaign) == {"Alice": "failed: gave_up"}
+    assert provider.taken == 5
+
+
+def test_what_is_refused_or_unknown_is_not_sent_again(
+    shop: Shop, alice: Customer, bob: Customer, provider: Provider
+) -> None:
+    provider.outcomes = [
+        Outcome("refused", error="550 5.1.1 no such mailbox", suppress=True),
+        Outcome("unknown", error="connection lost"),
+    ]
+    campaign = launch(shop)
+    send()
+    send()
+    assert provider.taken == 2
+    assert sorted(states(campaign).values()) == ["failed: refused", "unknown: unknown"]
+    # The mailbox that is not there is left out of the next one.
+    provider.outcomes = [Outcome("sent", provider_id="1")]
+    launch(shop, name="Summer")
+    assert send() == 1
+
+
+# --- Over time ----------------------------------------------------------------------------------------------
+
+
+def test_a_scheduled_campaign_waits_for_its_time(shop: Shop, alice: Customer) -> None:
+    at = now() + timedelta(hours=5)
+    campaign = launch(shop, send_at=at)
+    assert (campaign.state, send()) == ("scheduled", 0)
+    with time_machine.travel(at):
+        assert send() == 1
+
+
+def test_a_recurring_campaign_goes_out_again_and_ends(shop: Shop, alice: Customer) -> None:
+    with time_machine.travel("2027-01-15T08:00:00Z", tick=False) as clock:
+        campaign = launch(
+            shop,
+            kind="recurring",
+            recurrence={"every": "day", "at": "09:00"},
+            ends_at=now() + timedelta(days=2),
+        )
+        assert (campaign.state, send()) == ("scheduled", 0)
+        for day, state in ((15, "scheduled"), (16, "sent")):
+            clock.move_to(f"2027-01-{day}T09:00:00Z")
+            assert send() == 1
+            campaign.refresh_from_db()
+            assert campaign.state == state
+        clock.move_to("2027-01-20T09:00:00Z")
+        assert send() == 0
+    assert list(CampaignRun.objects.values_list("number", "state")) == [(1, "done"), (2, "done")]
+
+
+def test_a_campaign_can_be_written_and_never_sent(shop: Shop, alice: Customer) -> None:
+    write(shop)
+    assert send() == 0
