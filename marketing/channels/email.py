@@ -5,12 +5,14 @@ import smtplib
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from email.utils import formataddr, parseaddr
 from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.smtp import EmailBackend
+from django.core.mail.message import sanitize_address
 
 from marketing.channels.outgoing import Kind, Outcome, Outgoing, by_status
 from marketing.content.compiling import one_line
@@ -93,33 +95,45 @@ class _Backend(EmailBackend):
         return _SmtpOverTls if self.use_ssl else _Smtp
 
 
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """A mail as the server gets it."""
+
+    message_id: uuid.UUID
+    to: str
+    content: bytes
+
+
 class SmtpSender:
-    """One connection, made anew when it is lost between two mails."""
+    """One connection, made anew when it is lost between two mails. While one mail is sent, the next one is written."""
 
     def __init__(self, *, sender_name: str, reply_to: str) -> None:
         self._sender_name, self._reply_to = sender_name, reply_to
         self._backend = _Backend()
+        self._from = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
+        self._writer: ThreadPoolExecutor | None = None
 
     def open(self) -> None:
         """Connects with the first mail: who cannot be reached refuses mails, not a start."""
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="mail")
 
     def close(self) -> None:
+        if self._writer is not None:
+            self._writer.shutdown(cancel_futures=True)
+            self._writer = None
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         try:
             self._backend.close()
         except (smtplib.SMTPException, OSError):
             self._backend.connection = None
 
     def send(self, messages: Sequence[Outgoing]) -> list[Outcome]:
+        assert self._writer is not None, "open() comes first"
         outcomes: list[Outcome] = []
-        for message in messages:
-            if not message.address.rpartition("@")[0].isascii():
-                # Django would write it as a word of a header, which is another address.
-                outcomes.append(
-                    Outcome("refused", error="the address has letters that not every server can read")
-                )
-                continue
-            mail = build_mail(message, sender_name=self._sender_name, reply_to=self._reply_to)
-            outcome = self._send(mail, message.message_id)
+        for letter in self._writer.map(self._write, messages):
+            outcome = letter if isinstance(letter, Outcome) else self._send(letter)
             outcomes.append(outcome)
             if outcome.kind == "retry" and self._backend.connection is None:
                 # Nobody answers: the others need not each wait for that.
@@ -127,31 +141,46 @@ class SmtpSender:
                 break
         return outcomes
 
-    def _send(self, mail: EmailMultiAlternatives, message_id: uuid.UUID) -> Outcome:
+    def _write(self, message: Outgoing) -> _Letter | Outcome:
+        local, _, _ = message.address.rpartition("@")
+        if not local.isascii():
+            # Django would write it as a word of a header, which is another address.
+            return Outcome("refused", error="the address has letters that not every server can read")
+        try:
+            mail: Any = build_mail(message, sender_name=self._sender_name, reply_to=self._reply_to).message()
+            if mail.is_multipart():
+                # Else one is looked for that is in none of the parts, by an expression compiled for each mail.
+                mail.set_boundary(f"=_{message.message_id.hex}")
+            to = sanitize_address(message.address, "utf-8")
+            return _Letter(message.message_id, to, mail.as_bytes(linesep="\r\n"))
+        except (ValueError, LookupError) as error:
+            return Outcome("refused", error=f"the mail cannot be written ({_named(error)})")
+
+    def _send(self, letter: _Letter) -> Outcome:
         was_open = self._is_open()
-        outcome = self._try(mail, message_id)
+        outcome = self._try(letter)
         if was_open and outcome.kind == "retry" and not self._is_open():
             # The server had only grown tired of this connection.
-            outcome = self._try(mail, message_id)
+            outcome = self._try(letter)
         return outcome
 
     def _is_open(self) -> bool:
         connection = self._backend.connection
         return connection is not None and connection.sock is not None
 
-    def _try(self, mail: EmailMultiAlternatives, message_id: uuid.UUID) -> Outcome:
+    def _try(self, letter: _Letter) -> Outcome:
         if not self._is_open():
-            self.close()
+            self._disconnect()
         try:
             self._backend.open()
         except (smtplib.SMTPException, OSError) as error:
-            self.close()
+            self._disconnect()
             self._backend.connection = None
             return Outcome("retry", error=f"the mail server cannot be reached ({_named(error)})")
         connection = self._backend.connection
         connection.text_began = False
         try:
-            self._backend._send(mail)  # type: ignore[attr-defined]  # one mail, without opening and closing
+            connection.sendmail(self._from, [letter.to], letter.content)
         except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused) as error:
             code, _ = _code_and_text(error)
             if code == _NOT_READY:
@@ -166,10 +195,9 @@ class SmtpSender:
             if began:
                 return Outcome("unknown", error=f"the connection was lost within the mail ({_named(error)})")
             return Outcome("retry", error=f"the connection was lost ({_named(error)})")
-        except (smtplib.SMTPException, ValueError, LookupError) as error:
-            # An address that this server cannot write, such as one with letters beyond ASCII.
-            return Outcome("refused", error=f"the mail cannot be written ({_named(error)})")
-        return Outcome("sent", provider_id=message_id.hex)
+        except smtplib.SMTPException as error:
+            return Outcome("retry", error=f"the mail server does not take mails ({_named(error)})")
+        return Outcome("sent", provider_id=letter.message_id.hex)
 
     def _drop(self) -> None:
         connection, self._backend.connection = self._backend.connection, None

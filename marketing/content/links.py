@@ -9,11 +9,12 @@ from marketing.content.plain_text import marked, unmarked
 
 LINKS_MAX = 500
 NUMBER = "data-link"
-_NUMBERED = re.compile(rf' {NUMBER}="([0-9]{{1,4}})"')
+_NUMBERED = re.compile(rf' {NUMBER}="[0-9]{{1,4}}"')
+_LINK = re.compile(rf"""<(\w+) {NUMBER}="([0-9]{{1,4}})"((?:[^"'<>]|"[^"]*"|'[^']*')*)>""")
 
 
 def numbered(source: str) -> str:
-    """The template with a number on each of its links, for `take_number`. HTML that cannot be read stays as it is."""
+    """The template with a number on each of its links, for `links_in`. HTML that cannot be read stays as it is."""
     found = list(pieces(source))
     html = marked(source, found)
     parts, at = [], 0
@@ -37,10 +38,19 @@ def links_of(source: str) -> list[str]:
         return []
 
 
-def take_number(tag: Tag) -> tuple[int | None, str]:
-    """The number that a link was given, and what is inside of its tag without it."""
-    match = _NUMBERED.match(tag.inside)
-    return (int(match.group(1)), tag.inside[match.end() :]) if match else (None, tag.inside)
+def links_in(html: str) -> Iterator[tuple[Tag, int]]:
+    """The links of a mail, each with its number. Raises HtmlWrong where they have none and the HTML cannot be read."""
+    if f' {NUMBER}="' in html:
+        # Numbers stand on links alone: the rest need not be read.
+        for match in _LINK.finditer(html):
+            inside = match.group(3)
+            yield (
+                Tag(match.start(), match.end(), match.group(1), False, inside, match.start(3)),
+                int(match.group(2)),
+            )
+    else:
+        for number, tag in enumerate(_links(html), start=1):
+            yield tag, number
 
 
 def without_numbers(html: str) -> str:

@@ -1,14 +1,13 @@
 """A mail's links and its picture, so that opening and following are noticed."""
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 
 from django.conf import settings
 
 from marketing.content.compiling import Rendered, body_end, is_web_url
-from marketing.content.html import Attribute, HtmlWrong, Tag, tags
-from marketing.content.links import take_number
+from marketing.content.html import HtmlWrong
+from marketing.content.links import links_in, without_numbers
 from marketing.tracking.tokens import URL_BYTES_MAX, click_url, open_url
 
 # Ways out are not to be slowed down, nor to depend on anything.
@@ -30,42 +29,26 @@ def track(
 
 def track_html(html: str, *, merchant_id: uuid.UUID, message_id: uuid.UUID) -> str:
     """Links to unsubscribe, to write, to call and to places in the mail stay. HTML that cannot be read stays as it is."""
+    own = tuple(f"{settings.PUBLIC_URL}/{page}/" for page in _OWN_PAGES)
+    parts: list[str] = []
+    at = 0
     try:
-        parts = "".join(_followed(html, merchant_id, message_id))
+        for tag, number in links_in(html):
+            for each in tag.attributes():
+                if each.name == "href" and _is_trackable(url := each.value.strip(), own):
+                    parts.append(html[at : each.start])
+                    parts.append(
+                        click_url(merchant_id=merchant_id, message_id=message_id, link=number, url=url)
+                    )
+                    at = each.end
+                    break
     except HtmlWrong:
         return html
+    tracked = without_numbers("".join(parts) + html[at:])
     pixel = _PIXEL.format(open_url(merchant_id=merchant_id, message_id=message_id))
-    at = body_end(parts)
-    return parts[:at] + pixel + parts[at:]
+    end = body_end(tracked)
+    return tracked[:end] + pixel + tracked[end:]
 
 
-def _followed(html: str, merchant_id: uuid.UUID, message_id: uuid.UUID) -> Iterator[str]:
-    at = 0
-    for order, tag in enumerate(_links(html), start=1):
-        number, inside = take_number(tag)
-        cut = len(tag.inside) - len(inside)
-        yield html[at : tag.inside_at]
-        at = tag.inside_at + cut
-        href = _href(tag)
-        if href is not None and _is_trackable(href.value):
-            yield html[at : href.start]
-            yield click_url(
-                merchant_id=merchant_id, message_id=message_id, link=number or order, url=href.value.strip()
-            )
-            at = href.end
-    yield html[at:]
-
-
-def _links(html: str) -> Iterator[Tag]:
-    return (tag for tag in tags(html) if not tag.is_end and tag.name in ("a", "area"))
-
-
-def _href(tag: Tag) -> Attribute | None:
-    return next((each for each in tag.attributes() if each.name == "href"), None)
-
-
-def _is_trackable(url: str) -> bool:
-    url = url.strip()
-    if not is_web_url(url) or len(url.encode()) > URL_BYTES_MAX:
-        return False
-    return not url.startswith(tuple(f"{settings.PUBLIC_URL}/{page}/" for page in _OWN_PAGES))
+def _is_trackable(url: str, own: tuple[str, ...]) -> bool:
+    return is_web_url(url) and len(url.encode()) <= URL_BYTES_MAX and not url.startswith(own)

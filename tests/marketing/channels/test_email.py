@@ -98,6 +98,7 @@ def test_what_is_no_marketing_has_no_way_out_and_a_test_says_so(sender: SmtpSend
 
 def test_a_sender_or_a_subject_begins_no_header(mailbox: Mailbox) -> None:
     sender = SmtpSender(sender_name='Eve"\r\nBcc: bob@example.com', reply_to="")
+    sender.open()
     hostile = Rendered(subject="Hi\r\nBcc: bob@example.com", text="x", html="<p>x</p>")
     assert [each.kind for each in sender.send([outgoing(hostile)])] == ["sent"]
     sender.close()
@@ -141,6 +142,7 @@ def test_an_address_that_cannot_be_written(sender: SmtpSender, mailbox: Mailbox)
 def test_nobody_listens(settings: Any) -> None:
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
     sender = SmtpSender(sender_name="Corner Shop", reply_to="")
+    sender.open()
     found = sender.send([mail(), mail(), mail()])
     assert [each.kind for each in found] == ["retry"] * 3
     assert found[0].error == "the mail server cannot be reached (ConnectionRefusedError)"
@@ -215,6 +217,7 @@ def test_the_connection_breaks(
     server = line(smtp(*steps))
     settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", server.port, 2
     sender = SmtpSender(sender_name="Corner Shop", reply_to="")
+    sender.open()
     found = sender.send([mail(), mail()])
     sender.close()
     assert [each.kind for each in found] == kinds, [each.error for each in found]
@@ -228,6 +231,7 @@ def test_the_server_falls_silent(
     server = line(smtp((silent_at, b"")))
     settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", server.port, 0.3
     sender = SmtpSender(sender_name="Corner Shop", reply_to="")
+    sender.open()
     assert sender.send([mail()])[0].kind == kind
     sender.close()
 
