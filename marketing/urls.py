@@ -4,6 +4,7 @@ from django.urls import path
 
 from marketing import views_segments
 from marketing.campaigns import views as campaigns
+from marketing.campaigns.views_results import CampaignResultsView
 from marketing.channels.views import MessagingSettingsView
 from marketing.channels.views_suppressions import SuppressionsView, SuppressionView
 from marketing.consents import views as consents
@@ -42,6 +43,7 @@ urlpatterns = [
     path(f"{CAMPAIGN}/cancel", campaigns.CampaignCancelView.as_view()),
     path(f"{CAMPAIGN}/resend-unknown", campaigns.CampaignResendView.as_view()),
     path(f"{CAMPAIGN}/runs", campaigns.CampaignRunsView.as_view()),
+    path(f"{CAMPAIGN}/results", CampaignResultsView.as_view()),
     path(f"{CAMPAIGN}/messages", campaigns.CampaignMessagesView.as_view()),
     path("segments", views_segments.SegmentsView.as_view()),
     path("segments/preview", views_segments.SegmentPreviewView.as_view()),

@@ -118,6 +118,7 @@ class World:
             "<str:token>": "not-signed",
             "<uuid:merchant_id>": uuid.UUID(int=1),
             "<uuid:message_id>": uuid.UUID(int=1),
+            "<uuid:campaign_id>": uuid.UUID(int=1),
         }.items():
             template = template.replace(variable, str(value))
         assert "<" not in template, f"say what stands for the variable in {template}"
@@ -473,6 +474,7 @@ CASES: dict[str, Case] = {
         Role.OWNER, lambda world: {"senderName": "The corner", "perSecond": "5"}
     ),
     f"GET {V1}/campaigns/variables": Case(Role.MANAGER),
+    f"GET {V1}/campaigns/<uuid:campaign_id>/results": Case(Role.MANAGER),
     f"GET {V1}/suppressions": Case(Role.MANAGER),
     f"POST {V1}/suppressions": Case(
         Role.MANAGER, lambda world: {"channel": "email", "address": "carol@shop.example"}
