@@ -118,7 +118,6 @@ class World:
             "<str:token>": "not-signed",
             "<uuid:merchant_id>": uuid.UUID(int=1),
             "<uuid:message_id>": uuid.UUID(int=1),
-            "<uuid:campaign_id>": uuid.UUID(int=1),
         }.items():
             template = template.replace(variable, str(value))
         assert "<" not in template, f"say what stands for the variable in {template}"

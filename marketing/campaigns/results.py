@@ -11,7 +11,7 @@ from typing import Any
 from django.core.cache import cache
 from django.db import connection
 
-from cloudpos.api.errors import NotFound
+from marketing.campaigns.services import find_campaign
 from marketing.campaigns.uplift import Comparison, Group, compare
 from marketing.content.links import links_of
 from marketing.models_campaigns import Campaign, CampaignClick, CampaignRun
@@ -23,11 +23,6 @@ DAYS_MAX = 400
 # As long as opens and clicks of a campaign are counted by the hour.
 HOURLY_FOR = timedelta(hours=72)
 CONTROL = ""
-
-
-class CampaignNotFound(NotFound):
-    code = "campaign_not_found"
-    message = "There is no such campaign"
 
 
 @dataclass(slots=True)
@@ -127,9 +122,7 @@ def results_of(*, merchant_id: uuid.UUID, campaign_id: uuid.UUID, zone: tzinfo, 
 
 
 def _results(merchant_id: uuid.UUID, campaign_id: uuid.UUID, zone: tzinfo, at: datetime) -> Results:
-    campaign: Campaign | None = Campaign.objects.for_merchant(merchant_id).filter(pk=campaign_id).first()
-    if campaign is None:
-        raise CampaignNotFound()
+    campaign = find_campaign(merchant_id=merchant_id, campaign_id=campaign_id)
     who = {
         "merchant": merchant_id,
         "campaign": campaign_id,

@@ -79,13 +79,6 @@ def note_state(
         said["error"] = error[:300]
     changed = mine.filter(state__in=_BEFORE[State(state)]).update(**said)
     if not changed and column:
-        # Told sooner than its sender could write that it was sent: `settle` moves it on then.
+        # Told sooner than its sender could write that it was sent, which then knows.
         mine.filter(Q(state=State.SENDING) & Q(**{f"{column}__isnull": True})).update(**{column: at})
     return bool(changed)
-
-
-def state_after_sending(message: CampaignMessage) -> str:
-    """What a message that was just sent is: `sent`, unless a report overtook it. For whoever writes that it was sent."""
-    if message.bounced_at is not None:
-        return State.BOUNCED
-    return State.DELIVERED if message.delivered_at is not None else State.SENT
