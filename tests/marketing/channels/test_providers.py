@@ -166,12 +166,22 @@ def _talk(answer: bytes, *, then_reset: bool = False) -> Talk:
 
 
 def _drip(connection: socket.socket) -> None:
-    """A byte at a time: each one keeps a limit on silence happy."""
+    """A byte at a time, each of which keeps a limit on silence happy; in the end it would be a good answer."""
     _read(connection)
-    connection.sendall(b"HTTP/1.1 200 OK\r\n")
-    for _ in range(30):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+    for _ in range(400):
         connection.sendall(b"X")
         time.sleep(0.05)
+    connection.sendall(b"\r\nContent-Length: 2\r\n\r\n{}")
+
+
+def _flood(connection: socket.socket) -> None:
+    """An answer without an end."""
+    _read(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(b"{" * 10_000)
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +194,7 @@ def _drip(connection: socket.socket) -> None:
         (_talk(b"HTTP/1.1 200 OK\r\n\r\n" + b"{" * 200_000), "sent"),
         (_talk(b"HTTP/1.1 100 Continue\r\n" * 3), "unknown"),
         (_drip, "unknown"),
+        (_flood, "sent"),
     ],
 )
 def test_what_may_have_arrived_is_unknown(

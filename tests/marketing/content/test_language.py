@@ -158,6 +158,7 @@ REFUSED_WHEN_RENDERED = {
     "doubling what is captured":
         "{% assign x = 'aaaa' %}{% for i in (1..40) %}{% capture x %}{{ x }}{{ x }}{% endcapture %}{% endfor %}",
     "replacing nothing": "{% assign x = 'aaaaaaaaaaaaaaaaaaaa' %}" + "{% assign x = x | replace: '', x %}" * 8,
+    "replacing much": "{% assign x = 'a' %}" + "{% assign x = x | append: x %}" * 12 + "{{ x | replace: '', x | size }}",
     "squaring": "{% assign x = 99999 %}" + "{% assign x = x | times: x %}" * 20,
     "squaring parts":
         "{% assign x = 1.00001 %}{% assign y = '1e400' | times: 1 %}" + "{% assign x = 99999999 | times: 99999999 %}" * 2,
