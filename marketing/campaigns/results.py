@@ -129,12 +129,17 @@ def _results(merchant_id: uuid.UUID, campaign_id: uuid.UUID, zone: tzinfo, at: d
         "at": at,
         "within": timedelta(days=campaign.conversion_days),
     }
+    window = _window(who)
     by_run = _funnels(who)
-    groups = _sold(who, by_run)
+    groups = (
+        {}
+        if window is None
+        else _sold(campaign, {**who, "first": window[0], "last": min(window[1], at)}, by_run)
+    )
     treated = _sum(group for variant, group in groups.items() if variant != CONTROL)
     control = groups.get(CONTROL, Group(0, 0, 0.0, 0.0))
     keys = [variant["key"] for variant in campaign.variants]
-    ends_at = _window_ends_at(who)
+    ends_at = None if window is None else window[1]
     interval, series = _series(who, zone)
     uplift = compare(treated, control)
     return Results(
@@ -246,73 +251,83 @@ def _funnels(who: dict[str, Any]) -> By:
     return dict(found)
 
 
+# `first` and `last` say once more, of all messages together, which days matter: with many messages PostgreSQL then reads the
+# purchases of those days in one go instead of looking each customer up.
 # `moved`: under whom the purchases of merged customers are now. `sold`: each purchase that counts for a message; it is read
 # twice: by message for the funnels, and by customer and purchase, each once, for the comparison: in a campaign of many runs a
 # customer is still one customer, and always in the same group.
 _SOLD = """
-WITH RECURSIVE mine AS MATERIALIZED (
-    SELECT id, run_id, variant, customer_id, due_at FROM campaign_messages
-    WHERE merchant_id = %(merchant)s AND campaign_id = %(campaign)s AND due_at <= %(at)s
-), step AS (
+WITH RECURSIVE step AS (
     SELECT customer.id AS source, customer.merged_into_id AS target, 1 AS depth FROM customers customer
     WHERE customer.merchant_id = %(merchant)s AND customer.merged_into_id IS NOT NULL
-        AND customer.id IN (SELECT customer_id FROM mine)
+        AND customer.id IN (
+            SELECT customer_id FROM campaign_messages
+            WHERE merchant_id = %(merchant)s AND campaign_id = %(campaign)s
+        )
     UNION ALL
     SELECT step.source, customer.merged_into_id, step.depth + 1 FROM step
     JOIN customers customer ON customer.merchant_id = %(merchant)s AND customer.id = step.target
     WHERE customer.merged_into_id IS NOT NULL AND step.depth < 20
 ), moved AS (
     SELECT DISTINCT ON (source) source, target FROM step ORDER BY source, depth DESC
-), meant AS MATERIALIZED (
-    SELECT mine.id, mine.run_id, mine.variant, mine.due_at, coalesce(moved.target, mine.customer_id) AS customer_id
-    FROM mine LEFT JOIN moved ON moved.source = mine.customer_id
 ), sold AS MATERIALIZED (
-    SELECT meant.id, meant.run_id, meant.variant, meant.customer_id, purchase.id AS purchase_id,
+    SELECT message.id, message.run_id, message.variant, purchase.customer_id, purchase.id AS purchase_id,
         purchase.amount - coalesce(returned.amount, 0) AS net
-    FROM meant
-    JOIN purchases purchase ON purchase.merchant_id = %(merchant)s AND purchase.customer_id = meant.customer_id
-        AND purchase.occurred_at > meant.due_at AND purchase.occurred_at <= meant.due_at + %(within)s
-        AND purchase.occurred_at <= %(at)s
+    FROM campaign_messages message
+    LEFT JOIN moved ON moved.source = message.customer_id
+    JOIN purchases purchase ON purchase.merchant_id = %(merchant)s
+        AND purchase.customer_id = coalesce(moved.target, message.customer_id)
+        AND purchase.occurred_at > message.due_at AND purchase.occurred_at <= message.due_at + %(within)s
+        AND purchase.occurred_at > %(first)s AND purchase.occurred_at <= %(last)s
     LEFT JOIN LATERAL (
         SELECT sum(amount) AS amount FROM purchase_returns
         WHERE merchant_id = %(merchant)s AND purchase_id = purchase.id
     ) returned ON true
-    WHERE purchase.amount > coalesce(returned.amount, 0)
+    WHERE message.merchant_id = %(merchant)s AND message.campaign_id = %(campaign)s
+        AND purchase.amount > coalesce(returned.amount, 0)
 )
-SELECT run_id, variant, 0, count(DISTINCT id), count(*), sum(net), 0 FROM sold GROUP BY run_id, variant
+SELECT run_id, variant, count(DISTINCT id), count(*), sum(net), 0 FROM sold GROUP BY run_id, variant
 UNION ALL
-SELECT NULL, person.variant, count(*), count(person.net), coalesce(sum(person.purchases), 0)::bigint,
-    coalesce(sum(person.net), 0), coalesce(sum(person.net * person.net), 0)
+SELECT NULL, variant, count(*), 0, sum(net), sum(net * net)
 FROM (
-    SELECT everybody.variant, everybody.customer_id, bought.purchases, bought.net
-    FROM (SELECT DISTINCT variant, customer_id FROM meant) everybody
-    LEFT JOIN (
-        SELECT variant, customer_id, count(*) AS purchases, sum(net) AS net
-        FROM (SELECT DISTINCT variant, customer_id, purchase_id, net FROM sold) once GROUP BY 1, 2
-    ) bought ON bought.variant = everybody.variant AND bought.customer_id = everybody.customer_id
-) person GROUP BY person.variant
+    SELECT variant, customer_id, sum(net) AS net
+    FROM (SELECT DISTINCT variant, customer_id, purchase_id, net FROM sold) once GROUP BY 1, 2
+) person GROUP BY variant
+"""
+# Of one run that nothing sets off, each message is another customer's.
+_CUSTOMERS = """
+SELECT variant, count(DISTINCT customer_id) FROM campaign_messages
+WHERE merchant_id = %(merchant)s AND campaign_id = %(campaign)s AND due_at <= %(at)s GROUP BY variant
 """
 
 
-def _sold(who: dict[str, Any], by_run: By) -> dict[str, Group]:
+def _sold(campaign: Campaign, who: dict[str, Any], by_run: By) -> dict[str, Group]:
     """Adds what was bought to the funnels; returns the groups of customers by variant, "" the control group."""
-    groups = {}
-    for run_id, variant, customers, converted, purchases, net, squares in _rows(_SOLD, who):
+    groups = {variant: Group(count, 0, 0.0, 0.0) for variant, count in _customers(campaign, who, by_run)}
+    for run_id, variant, converted, purchases, net, squares in _rows(_SOLD, who):
         if run_id is None:
-            groups[variant] = Group(customers, converted, float(net), float(squares))
+            groups[variant] = Group(groups[variant].customers, converted, float(net), float(squares))
         else:
             funnel = by_run[run_id, variant]
             funnel.converted, funnel.purchases, funnel.revenue = converted, purchases, net
     return groups
 
 
-def _window_ends_at(who: dict[str, Any]) -> datetime | None:
-    """When the last purchase that may count is made; None before anybody was to be written to."""
-    ((last,),) = _rows(
-        "SELECT max(due_at) FROM campaign_messages WHERE merchant_id = %(merchant)s AND campaign_id = %(campaign)s",
-        who,
-    )
-    return None if last is None else last + who["within"]
+def _customers(campaign: Campaign, who: dict[str, Any], by_run: By) -> Iterable[tuple[str, int]]:
+    if campaign.kind == Campaign.Kind.ONCE and len({run_id for run_id, _ in by_run}) == 1:
+        return [(variant, funnel.recipients) for (_, variant), funnel in by_run.items()]
+    return _rows(_CUSTOMERS, who)  # type: ignore[return-value]  # rows of two
+
+
+_WINDOW = """
+SELECT min(due_at), max(due_at) FROM campaign_messages WHERE merchant_id = %(merchant)s AND campaign_id = %(campaign)s
+"""
+
+
+def _window(who: dict[str, Any]) -> tuple[datetime, datetime] | None:
+    """From when to when purchases may count; None before anybody was to be written to."""
+    ((first, last),) = _rows(_WINDOW, who)
+    return None if first is None else (first, last + who["within"])
 
 
 def _runs(campaign: Campaign, by_run: By) -> list[RunResult]:
