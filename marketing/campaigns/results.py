@@ -313,10 +313,10 @@ def _sold(campaign: Campaign, who: dict[str, Any], by_run: By) -> dict[str, Grou
     return groups
 
 
-def _customers(campaign: Campaign, who: dict[str, Any], by_run: By) -> Iterable[tuple[str, int]]:
+def _customers(campaign: Campaign, who: dict[str, Any], by_run: By) -> Iterable[tuple[Any, ...]]:
     if campaign.kind == Campaign.Kind.ONCE and len({run_id for run_id, _ in by_run}) == 1:
         return [(variant, funnel.recipients) for (_, variant), funnel in by_run.items()]
-    return _rows(_CUSTOMERS, who)  # type: ignore[return-value]  # rows of two
+    return _rows(_CUSTOMERS, who)
 
 
 _WINDOW = """
