@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from cloudpos.admin.campaigns.messaging import messaging_page
 from cloudpos.admin.jobs import job_page, jobs_page, stop_job
 from cloudpos.admin.liability import liability
 from cloudpos.admin.promotion_calendar import promotion_calendar
@@ -52,6 +53,7 @@ urlpatterns = [
     path("admin/jobs/", admin.site.admin_view(jobs_page), name="jobs_page"),
     path("admin/jobs/<uuid:job_id>/", admin.site.admin_view(job_page), name="job_page"),
     path("admin/jobs/<uuid:job_id>/stop/", admin.site.admin_view(stop_job), name="stop_job"),
+    path("admin/messaging/", messaging_page, name="messaging_page"),
     path("admin/analytics/", include("cloudpos.admin.analytics.urls")),
     path("admin/segments/", include("cloudpos.admin.segments.urls")),
     path("admin/campaigns/", include("cloudpos.admin.campaigns.urls")),

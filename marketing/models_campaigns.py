@@ -338,7 +338,7 @@ class CampaignClick(TenantPart):
         return f"{self.get_kind_display()}, {self.occurred_at:%Y-%m-%d %H:%M} UTC"
 
 
-class Suppression(TenantPart):
+class Suppression(TenantModel):
     """An address that nothing is sent to any more. Of the address only a keyed hash is kept: it outlives the customer."""
 
     class Reason(models.TextChoices):
@@ -370,7 +370,7 @@ class Suppression(TenantPart):
         return f"{self.get_channel_display()}: {self.get_reason_display()}"
 
 
-class MessagingSettings(TenantPart):
+class MessagingSettings(TenantModel):
     """How a merchant's messages leave: sender, quiet hours, caps, and the providers with their secrets, encrypted.
 
     An absent row is the defaults: e-mail from this service's own address, and no provider for anything else.

@@ -146,7 +146,7 @@ class Migration(migrations.Migration):
                 ('webhook_secret_encrypted', models.BinaryField(null=True)),
                 ('version', models.PositiveIntegerField(default=1, editable=False)),
                 ('updated_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('merchant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.merchant')),
+                ('merchant', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.merchant')),
             ],
             options={
                 'verbose_name_plural': 'messaging settings',
@@ -161,7 +161,7 @@ class Migration(migrations.Migration):
                 ('address_hash', models.BinaryField(max_length=16)),
                 ('reason', models.CharField(choices=[('bounce', 'It does not exist'), ('complaint', 'They complained'), ('manual', 'By hand')], max_length=10)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('merchant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.merchant')),
+                ('merchant', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.merchant')),
             ],
             options={
                 'db_table': 'marketing_suppressions',

@@ -54,7 +54,7 @@ class MessagingForm(forms.Form):
         widget=forms.Textarea(attrs={"class": "cp-input", "rows": 2}),
     )
     quiet_from = _clock("Quiet from")
-    quiet_until = _clock("until")
+    quiet_until = _clock("Until")
     max_messages_per_week = forms.IntegerField(
         label="Messages a week at most",
         min_value=1,

@@ -2,7 +2,6 @@
 
 from django.urls import path
 
-from cloudpos.admin.campaigns.messaging import messaging_page
 from cloudpos.admin.campaigns.pages import (
     campaign_page,
     campaign_preview,
@@ -16,6 +15,5 @@ urlpatterns = [
     path("new/", new_campaign_page, name="new_campaign_page"),
     path("preview/", campaign_preview, name="campaign_preview"),
     path("test/", campaign_test, name="campaign_test"),
-    path("messaging/", messaging_page, name="messaging_page"),
     path("<uuid:campaign_id>/", campaign_page, name="campaign_page"),
 ]
