@@ -28,7 +28,9 @@ def _text(label: str, most: int, **attributes: str) -> forms.CharField:
 def _secret(label: str) -> forms.CharField:
     """Never shown again: what is typed replaces what is kept."""
     widget = forms.PasswordInput(attrs={"class": "cp-input", "autocomplete": "new-password"})
-    return forms.CharField(label=label, max_length=SECRET_CHARS_MAX, required=False, widget=widget, strip=True)
+    return forms.CharField(
+        label=label, max_length=SECRET_CHARS_MAX, required=False, widget=widget, strip=True
+    )
 
 
 def _clock(label: str) -> forms.TimeField:
