@@ -1,11 +1,16 @@
 """The outbox's tasks: doorbells for rows that are in the database already."""
 
 import uuid
+from typing import Any
 
 from celery import shared_task
 from django.utils.timezone import now
 
 from cloudpos import event_retention, outbox
+from cloudpos.jobs.kinds import job_kind
+from cloudpos.jobs.running import Work
+from cloudpos.lifecycle import undoing_imports
+from customers.imports.services import UNDO
 
 
 @shared_task(name=outbox.RELAY_TASK)
@@ -30,3 +35,8 @@ def sweep_events() -> int:
 def forget_old_events() -> int:
     """Delete old events of clients' own types that nothing needs any more."""
     return event_retention.forget_old_events(at=now())
+
+
+@job_kind(UNDO, title="Undo of an import")
+def undo_import(work: Work) -> Any:
+    return undoing_imports.undo(work)

@@ -57,6 +57,7 @@ urlpatterns = [
     path("admin/analytics/", include("cloudpos.admin.analytics.urls")),
     path("admin/segments/", include("cloudpos.admin.segments.urls")),
     path("admin/campaigns/", include("cloudpos.admin.campaigns.urls")),
+    path("admin/imports/", include("cloudpos.admin.imports.urls")),
     path("admin/", admin.site.urls),
 ]
 

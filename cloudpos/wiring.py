@@ -13,6 +13,7 @@ from marketing.webhooks.deliveries import queue_deliveries
 REFRESH_CUSTOMERS = "analytics.tasks.refresh_customers_of"
 REFRESH_SEGMENTS = "marketing.tasks.refresh_segments_of"
 TRIGGER_CAMPAIGNS = "marketing.tasks.trigger_campaigns_of"
+REBUILD_SEGMENTS = "marketing.tasks.rebuild_segments_after"
 
 # Event type, "noun.*" or "*" -> Celery tasks. A handler is called as `task(merchant_id, [event_id, ...])` with events
 # of one merchant, derives everything from the current state, and is harmless when run twice or out of order.
@@ -24,6 +25,9 @@ ROUTES: dict[str, tuple[str, ...]] = {
     # Figures that were being written while their customer went.
     "customer.deleted": (REFRESH_CUSTOMERS,),
     "customer.erased": (REFRESH_CUSTOMERS,),
+    # Their customers' own events wake nobody: a million of them would keep sales waiting.
+    "import.finished": (REBUILD_SEGMENTS,),
+    "import.undone": (REBUILD_SEGMENTS,),
     # Rules may ask for events of any type, and campaigns wait for them; which of them is CHOOSERS' question.
     "*": (REFRESH_SEGMENTS, TRIGGER_CAMPAIGNS),
 }

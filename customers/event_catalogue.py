@@ -55,11 +55,16 @@ _REDEMPTION = {"redemptionId": _ID, "rewardId": _or_null(_ID), "entryId": _ID, "
 _SALE = {"purchaseId": _ID, "storeId": _ID, "amount": _MONEY, "currency": _CURRENCY, "transactionId": _TEXT}
 _MEMBERSHIP = {"segmentId": _ID}
 _RUN = {"campaignId": _ID, "runId": _ID, "number": {**_COUNT, "description": "From 1"}}
+_IMPORT = {**_ID, "description": "By this import, whose customers are told of by `import.finished` alone"}
 
 CATALOGUE: dict[str, EventType] = {
-    "customer.created": _type("A customer was made.", {"type": _one_of("individual", "business")}),
+    "customer.created": _type(
+        "A customer was made.", {"type": _one_of("individual", "business")}, importId=_IMPORT
+    ),
     "customer.updated": _type(
-        "A customer's profile was changed.", {"fields": {"type": "array", "items": _TEXT, "minItems": 1}}
+        "A customer's profile was changed.",
+        {"fields": {"type": "array", "items": _TEXT, "minItems": 1}},
+        importId=_IMPORT,
     ),
     "customer.deleted": _type("A customer was removed from the lists; the books stay.", {}),
     "customer.merged": _type("Two records became one: the target.", _MERGE),
@@ -69,6 +74,7 @@ CATALOGUE: dict[str, EventType] = {
     "consent.changed": _type(
         "A customer said who may write to them, or no longer.",
         {"channel": _TEXT, "purpose": _TEXT, "state": _one_of("granted", "withdrawn")},
+        importId=_IMPORT,
     ),
     "address.changed": _type(
         "An address was added, changed or deleted.",
@@ -114,5 +120,17 @@ CATALOGUE: dict[str, EventType] = {
     ),
     "campaign.started": _type("A campaign goes out.", _RUN),
     "campaign.finished": _type("A run of a campaign has been sent.", _RUN),
+    "import.finished": _type(
+        "Customers were imported from a file: how many rows did what.",
+        {
+            "importId": _ID,
+            **dict.fromkeys(("created", "updated", "unchanged", "skipped", "failed"), _COUNT),
+        },
+    ),
+    "import.undone": _type(
+        "An import was taken back: of how many rows wholly, in part, and not.",
+        {"importId": _ID, **dict.fromkeys(("undone", "partly", "kept"), _COUNT)},
+    ),
+    "export.made": _type("Somebody took a list as a file.", {"file": _TEXT, "rows": _COUNT}),
     "webhook.test": _type("Somebody tried a webhook.", {"webhookId": _ID}),
 }

@@ -7,6 +7,7 @@ from customers import views, views_parts
 urlpatterns = [
     path("", include("customers.urls_lifecycle")),
     path("", include("customers.urls_events")),
+    path("", include("customers.imports.urls")),
     path("customers", views.CustomersView.as_view(), name="customers"),
     path("customers/stats", views.StatsView.as_view(), name="customer-stats"),
     path("customers/lookup", views.LookupView.as_view(), name="customer-lookup"),

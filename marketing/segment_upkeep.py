@@ -16,6 +16,7 @@ from analytics.models import CutPoints
 from cloudpos.api.errors import Conflict
 from cloudpos.jobs.models import Job
 from cloudpos.jobs.running import Work
+from cloudpos.jobs.services import start_job
 from cloudpos.tenancy.models import Merchant
 from cloudpos.tenancy.zones import store_zones
 from customers.events import EventRef
@@ -100,7 +101,7 @@ def rebuild(work: Work) -> dict[str, Any]:
     named = work.parameters.get("segmentId")
     if named is not None:
         tidy_list(merchant_id=merchant.pk, segment_id=uuid.UUID(named))
-    wanted = _wanted(merchant, named)
+    wanted = _wanted(merchant, named, everything="after" in work.parameters)
     rules = [
         _Listed(id_, frozenset(names))
         for id_, names in Segment.objects.for_merchant(merchant)
@@ -127,8 +128,10 @@ def rebuild(work: Work) -> dict[str, Any]:
     return totals
 
 
-def _wanted(merchant: Merchant, named: str | None) -> set[uuid.UUID]:
+def _wanted(merchant: Merchant, named: str | None, *, everything: bool = False) -> set[uuid.UUID]:
     rules = Segment.objects.for_merchant(merchant).filter(kind=Segment.Kind.RULE)
+    if everything:
+        return set(rules.values_list("pk", flat=True))
     if named is not None:
         return set(rules.filter(pk=named).values_list("pk", flat=True))
     changed = set(rules.exclude(built_version=F("version")).values_list("pk", flat=True))
@@ -145,6 +148,14 @@ def stale_since(merchant: Merchant, *, at: datetime) -> datetime:
     moments = [datetime.combine(at.astimezone(zone).date(), time.min, zone) for zone in zones]
     figured = CutPoints.objects.for_merchant(merchant).values_list("finished_at", flat=True).first()
     return max([*moments, *([figured] if figured else [])])
+
+
+def rebuild_after(*, merchant_id: uuid.UUID, event_ids: Sequence[str]) -> None:
+    """Ask every rule about everybody again: an import wakes nobody for each of its customers. Raises TooManyJobs."""
+    if Segment.objects.for_merchant(merchant_id).filter(kind=Segment.Kind.RULE).exists():
+        start_job(
+            merchant_id=merchant_id, kind=REBUILD, key=event_ids[-1], parameters={"after": event_ids[-1]}
+        )
 
 
 def start_due_rebuilds(*, at: datetime) -> int:

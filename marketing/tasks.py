@@ -75,6 +75,12 @@ def refresh_segments_of(merchant_id: str, event_ids: list[str]) -> int:
     return segment_upkeep.refresh_after(merchant_id=uuid.UUID(merchant_id), event_ids=event_ids, at=now())
 
 
+@shared_task(name="marketing.tasks.rebuild_segments_after")
+def rebuild_segments_after(merchant_id: str, event_ids: list[str]) -> None:
+    """Build all rules anew after imports."""
+    segment_upkeep.rebuild_after(merchant_id=uuid.UUID(merchant_id), event_ids=event_ids)
+
+
 @shared_task(name="marketing.tasks.start_due_segment_rebuilds")
 def start_due_segment_rebuilds() -> int:
     """Ask for builds of rules that were changed, or whose day is over. Returns for how many merchants."""

@@ -6,7 +6,7 @@ it and which ids it takes.
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -87,6 +87,9 @@ class World:
     segment: uuid.UUID
     suppression: uuid.UUID
     campaign: uuid.UUID
+    # One that is over, and one that waits.
+    imported: uuid.UUID
+    upload: uuid.UUID
     transaction: str
     customer_number: str
     phone: str
@@ -111,6 +114,9 @@ class World:
             "<uuid:segment_id>": self.segment,
             "<uuid:suppression_id>": self.suppression,
             "<uuid:campaign_id>": self.campaign,
+            "<uuid:import_id>": self.imported,
+            "<uuid:upload_id>": self.upload,
+            "<int:number>": 0,
             "<path:transaction_id>": self.transaction,
             # A month, not anybody's.
             "<str:cohort>": "2026-01-01",
@@ -127,7 +133,7 @@ class World:
 def absent_world() -> World:
     """Ids of the right form that nobody has."""
     return World(
-        *[uuid.uuid4() for _ in range(17)],
+        *[uuid.uuid4() for each in fields(World) if each.type is uuid.UUID],
         transaction="NOBODY-SOLD-THIS",
         customer_number="1000000008",
         phone="+441614960123",
@@ -269,6 +275,8 @@ CUSTOMER = f"{V1}/customers/<uuid:customer_id>"
 WEBHOOK = f"{V1}/webhooks/<uuid:webhook_id>"
 SEGMENT = f"{V1}/segments/<uuid:segment_id>"
 CAMPAIGN = f"{V1}/campaigns/<uuid:campaign_id>"
+IMPORT = f"{V1}/imports/<uuid:import_id>"
+UPLOAD = f"{V1}/imports/<uuid:upload_id>"
 
 CASES: dict[str, Case] = {
     # Operations and documentation
@@ -443,6 +451,20 @@ CASES: dict[str, Case] = {
     f"GET {V1}/events/types/<uuid:event_type_id>": Case(Role.CASHIER),
     f"PATCH {V1}/events/types/<uuid:event_type_id>": Case(Role.MANAGER),
     f"DELETE {V1}/events/types/<uuid:event_type_id>": Case(Role.MANAGER),
+    # Imports
+    f"GET {V1}/imports": Case(Role.MANAGER),
+    f"POST {V1}/imports": Case(Role.MANAGER, lambda world: {"fileName": "customers.csv"}),
+    f"GET {V1}/imports/fields": Case(Role.MANAGER),
+    f"GET {IMPORT}": Case(Role.MANAGER),
+    f"DELETE {IMPORT}": Case(Role.MANAGER),
+    f"POST {IMPORT}/run": Case(Role.MANAGER),
+    f"POST {IMPORT}/undo": Case(Role.MANAGER),
+    f"GET {IMPORT}/rows": Case(Role.MANAGER),
+    f"GET {IMPORT}/failed": Case(Role.MANAGER),
+    f"PUT {UPLOAD}/parts/<int:number>": Case(Role.MANAGER, lambda world: {"bytes": "of any kind"}),
+    f"POST {UPLOAD}/uploaded": Case(Role.MANAGER),
+    f"PATCH {UPLOAD}/settings": Case(Role.MANAGER, lambda world: {"mode": "create"}),
+    f"POST {UPLOAD}/check": Case(Role.MANAGER),
     # Webhooks
     f"GET {V1}/webhooks": Case(Role.MANAGER),
     f"POST {V1}/webhooks": Case(Role.MANAGER, _WEBHOOK),

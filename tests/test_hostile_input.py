@@ -164,6 +164,7 @@ def try_path(shop: Shop, world: World, key: str) -> None:
         .replace("<uuid:address_id>", str(world.address))
         .replace("<uuid:merge_id>", str(world.merge))
         .replace("<uuid:reward_id>", str(world.reward))
+        .replace("<int:number>", "0")
     )
     body = {} if method in ("get", "delete") else {"data": json.dumps(CASES[key].body(world))}
     # One converter reads the ids of all: every value at one route of it, a sample at the others.

@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 
 from cloudpos.jobs.models import Job
+from cloudpos.jobs.running import run_here
 from customers.models import Event
 from loyalty.services import active_program, create_program
 from tests.fixtures import Shop, make_shop
@@ -121,6 +122,11 @@ def make_world(shop: Shop, word: str) -> World:
     }
     campaign = _made(shop.manager.post("/campaigns", written))
     merge = _made(shop.manager.post(f"/customers/{customer_id}/merge", {"sourceId": merged["id"]}))
+    upload = _uploaded(shop, f"{word}.csv", f"E-mail,Notes\r\n{email},{word} note\r\n")
+    imported = _uploaded(shop, f"{word}-2.csv", f"E-mail,Notes\r\n{email},{word} note\r\n,{word} nobody\r\n")
+    for step in ("check", "run"):
+        waiting = _made(shop.manager.post(f"/imports/{imported}/{step}"))
+        run_here(uuid.UUID(waiting["id"]))
     asked = {"mode": "incremental", "secret": f"{word} job"}
     job = Job(merchant=shop.merchant, kind="analytics.recalculate", key=word, parameters=asked)
     job.save()
@@ -144,6 +150,8 @@ def make_world(shop: Shop, word: str) -> World:
         segment=uuid.UUID(segment["id"]),
         suppression=uuid.UUID(suppression["id"]),
         campaign=uuid.UUID(campaign["id"]),
+        imported=imported,
+        upload=upload,
         transaction=transaction,
         customer_number=customer["customerNumber"],
         phone=phone,
@@ -152,7 +160,16 @@ def make_world(shop: Shop, word: str) -> World:
     )
 
 
+def _uploaded(shop: Shop, name: str, text: str) -> uuid.UUID:
+    """An import whose file is here."""
+    begun = _made(shop.manager.post("/imports", {"fileName": name}))
+    path = f"/imports/{begun['id']}"
+    _made(shop.manager.put(f"{path}/parts/0", text.encode(), "application/octet-stream"))
+    _made(shop.manager.post(f"{path}/uploaded"))
+    return uuid.UUID(begun["id"])
+
+
 def _made(response: Any) -> dict[str, Any]:
-    assert response.status_code in (200, 201), response.content
+    assert response.status_code in (200, 201, 202), response.content
     data: dict[str, Any] = response.json()["data"]
     return data

@@ -21,13 +21,20 @@ from cloudpos.tenancy.backoffice.pages import CappedPaginator
 from cloudpos.tenancy.formats import count, counted
 from cloudpos.tenancy.models import User
 from cloudpos.tenancy.roles import Role
+from customers.imports.running import CHECK, RUN
+from customers.imports.services import UNDO
 from loyalty.admin_dry_runs import result_context
 from loyalty.dry_runs.jobs import DRY_RUN
 
 SHADES = {"queued": "blue", "running": "blue", "done": "green", "failed": "red", "cancelled": "grey"}
 ROWS_ON_PAGE = 25
 # What the work of a kind is counted in.
-UNITS = {DRY_RUN: "purchases", "analytics.recalculate": "customers", "analytics.settle_segments": "customers"}
+UNITS = {
+    DRY_RUN: "purchases",
+    "analytics.recalculate": "customers",
+    "analytics.settle_segments": "customers",
+    **dict.fromkeys((CHECK, RUN, UNDO), "rows"),
+}
 # By kind: what the job's page shows of its result, and how.
 RESULTS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
     DRY_RUN: ("backoffice/dry_run.html", result_context)

@@ -55,6 +55,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "separator": True,
             "items": [
                 _list(Customer, "group", Role.MANAGER),
+                _link("Imports", "upload_file", "imports_page", Role.MANAGER, site=""),
                 _list(Purchase, "receipt_long", Role.MANAGER),
                 _list(PurchaseReturn, "assignment_return", Role.MANAGER),
                 _list(Consent, "verified_user", Role.MANAGER),

@@ -143,14 +143,19 @@ class StrictJsonParser(BaseParser):
     ) -> Any:
         context = parser_context or {}
         meta = context["request"].META if "request" in context else stream.META
-        if meta.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("", "identity"):
-            raise UnsupportedMediaType("Compressed bodies are not accepted.")
         bytes_max = getattr(context.get("view"), "body_bytes_max", None) or settings.REQUEST_BODY_BYTES_MAX
-        length = _content_length(meta)
-        if length > bytes_max:
-            raise TooLarge(f"The body may have {bytes_max} bytes at most.", extra={"bytesMax": bytes_max})
-        body = stream.read(length)
-        if len(body) < length:
-            # cloudpos.worker ended the reading, or the client did.
-            raise RequestTimeout()
-        return parse_json(body)
+        return parse_json(read_body(stream, meta, bytes_max=bytes_max))
+
+
+def read_body(stream: Any, meta: Mapping[str, Any], *, bytes_max: int) -> bytes:
+    """The bytes of a request's body. Raises UnsupportedMediaType, LengthRequired, TooLarge and RequestTimeout."""
+    if meta.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaType("Compressed bodies are not accepted.")
+    length = _content_length(meta)
+    if length > bytes_max:
+        raise TooLarge(f"The body may have {bytes_max} bytes at most.", extra={"bytesMax": bytes_max})
+    body: bytes = stream.read(length)
+    if len(body) < length:
+        # cloudpos.worker ended the reading, or the client did.
+        raise RequestTimeout()
+    return body

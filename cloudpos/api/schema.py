@@ -143,6 +143,13 @@ class EnvelopeSchema(AutoSchema):
     def get_request_serializer(self) -> Any:
         return self._declared("inputs")
 
+    def _get_request_body(self, direction: Any = "request") -> Schema | None:
+        if self._operation() in getattr(self.view, "uploads", ()):
+            content: Schema = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+            return {"content": content, "required": True}
+        body: Schema | None = super()._get_request_body(direction)
+        return body
+
     def get_response_serializers(self) -> Any:
         return None
 
@@ -222,6 +229,8 @@ class EnvelopeSchema(AutoSchema):
         content: Schema = {JSON: {"schema": self._component(name, envelope)}}
         if self._operation() in getattr(self.view, "tables", ()):
             content[CSV] = {"schema": {"type": "string", "description": "The list alone, with a header row."}}
+        if self._operation() in getattr(self.view, "files", ()):
+            del content[JSON]
         descriptions = {200: "Done.", 201: "Created.", 202: "Accepted; `Location` tells the progress."}
         return {
             "description": output.description or descriptions.get(output.status, "Done."),

@@ -18,7 +18,7 @@ from rest_framework.viewsets import ViewSetMixin
 from cloudpos.api import availability, idempotency, throttling
 from cloudpos.api.errors import ApiError, NotAcceptable, Unavailable, UnsupportedMediaType, exception_handler
 from cloudpos.api.headers import put
-from cloudpos.api.parsing import StrictJsonParser
+from cloudpos.api.parsing import StrictJsonParser, read_body
 from cloudpos.api.query import StrictFilterSet
 from cloudpos.api.rendering import EnvelopeRenderer, RowShape
 from cloudpos.api.roles import PUBLIC, SIGNED_IN
@@ -88,6 +88,10 @@ class ApiView(APIView):
     summaries: ClassVar[Mapping[str, str]] = {}
     # Operations whose list can be had as CSV too: see cloudpos.api.tables.
     tables: ClassVar[frozenset[str]] = frozenset()
+    # Those of them that answer with a file and nothing else.
+    files: ClassVar[frozenset[str]] = frozenset()
+    # Operations whose body are the bytes of a file: see `upload`.
+    uploads: ClassVar[frozenset[str]] = frozenset()
     # Batch views raise it to settings.BATCH_BODY_BYTES_MAX.
     body_bytes_max: ClassVar[int | None] = None
     # Off for routes whose answers hold secrets, such as tokens: those must not be stored.
@@ -216,6 +220,11 @@ class ApiView(APIView):
     ) -> dict[str, Any]:
         """The body's validated values by their Python names. Raises ValidationError."""
         return serializer.parse(self.request.data, partial=partial, context=context)
+
+    def upload(self) -> bytes:
+        """The body of an operation that is named in `uploads`, `body_bytes_max` bytes at most."""
+        bytes_max = self.body_bytes_max or settings.REQUEST_BODY_BYTES_MAX
+        return read_body(self.request._request, self.request._request.META, bytes_max=bytes_max)
 
 
 class ApiViewSet(ViewSetMixin, ApiView):

@@ -20,19 +20,23 @@ from cloudpos.lifecycle.tables import BY_MODEL, OnErase, Table
 from cloudpos.tenancy.access import Access
 from customers.event_types import OUR_NOUNS
 from customers.events import emit, event
+from customers.imports.services import forget_files_of
 from customers.models import (
     Address,
     Consent,
     Customer,
     Erasure,
     Event,
+    ExternalId,
+    ImportRow,
     Merge,
     Preferences,
     PurchaseReturn,
 )
 from customers.services import hide_customer, lock_customers
+from customers.services.copying import update_in
 from loyalty.models import LedgerEntry, TierOverride
-from marketing.models import SegmentMember, WebhookAttempt, WebhookDelivery
+from marketing.models import ConsentRequest, SegmentMember, WebhookAttempt, WebhookDelivery
 
 ERASED_NAME = "Erased customer"
 # What a replayed request gets instead of its stored answer.
@@ -72,6 +76,8 @@ def erase_customer(*, access: Access, customer_id: uuid.UUID) -> ErasureReport:
         )
         return ErasureReport(receipt, is_new=False)
     records = [customer, *others]
+    # While their rows still say in which files they stand.
+    forget_files_of(merchant_id=access.merchant_id, customer_ids=[record.pk for record in records])
     counts = _erase_rows(access.merchant_id, [record.pk for record in records])
     answers = _forget_stored_answers(access.merchant_id, [record.pk for record in records])
     log_entries = _forget_admin_log(records)
@@ -100,6 +106,54 @@ def erase_customer(*, access: Access, customer_id: uuid.UUID) -> ErasureReport:
         )
     )
     return ErasureReport(erasure, is_new=True)
+
+
+def erase_imported(
+    customers: list[Customer], *, import_id: uuid.UUID, actor_id: uuid.UUID | None, at: datetime
+) -> None:
+    """Forget locked customers of one merchant with whom nothing has happened since an import made them, in its undo's
+    transaction.
+
+    As `erase_customer` does it, for many. Their events wake nobody: `import.undone` does.
+    """
+    if not customers:
+        return
+    merchant_id = customers[0].merchant_id
+    _erase_rows(merchant_id, [customer.pk for customer in customers])
+    _forget_admin_log(customers)
+    emptied = BY_MODEL[Customer].emptied
+    for customer in customers:
+        for column, value in emptied.items():
+            setattr(customer, column, type(value)() if value is not None else None)
+        customer.deleted_at = customer.erased_at = customer.updated_at = at
+        customer.version += 1
+    update_in(Customer, customers, sorted({*emptied, "deleted_at", "erased_at", "updated_at", "version"}))
+    receipt = {
+        "erased": [{"table": "customers", "rows": 1, "what": "everything that an import had brought"}],
+        "kept": [],
+        "importId": str(import_id),
+    }
+    receipts = [
+        Erasure(
+            merchant_id=merchant_id, customer_id=customer.pk, actor_id=actor_id, erased_at=at, receipt=receipt
+        )
+        for customer in customers
+    ]
+    Erasure.objects.bulk_create(receipts)
+    events = [
+        event(
+            merchant_id=merchant_id,
+            customer_id=each.customer_id,
+            actor_id=actor_id,
+            type="customer.erased",
+            data={"erasureId": str(each.pk)},
+            occurred_at=at,
+        )
+        for each in receipts
+    ]
+    for happened in events:
+        happened.dispatched_at = at
+    Event.objects.bulk_create(events)
 
 
 def _lock_family(access: Access, customer_id: uuid.UUID) -> tuple[Customer, list[Customer]]:
@@ -142,6 +196,9 @@ def _erase_rows(merchant_id: uuid.UUID, ids: list[uuid.UUID]) -> dict[str, int]:
         "analyticsFigures": rows(CustomerFigures).delete()[0],
         "analyticsSnapshots": rows(CustomerSnapshot).delete()[0],
         "segments": rows(SegmentMember).delete()[0],
+        "consentRequests": rows(ConsentRequest).delete()[0],
+        "externalIds": rows(ExternalId).delete()[0],
+        "imports": rows(ImportRow).update(**BY_MODEL[ImportRow].emptied),
         "consents": emptied(Consent, Q(ip__isnull=False)),
         "returns": emptied(PurchaseReturn, ~Q(reason="")),
         "loyaltyTransactions": emptied(LedgerEntry, ~Q(description="")),
@@ -238,4 +295,4 @@ def _what(table: Table) -> str:
     return "all of it" if table.on_erase is OnErase.DELETED else ", ".join(table.emptied)
 
 
-__all__ = ["ErasureReport", "erase_customer"]
+__all__ = ["ErasureReport", "erase_customer", "erase_imported"]

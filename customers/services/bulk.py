@@ -67,7 +67,7 @@ def load_customers(
             prepared = _next_chunk(executor, chunks, access=access, stores=stores)
             with transaction.atomic():
                 _allow_time()
-                loaded = _load_chunk(chunk.ready, search_key=access.search_key)
+                loaded = len(_load_chunk(chunk.ready, search_key=access.search_key))
             report.loaded += loaded
             report.skipped += len(chunk.ready) - loaded
             report.refused += len(chunk.refusals)
@@ -132,17 +132,27 @@ def _prepare_chunk(
         except ApiError as exc:
             chunk.refusals.append((place, exc))
             continue
-        chunk.ready.append(
-            _Ready(
-                draft.customer,
-                copy_lines(Customer, [draft.customer]),
-                copy_lines(Address, draft.addresses),
-                copy_lines(Consent, draft.consents),
-                copy_lines(Preferences, filter(None, [draft.preferences])),
-                number_given="customer_number" in row,
-            )
-        )
+        chunk.ready.append(_ready(draft, number_given="customer_number" in row))
     return chunk
+
+
+def _ready(draft: Draft, *, number_given: bool = False) -> _Ready:
+    return _Ready(
+        draft.customer,
+        copy_lines(Customer, [draft.customer]),
+        copy_lines(Address, draft.addresses),
+        copy_lines(Consent, draft.consents),
+        copy_lines(Preferences, filter(None, [draft.preferences])),
+        number_given=number_given,
+    )
+
+
+def insert_drafts(drafts: Sequence[Draft], *, search_key: str) -> set[uuid.UUID]:
+    """Insert what `prepare` made, without events, inside the caller's transaction: the ids of those that are in.
+
+    Left out is whose e-mail or phone somebody has by now.
+    """
+    return _load_chunk([_ready(draft) for draft in drafts], search_key=search_key)
 
 
 def _draft(
@@ -163,13 +173,19 @@ def _draft(
         for part in parts:
             part.customer_id = customer.pk
     said = row.get("consents") or ()
-    if said:
-        statements = [build_consent(customer, **statement) for statement in said]
-        ready.consents.extend(statements)
-        if ready.preferences is None:
-            ready.preferences = Preferences(merchant_id=customer.merchant_id, customer_id=customer.pk)
-        ready.preferences.consents = _fold(ready.consents)
+    add_statements(ready, [build_consent(customer, **statement) for statement in said])
     return ready
+
+
+def add_statements(ready: Draft, statements: Sequence[Consent]) -> None:
+    """What a customer who is about to be inserted has said."""
+    if not statements:
+        return
+    customer = ready.customer
+    ready.consents.extend(statements)
+    if ready.preferences is None:
+        ready.preferences = Preferences(merchant_id=customer.merchant_id, customer_id=customer.pk)
+    ready.preferences.consents = _fold(ready.consents)
 
 
 def _fold(statements: Iterable[Consent]) -> dict[str, dict[str, bool]]:
@@ -188,7 +204,7 @@ def _allow_time() -> None:
         cursor.execute(f"SET LOCAL statement_timeout = {CHUNK_MS_MAX}")
 
 
-def _load_chunk(ready: Sequence[_Ready], *, search_key: str) -> int:
+def _load_chunk(ready: Sequence[_Ready], *, search_key: str) -> set[uuid.UUID]:
     pending = list(ready)
     loaded: set[uuid.UUID] = set()
     for _ in range(NUMBER_DRAWS_MAX):
@@ -201,7 +217,7 @@ def _load_chunk(ready: Sequence[_Ready], *, search_key: str) -> int:
     copy_in(Address, [each.addresses for each in kept])
     copy_in(Consent, [each.consents for each in kept])
     copy_in(Preferences, [each.preferences for each in kept])
-    return len(loaded)
+    return loaded
 
 
 def _redrawn(refused: Sequence[_Ready], *, search_key: str) -> list[_Ready]:

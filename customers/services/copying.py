@@ -48,6 +48,25 @@ def copy_in(model: type[models.Model], lines: Iterable[str], *, table: str | Non
             copy.write(text[start : start + CHARS_PER_WRITE])
 
 
+def update_in(model: type[models.Model], instances: Sequence[Any], columns: Sequence[str]) -> None:
+    """Write these columns (attribute names) of rows that there are, in one statement, inside the caller's transaction."""
+    if not instances:
+        return
+    quote = connection.ops.quote_name
+    table = model._meta.db_table
+    given = f"{table}_changing"
+    names = {field.attname: str(field.column) for field in model._meta.concrete_fields}
+    written = ", ".join(f"{quote(names[name])} = given.{quote(names[name])}" for name in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS {given} (LIKE {table}) ON COMMIT DELETE ROWS")
+        cursor.execute(f"TRUNCATE {given}")
+        copy_in(model, [copy_lines(model, instances)], table=given)
+        cursor.execute(
+            f"UPDATE {table} SET {written} FROM {given} given"  # noqa: S608 - names of the model
+            f" WHERE {table}.merchant_id = given.merchant_id AND {table}.id = given.id"
+        )
+
+
 @cache
 def _columns(model: type[models.Model]) -> tuple[tuple[str, Callable[[Any], str]], ...]:
     return tuple((field.attname, _writer(field)) for field in model._meta.concrete_fields)

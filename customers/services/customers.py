@@ -176,8 +176,12 @@ def prepare(
     today: date,
     ip: str | None = None,
     stores: Collection[uuid.UUID] | None = None,
+    indexed: bool = True,
 ) -> Draft:
-    """An unsaved customer with its parts. Raises InvalidCustomer with everything that is wrong with it."""
+    """An unsaved customer with its parts. Raises InvalidCustomer with everything that is wrong with it.
+
+    Without `indexed` it cannot be found once it is saved: for who only asks what is wrong.
+    """
     customer = draft(
         Customer,
         merchant_id=access.merchant_id,
@@ -206,7 +210,8 @@ def prepare(
         errors.extend(_below("preferences", exc))
     if errors:
         raise InvalidCustomer(errors=errors)
-    index_customer(customer, search_key=access.search_key)
+    if indexed:
+        index_customer(customer, search_key=access.search_key)
     return Draft(customer, [address for address, _ in built], preferences, consents)
 
 

@@ -173,11 +173,14 @@
     document.querySelectorAll("[data-preview-of]").forEach(watchForm);
     document.querySelectorAll("nav[data-tabs]").forEach(openTabs);
     document.documentElement.dataset.tabs = "ready";
-    document.querySelectorAll("form[data-confirm]").forEach(function (form) {
-      form.addEventListener("submit", function (event) {
-        if (!window.confirm(form.dataset.confirm)) event.preventDefault();
-      });
-    });
+    // Also of forms that come later, with a part; and before what sends them in place.
+    document.addEventListener("submit", function (event) {
+      var question = event.target.dataset.confirm;
+      if (question && !window.confirm(question)) {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+      }
+    }, true);
     document.querySelectorAll("form[data-submit-on-change]").forEach(function (form) {
       form.addEventListener("change", function () { form.submit(); });
     });

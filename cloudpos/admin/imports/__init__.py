@@ -1,0 +1,1 @@
+"""Pages for bringing in customers from a file: upload, columns, check, import, and back."""
