@@ -100,7 +100,7 @@ def _undo_chunk(
                 _Chunk(source, rows, at=now()).undo()
                 found: dict[str, int] = {}
                 for row in rows:
-                    found[row.undo] = found.get(row.undo, 0) + 1
+                    found[str(row.undo)] = found.get(str(row.undo), 0) + 1
                 total = {name: counts.get(name, 0) + found.get(name, 0) for name in {*counts, *found}}
                 Import.objects.for_merchant(source.merchant_id).filter(pk=source.pk).update(
                     position=rows[-1].number, undo_counts=total

@@ -252,6 +252,9 @@ def _decide_known(
     data = dict(row.values)
     if settings.empty_cells == "erase":
         data |= dict.fromkeys(row.emptied, None)
+    if row.email_key and row.email_key == customer.email_key:
+        # Known under this address already, however it is written.
+        del data["email"]
     if "tags" in data:
         data["tags"] = normal_tags([*customer.tags, *data["tags"]])
     if row.metadata:

@@ -9,7 +9,6 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from cloudpos.api.tables import cell
-from cloudpos.jobs.models import Job
 from customers.imports.fields import METADATA, TARGETS, metadata_name, title_of
 from customers.imports.services import find_import
 from customers.imports.settings import settings_of
@@ -45,14 +44,6 @@ def not_undone(source: Import) -> QuerySet[Any]:
     return ImportRow.objects.for_merchant(source.merchant_id).filter(
         undo, source_id=source.pk, phase=Phase.RUN
     )
-
-
-def job_of(source: Import) -> Job | None:
-    """The job that was asked for last, as long as it is known."""
-    if source.job_id is None:
-        return None
-    found: Job | None = Job.objects.for_merchant(source.merchant_id).filter(pk=source.job_id).first()
-    return found
 
 
 def has_file(source: Import) -> bool:

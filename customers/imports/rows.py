@@ -44,10 +44,16 @@ _PROFILE = {
     "companyName": "company_name",
     "taxId": "tax_id",
 }
+
+
+def _longest(model: Any, column: str) -> int:
+    return int(model._meta.get_field(column).max_length)
+
+
 _LENGTHS: dict[str, int] = {
-    **{name: int(Customer._meta.get_field(column).max_length or 0) for name, column in _PROFILE.items()},
+    **{name: _longest(Customer, column) for name, column in _PROFILE.items()},
     **{
-        f"{ADDRESS}{name}": int(Address._meta.get_field(column).max_length or 0)
+        f"{ADDRESS}{name}": _longest(Address, column)
         for name, column in (
             ("street1", "street1"),
             ("street2", "street2"),

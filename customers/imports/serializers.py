@@ -202,7 +202,7 @@ class ImportSettingsInput(CamelSerializer):
         for place, column in enumerate(attrs.get("columns", ())):
             if column["index"] in chosen:
                 message = ErrorDetail("This column is named twice.", code="repeated_column")
-                raise ValidationError({"columns": {place: {"index": [message]}}})
+                raise ValidationError({"columns": {str(place): {"index": [message]}}})
             chosen[column["index"]] = column["field"]
         if "columns" in attrs:
             attrs["columns"] = chosen

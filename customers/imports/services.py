@@ -181,7 +181,7 @@ def start_run(*, access: Access, import_id: uuid.UUID) -> Job:
     Raises ImportNotFound, ImportForgotten, TooManyJobs, and ImportNotReady when it was not checked as it stands.
     """
     source = _locked(access.merchant_id, import_id)
-    last = _last_job(source)
+    last = job_of(source)
     if (
         source.state in (State.RUNNING, State.DONE)
         and last is not None
@@ -201,7 +201,7 @@ def start_undo(*, access: Access, import_id: uuid.UUID) -> Job:
     Raises ImportNotFound, ImportForgotten, TooManyJobs, ImportNotReady.
     """
     source = _locked(access.merchant_id, import_id)
-    last = _last_job(source)
+    last = job_of(source)
     if (
         source.state in (State.UNDOING, State.UNDONE)
         and last is not None
@@ -220,7 +220,7 @@ def start_undo(*, access: Access, import_id: uuid.UUID) -> Job:
 def delete_import(*, merchant_id: uuid.UUID, import_id: uuid.UUID) -> None:
     """Delete an import with its file; the customers stay, and there is no way back. Raises ImportNotFound, ImportUnderWay."""
     source = _locked(merchant_id, import_id)
-    last = _last_job(source)
+    last = job_of(source)
     if last is not None and last.is_active:
         raise ImportUnderWay()
     _delete_contents(source)
@@ -320,14 +320,17 @@ def _start(source: Import, kind: str, state: str, access: Access) -> Job:
     return job
 
 
-def _last_job(source: Import) -> Job | None:
+def job_of(source: Import) -> Job | None:
+    """The job that was asked for last, as long as it is known."""
+    if source.job_id is None:
+        return None
     found: Job | None = Job.objects.for_merchant(source.merchant_id).filter(pk=source.job_id).first()
     return found
 
 
 def _stopped(source: Import, state: str) -> bool:
     """Whether it was at this, and its job is over all the same."""
-    last = _last_job(source)
+    last = job_of(source)
     return source.state == state and (last is None or not last.is_active)
 
 

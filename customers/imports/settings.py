@@ -1,11 +1,13 @@
 """What becomes of a file's columns: guessed from their names and values, shown, and changed by a person."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from cloudpos.api.errors import BadRequest, FieldError
+from cloudpos.api.fields import clean_line
 from customers.identity import NotAnEmail, NotAPhone, normal_email, normal_phone, normal_tags
 from customers.imports.fields import CONSENT, guess, is_target
 from customers.imports.tables import COLUMNS_MAX, ENCODINGS, Layout, TooManyColumns, read_rows
@@ -19,6 +21,8 @@ SAMPLE_CHARS_MAX = 80
 HEADER_CHARS_MAX = 200
 SOURCE_CHARS_MAX = 40
 WORDING_CHARS_MAX = 50
+
+_LIKE_AN_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 MODES = {
     "both": "Add new customers and change known ones",
@@ -78,12 +82,12 @@ def sample(source: Import, layout: Layout, *, has_header: bool | None = None) ->
     width = max(len(first), max(map(len, rows), default=0)) if not has_header else len(first)
     if width > COLUMNS_MAX:
         raise TooManyColumns()
-    names = [cell.strip()[:HEADER_CHARS_MAX] for cell in first] if has_header else []
+    names = [clean_line(cell)[:HEADER_CHARS_MAX] for cell in first] if has_header else []
     headers = [
         name or f"Column {_letters(place)}"
         for place, name in enumerate([*names, *[""] * (width - len(names))])
     ]
-    columns = [[row[place].strip() for row in rows if place < len(row)] for place in range(width)]
+    columns = [[clean_line(row[place]) for row in rows if place < len(row)] for place in range(width)]
     return Sampled(tuple(headers), tuple(tuple(filter(None, column)) for column in columns), has_header)
 
 
@@ -113,10 +117,13 @@ def _letters(place: int) -> str:
 def guess_settings(sampled: Sampled, *, country: str) -> tuple[Settings, str]:
     """(what the columns most likely are, a note on days that can be read in two ways)"""
     targets: list[str | None] = []
-    for header, column in zip(sampled.headers, sampled.samples, strict=True):
-        found = (guess(header) if sampled.has_header else None) or _guess_by_values(column)
+    for header in sampled.headers:
+        found = guess(header) if sampled.has_header else None
         # Of two columns with one meaning the first has it: the other may be chosen by hand.
         targets.append(found if found not in targets else None)
+    for place, column in enumerate(sampled.samples):
+        if targets[place] is None and "email" not in targets:
+            targets[place] = _guess_by_values(column)
     if "name" in targets and ("firstName" in targets or "lastName" in targets):
         targets[targets.index("name")] = None
     order, note = _order(sampled, targets, country)
@@ -131,7 +138,7 @@ def guess_settings(sampled: Sampled, *, country: str) -> tuple[Settings, str]:
 
 
 def _guess_by_values(column: Sequence[str]) -> str | None:
-    if len(column) >= 2 and sum("@" in value and "." in value for value in column) > len(column) * 0.8:
+    if len(column) >= 2 and sum(map(bool, map(_LIKE_AN_EMAIL.fullmatch, column))) > len(column) * 0.8:
         return "email"
     return None
 
@@ -164,13 +171,12 @@ def as_stored(settings: Settings) -> dict[str, Any]:
 
 def settings_of(stored: Mapping[str, Any]) -> Settings:
     """What `as_stored` made."""
-    return Settings(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in stored.items()
-            if name in Settings.__slots__
-        }
-    )
+    named: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in stored.items()
+        if name in Settings.__slots__
+    }
+    return Settings(**named)
 
 
 def check_settings(settings: Settings, headers: Sequence[str]) -> None:

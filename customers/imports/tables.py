@@ -3,8 +3,10 @@
 import codecs
 import csv
 import io
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +42,7 @@ _NOTES = {
     "choose another encoding.",
 }
 REPLACEMENT = "\ufffd"
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 class NotATable(BadRequest):
@@ -98,12 +101,14 @@ def recognise(source: Import) -> Layout:
         valid, lines = _scan(file, first)
         if not encoding:
             encoding = "utf-8" if valid else "windows-1252"
-    if encoding != "utf-16" and (first.startswith(b"%PDF") or first.count(b"\x00") > len(first) // 50):
+    text = _decoded(first, encoding)
+    controls = len(_CONTROLS.findall(text))
+    if first.startswith(b"%PDF") or controls > len(text) // 50:
         raise NotATable()
     return Layout(
         CSV,
         encoding=encoding,
-        delimiter=_delimiter(_decoded(first, encoding)),
+        delimiter=_delimiter(text),
         lines=lines,
         note=_NOTES.get(encoding, ""),
     )
@@ -172,8 +177,11 @@ def _delimiter(text: str) -> str:
 
 def read_rows(source: Import, layout: Layout) -> Iterator[TableRow]:
     """The rows of a file, empty ones too. Raises TooManyRows, TooManyColumns, SheetUnreadable."""
-    with opened(source) as file:
-        rows = _sheet(file, layout) if layout.format == XLSX else _csv(file, layout)
+    # Closed in this order: whoever reads only the beginning leaves the rest to be tidied up.
+    with (
+        opened(source) as file,
+        closing(_sheet(file, layout) if layout.format == XLSX else _csv(file, layout)) as rows,
+    ):
         for row in rows:
             if row.number > ROWS_MAX + 1:
                 raise TooManyRows()
@@ -182,7 +190,7 @@ def read_rows(source: Import, layout: Layout) -> Iterator[TableRow]:
             yield row
 
 
-def _sheet(file: io.BufferedReader, layout: Layout) -> Iterator[TableRow]:
+def _sheet(file: io.BufferedReader, layout: Layout) -> Generator[TableRow]:
     for number, cells in enumerate(sheet_rows(file, layout.sheet, columns_max=COLUMNS_MAX + 1), start=1):
         yield TableRow(number, cells)
 
@@ -212,7 +220,7 @@ class _Lines:
         return line
 
 
-def _csv(file: io.BufferedReader, layout: Layout) -> Iterator[TableRow]:
+def _csv(file: io.BufferedReader, layout: Layout) -> Generator[TableRow]:
     codec = _codec(layout.encoding, file.peek(SNIFFED_BYTES)[:SNIFFED_BYTES])
     text = io.TextIOWrapper(file, encoding=codec, errors="replace", newline="")
     try:

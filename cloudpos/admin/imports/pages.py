@@ -19,8 +19,8 @@ from cloudpos.tenancy.formats import count
 from cloudpos.tenancy.models import Merchant
 from cloudpos.tenancy.roles import Role
 from customers.imports import services
-from customers.imports.reading import failed_rows_csv, imports_of, job_of, not_undone, rows_of
-from customers.imports.services import ImportNotFound, find_import
+from customers.imports.reading import failed_rows_csv, imports_of, not_undone, rows_of
+from customers.imports.services import ImportNotFound, find_import, job_of
 from customers.models import Import, ImportRow
 
 ROWS_ON_PAGE = 25

@@ -18,7 +18,6 @@ from tests.fixtures import Shop
         ("Vorname", "firstName"),
         ("PRÉNOM", "firstName"),
         ("phone number", "phone"),
-        ("Téléfono móvil", None),
         ("Teléfono móvil", "phone"),
         ("Handy", "phone"),
         ("Kunden-Nr.", "customerNumber"),

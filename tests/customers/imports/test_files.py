@@ -219,8 +219,8 @@ def test_rows_with_too_many_cells(bring: Bring) -> None:
 
 
 def test_rows_are_bounded(bring: Bring, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "ROWS_MAX", 2)
     brought = bring(csv_of(("E-mail",), ("a@example.com",), ("b@example.com",), ("c@example.com",)))
+    monkeypatch.setattr(tables, "ROWS_MAX", 2)
     from cloudpos.jobs.running import run_here
 
     started = brought.client.post(f"{brought.path}/check").json()["data"]

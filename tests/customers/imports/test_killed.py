@@ -19,7 +19,7 @@ from tests.customers.imports.conftest import Bring, Brought, answer, csv_of
 from tests.fixtures import Shop
 from tests.ops.processes import wait_for
 
-ROWS, KNOWN, KILLS = 90, 30, 4
+ROWS, KNOWN, KILLS = 60, 20, 3
 
 # In small chunks, each of which takes a moment, so that a kill falls into one of them or right between two.
 WORKER = """
@@ -35,7 +35,7 @@ running.LEASE_SECONDS = 0.5
 write = imports.write
 imports.write = lambda *arguments: (write(*arguments), time.sleep(0.01))[0]
 decide = imports.decide
-imports.decide = lambda *arguments, **named: (time.sleep(0.005), decide(*arguments, **named))[1]
+imports.decide = lambda *arguments, **named: (time.sleep(0.03), decide(*arguments, **named))[1]
 while True:
     running.run_jobs()
     time.sleep(0.05)
