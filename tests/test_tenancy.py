@@ -65,6 +65,8 @@ def foreign_rows(foreign_shop: Shop) -> dict[str, list[str]]:
 
 def plain(response: Any) -> tuple[int, Any]:
     """Status and body without the request's own id."""
+    if response.streaming:
+        return response.status_code, response.getvalue()
     body = response.json()
     if isinstance(body, dict):
         body.pop("requestId", None)
@@ -73,7 +75,7 @@ def plain(response: Any) -> tuple[int, Any]:
 
 def told(world: World, response: Any, sent: str) -> list[str]:
     """What of the world is in an answer although the request did not name it."""
-    text = response.content.decode() + str(dict(response.headers))
+    text = response.getvalue().decode() + str(dict(response.headers))
     known = [THEIRS, *(str(value) for value in vars(world).values() if value)]
     return [what for what in known if what in text and what not in sent]
 

@@ -82,11 +82,6 @@ class Import(TenantModel):
         ]
         indexes = [
             models.Index(fields=["merchant", "-created_at", "-id"], name="customer_imports_log_idx"),
-            models.Index(
-                fields=["created_at"],
-                name="customer_imports_kept_idx",
-                condition=Q(forgotten_at=None),
-            ),
         ]
 
     def __str__(self) -> str:
