@@ -200,6 +200,10 @@ class ImportSettingsInput(CamelSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         chosen: dict[int, str | None] = {}
         for place, column in enumerate(attrs.get("columns", ())):
+            for name in ("index", "field"):
+                if name not in column:
+                    message = ErrorDetail("This field is required.", code="required")
+                    raise ValidationError({"columns": {str(place): {name: [message]}}})
             if column["index"] in chosen:
                 message = ErrorDetail("This column is named twice.", code="repeated_column")
                 raise ValidationError({"columns": {str(place): {"index": [message]}}})
