@@ -24,7 +24,7 @@ Answer = Callable[..., JsonResponse]
 
 
 def _answering(view: Callable[..., dict[str, Any]]) -> Any:
-    """A view for the script: JSON, and a refusal in words with its status."""
+    """A view for the script: JSON, in which a refusal is said in words."""
 
     @wraps(view)
     def answer(request: HttpRequest, **named: Any) -> HttpResponse:
@@ -36,7 +36,7 @@ def _answering(view: Callable[..., dict[str, Any]]) -> Any:
         except services.ImportNotFound:
             raise Http404 from None
         except ApiError as refusal:
-            return JsonResponse({"message": refusal.detail}, status=refusal.status)
+            return JsonResponse({"refused": refusal.detail})
 
     return admin.site.admin_view(require_POST(answer))
 

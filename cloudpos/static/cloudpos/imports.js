@@ -4,6 +4,11 @@
 
   var TRIES_MAX = 4;
 
+  // The theme would show the file's name in a field beside the input, which is not here: tell it that it has been seen to.
+  document.querySelectorAll("form[data-upload] input[type=file]").forEach(function (input) {
+    input.hasChangeListener = true;
+  });
+
   function token(form) {
     return form.querySelector("[name=csrfmiddlewaretoken]").value;
   }
@@ -14,10 +19,10 @@
       .then(function (answer) {
         if (answer.redirected) throw new Error("Sign in again, and upload the file once more.");
         return answer.json().catch(function () { return {}; }).then(function (said) {
-          if (answer.ok) return said;
-          var error = new Error(said.message || "The upload did not work. Try again in a minute.");
+          if (answer.ok && !said.refused) return said;
+          var error = new Error(said.refused || "The upload did not work. Try again in a minute.");
           // What was refused in words is not sent again.
-          error.refused = Boolean(said.message) && answer.status < 500;
+          error.refused = Boolean(said.refused);
           throw error;
         });
       });
