@@ -9,10 +9,11 @@ from django.utils.timezone import now
 from cloudpos.api import envelope
 from cloudpos.api.query import NoParameters
 from cloudpos.api.schema import Output, Paged
-from cloudpos.api.tables import csv_response, wants_csv
+from cloudpos.api.tables import wants_csv
 from cloudpos.api.views import ApiView
 from cloudpos.jobs.serializers import JOB
 from cloudpos.tenancy.roles import Role
+from customers.exports import export_csv
 from marketing import segment_services as services
 from marketing.segment_reading import (
     SAMPLE_DEFAULT,
@@ -134,7 +135,7 @@ class SegmentMembersView(ApiView):
         segment = find_segment(merchant_id=request.access.merchant_id, segment_id=segment_id)
         members = members_of(segment)
         if wants_csv(request, filters.values):
-            return csv_response("segment-members", members_table(members))
+            return export_csv(access=request.access, name="segment-members", table=members_table(members))
         return filters.respond("members", MEMBER, members, total=segment.size)
 
     def post(self, request: Any, segment_id: uuid.UUID) -> HttpResponse:
