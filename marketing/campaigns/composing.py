@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from customers.models import Event
+from customers.models import Event, Purpose
 from marketing.campaigns.beginning import Begun
 from marketing.channels import Outgoing
 from marketing.consents.links import unsubscribe_url
@@ -54,12 +54,15 @@ class Composer:
     def compose(self, begun: Begun, variables: Mapping[str, Any]) -> Outgoing:
         """`variables`: this message's. Raises RenderFailed."""
         merchant_id = self.campaign.merchant_id
-        unsubscribe = unsubscribe_url(
-            merchant_id=merchant_id,
-            customer_id=begun.customer.pk,
-            channel=self.campaign.consent_channel,
-            message_id=begun.message.id,
-        )
+        # What a sale needs is nothing to unsubscribe from.
+        unsubscribe = ""
+        if self.campaign.purpose == Purpose.MARKETING:
+            unsubscribe = unsubscribe_url(
+                merchant_id=merchant_id,
+                customer_id=begun.customer.pk,
+                channel=self.campaign.consent_channel,
+                message_id=begun.message.id,
+            )
         rendered = self.compiled[begun.message.variant].render({**variables, "unsubscribe_url": unsubscribe})
         return Outgoing(
             message_id=begun.message.id,

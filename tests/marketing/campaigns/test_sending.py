@@ -166,6 +166,8 @@ def test_no_more_a_week_than_the_customer_wants(shop: Shop, alice: Customer, bob
         third = launch(shop, name="Recall", purpose="transactional")
         send()
         assert states(third) == {"Alice": "sent", "Bob": "sent"}
+        assert "List-Unsubscribe" in mail.outbox[0].extra_headers
+        assert "List-Unsubscribe" not in mail.outbox[-1].extra_headers
         clock.move_to(start + timedelta(days=7, minutes=1))
         fourth = launch(shop, name="Autumn")
         send()
