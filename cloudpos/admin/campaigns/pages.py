@@ -97,9 +97,17 @@ def campaign_preview(request: HttpRequest, merchant: Merchant) -> Shown:
         return {"problems": _form_problems(form)}
     campaign = Campaign(merchant=merchant, **form.values())
     shown: dict[str, Any] = {"campaign": campaign, "tested": request.POST.get("test", "")}
+    refused: ApiError | None = None
     try:
         check_campaign(campaign)
+    except ApiError as refusal:
+        refused = refusal
+        # Whom it would reach can be told before there is a text.
+        campaign.variants = [{"key": "A", "weight": 1}]
+    try:
         shown["audience"] = _audience(audience_of(campaign, most=PREVIEW_COUNTED_MAX))
+        if refused is not None:
+            raise refused
         variant = request.POST.get("shown_variant", "A")
         if variant not in {each["key"] for each in campaign.variants}:
             variant = "A"
