@@ -93,7 +93,7 @@ def run(recipients: int, send: int) -> None:
         started, processor = time.perf_counter(), time.process_time()
         sent = 0
         while CampaignMessage.objects.filter(state="pending").exists():
-            sent += sending.work(seconds=600)
+            sent += sending.work(seconds=600, threads=sending.THREADS)
         seconds = time.perf_counter() - started
         processor = time.process_time() - processor
     _say("sent", sent / seconds, SENT_GOAL, f"{sent:,} in {seconds:.1f} s, {processor:.1f} s of this process")

@@ -60,7 +60,7 @@ def send_consent_requests() -> int:
 @shared_task(name="marketing.tasks.run_campaigns")
 def run_campaigns() -> int:
     """One round: begin what is due, find recipients, send for some seconds."""
-    return sending.work()
+    return sending.work(threads=sending.THREADS)
 
 
 @shared_task(name="marketing.tasks.trigger_campaigns_of")

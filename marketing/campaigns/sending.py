@@ -7,10 +7,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
+from django.db import connection, connections
 from django.utils.timezone import now
 
 from cloudpos.ids import new_id
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 GROUP = 10
 # Other work of this worker's queue waits for no more than this.
 ROUND_SECONDS = 15.0
+THREADS = 2
 ATTEMPTS_MAX = 5
 # A provider that is away is asked again after 1, 4, 16 and 64 minutes.
 RETRY_FACTOR = 4
@@ -41,14 +43,28 @@ NO_PROVIDER_SECONDS = 300
 _round = threading.Lock()
 
 
-def work(*, seconds: float = ROUND_SECONDS, clock: Callable[[], datetime] = now) -> int:
-    """One round of this process; returns how many messages left. 0 at once while another thread has one."""
+def work(*, seconds: float = ROUND_SECONDS, clock: Callable[[], datetime] = now, threads: int = 1) -> int:
+    """One round of this process; returns how many messages left. 0 at once while another thread has one.
+
+    Several threads claim as several workers would: one composes while another waits for the provider.
+    """
     if not _round.acquire(blocking=False):
         return 0
     try:
-        return _Round(seconds, clock).run()
+        if threads == 1:
+            return _Round(seconds, clock).run()
+        with ThreadPoolExecutor(threads) as pool:
+            rounds = [pool.submit(_in_thread, seconds, clock) for _ in range(threads)]
+        return sum(each.result() for each in rounds)
     finally:
         _round.release()
+
+
+def _in_thread(seconds: float, clock: Callable[[], datetime]) -> int:
+    try:
+        return _Round(seconds, clock).run()
+    finally:
+        connections.close_all()
 
 
 class _Round:
