@@ -29,8 +29,10 @@ from marketing.models_campaigns import Suppression
 
 logger = logging.getLogger(__name__)
 
-# What is begun together: as many may be in doubt after a kill.
-GROUP = 10
+# What is begun together: as many may be in doubt after a kill. Fewer where a provider is slow, so that nothing leaves long
+# after it was asked whether it may.
+GROUP_FIRST, GROUP_MAX = 5, 20
+GROUP_SECONDS = 0.5
 # Other work of this worker's queue waits for no more than this.
 ROUND_SECONDS = 15.0
 THREADS = 2
@@ -111,6 +113,7 @@ class _Turn:
         self.settings = MessagingSettings.objects.for_merchant(run.merchant_id).first()
         self.composer = Composer(self.campaign, self.settings)
         self.is_prepared = run.state != CampaignRun.State.PREPARING
+        self.group = GROUP_FIRST
 
     def take(self) -> bool:
         """A chunk of recipients, a group of messages. False when there is nothing more to do now."""
@@ -128,7 +131,11 @@ class _Turn:
     def _send_group(self) -> bool:
         at = self.round.clock()
         claimed = claim(
-            merchant_id=self.run.merchant_id, run_id=self.run.pk, claim_id=self.claim_id, at=at, most=GROUP
+            merchant_id=self.run.merchant_id,
+            run_id=self.run.pk,
+            claim_id=self.claim_id,
+            at=at,
+            most=self.group,
         )
         if not claimed:
             return False
@@ -144,7 +151,10 @@ class _Turn:
             campaign=self.campaign, settings=self.settings, claimed=allowed, claim_id=self.claim_id, at=at
         )
         if begun:
+            started = time.monotonic()
             self._send(sender, begun)
+            seconds = max(time.monotonic() - started, 0.001)
+            self.group = max(1, min(GROUP_MAX, int(len(begun) * GROUP_SECONDS / seconds)))
         # Held back by the provider's pace, or the campaign was stopped.
         self._give_back(timedelta(seconds=wait))
         return not wait

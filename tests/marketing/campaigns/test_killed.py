@@ -15,6 +15,7 @@ from django.db import connection
 from django.utils.timezone import now
 
 from marketing.campaigns.claiming import end_leases
+from marketing.campaigns.sending import GROUP_MAX
 from marketing.models import Campaign, CampaignMessage
 from tests.fixtures import Shop
 from tests.marketing.campaigns.conftest import launch, person, say
@@ -76,7 +77,7 @@ def test_workers_are_killed_and_nobody_gets_it_twice(shop: Shop) -> None:
     unknown = {email for email, state in states.items() if state == "unknown"}
     skipped = {email for email, state in states.items() if state == "skipped"}
     # What was in the hands of one that died is in doubt, and no more than a group of each.
-    assert len(unknown) <= 10 * KILLS
+    assert len(unknown) <= GROUP_MAX * KILLS
     assert {email for email, state in states.items() if state == "sent"} <= counts.keys()
     assert set(states) - counts.keys() <= unknown | skipped
     for mail in sink.received:

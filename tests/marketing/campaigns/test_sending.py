@@ -1,5 +1,6 @@
 """Who gets a message, who does not and why, and that nobody gets it twice."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -253,7 +254,8 @@ class Provider:
     """A mail server that answers as it is told."""
 
     def __init__(self, *outcomes: Outcome) -> None:
-        self.outcomes, self.taken = list(outcomes), 0
+        self.outcomes, self.taken, self.seconds = list(outcomes), 0, 0.0
+        self.groups: list[int] = []
 
     def open(self) -> None: ...
 
@@ -261,6 +263,8 @@ class Provider:
 
     def send(self, messages: list[object]) -> list[Outcome]:
         self.taken += len(messages)
+        self.groups.append(len(messages))
+        time.sleep(self.seconds * len(messages))
         return [self.outcomes.pop(0) for _ in messages]
 
 
@@ -303,6 +307,21 @@ def test_what_is_refused_or_unknown_is_not_sent_again(
     provider.outcomes = [Outcome("sent", provider_id="1")]
     launch(shop, name="Summer")
     assert send() == 1
+
+
+def test_a_slow_provider_gets_fewer_at_a_time(
+    shop: Shop, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever withdraws is not written to because a group is still on its way."""
+    monkeypatch.setattr("marketing.campaigns.sending.GROUP_SECONDS", 0.05)
+    for number in range(12):
+        person(shop, f"P{number}")
+    provider.outcomes = [Outcome("sent")] * 12
+    provider.seconds = 0.04
+    launch(shop)
+    assert send() == 12
+    assert provider.groups[0] == 5
+    assert set(provider.groups[1:]) == {1}
 
 
 # --- Over time ----------------------------------------------------------------------------------------------
