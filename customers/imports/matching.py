@@ -1,15 +1,20 @@
 """Which customer a row means: by what it says of them, and whether an earlier row of the file means the same."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-import numpy as np
 from django.db import connection
 
 from customers.imports.rows import ReadRow
 from customers.services.finding import CustomerNotFound, visible_customer_id
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,9 @@ class Seen:
         """The number of the row where each stood first, 0 for those that are new; those are remembered."""
         if not hashes:
             return []
+        # Here, as below: every process knows the tasks, and only one that imports needs numpy.
+        import numpy as np
+
         wanted = np.array(hashes, dtype=np.uint64)
         first = np.zeros(len(wanted), dtype=np.uint32)
         for keys, rows in self._runs:
@@ -148,6 +156,8 @@ class Seen:
     def _add(self, new: dict[int, int]) -> None:
         if not new:
             return
+        import numpy as np
+
         keys = np.fromiter(new.keys(), dtype=np.uint64, count=len(new))
         rows = np.fromiter(new.values(), dtype=np.uint32, count=len(new))
         while self._runs and len(self._runs[-1][0]) < 2 * len(keys):

@@ -7,8 +7,6 @@ from contextlib import closing
 from datetime import date, datetime, time
 from typing import Any
 
-from openpyxl import load_workbook
-
 from cloudpos.api.errors import BadRequest
 
 # Unpacked. Sheets are read as a stream; all the other parts of a workbook are in memory at once.
@@ -66,6 +64,9 @@ def _workbook(file: io.BufferedReader) -> Any:
         raise SheetTooLarge()
     file.seek(0)
     try:
+        # Here: it brings numpy along, which no process should have that does not read a workbook.
+        from openpyxl import load_workbook
+
         return load_workbook(file, read_only=True, data_only=True, keep_links=False)
     except Exception as error:
         # Whatever a hostile or broken archive makes the library raise: KeyError, XML errors, its own.

@@ -174,18 +174,18 @@ def test_months(shop: Shop, alice: Customer) -> None:
     ]
 
 
-def test_it_takes_four_queries_while_nothing_changes(
+def test_it_takes_three_queries_while_nothing_changes(
     shop: Shop, alice: Customer, django_assert_num_queries: Any
 ) -> None:
     figures(shop.manager, "")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         figures(shop.manager, "")
     buy(shop, alice, "1.00", may(1))
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(8):
         figures(shop.manager, "")
     outbox.relay()
     refresh(merchant_id=shop.merchant.pk)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(8):
         figures(shop.manager, "")
 
 

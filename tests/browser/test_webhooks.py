@@ -38,7 +38,7 @@ def test_a_manager_makes_a_webhook_and_sees_what_was_sent(
     expect(page.get_by_text("Failing", exact=True)).to_be_visible()
     expect(page.get_by_text("answered 503")).to_be_visible()
     page.get_by_role("link", name="purchase.recorded").click()
-    expect(page.get_by_text("Attempt 1")).to_be_visible()
+    expect(page.get_by_text("Attempt 1,")).to_be_visible()
     page.get_by_role("link", name="Send again").click()
     page.get_by_role("button", name="Send again").click()
     expect(page.get_by_text("The delivery is on its way again.")).to_be_visible()

@@ -17,7 +17,7 @@ from tests.admin.conftest import person, sell, staff_client
 from tests.analytics.conftest import new_customer, recalculate
 from tests.fixtures import Shop
 
-QUERIES = 9
+QUERIES = 7
 NOW = datetime(2026, 6, 30, 12, 0, tzinfo=UTC)
 
 
