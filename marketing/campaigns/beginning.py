@@ -64,15 +64,15 @@ def begin(
     claimed: Sequence[Claimed],
     claim_id: uuid.UUID,
     at: datetime,
-) -> list[Begun]:
-    """Begin those that may leave, in their order; the others are left out or wait, and nothing of a campaign that was stopped.
+) -> list[Begun] | None:
+    """Begin those that may leave, in their order; the others are left out or wait. None of a campaign that was stopped.
 
     A transaction of its own: whoever withdraws a consent has the same lock, before or after. Points are given in it too.
     Raises ClaimLost.
     """
     customers = _locked(campaign.merchant_id, [message.customer_id for message in claimed])
     if not _is_on(campaign):
-        return []
+        return None
     guards = _Guards(campaign, settings, list(customers.values()), at)
     begun: list[Begun] = []
     left_out: list[tuple[Claimed, str]] = []

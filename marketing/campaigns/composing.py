@@ -41,6 +41,8 @@ class Composer:
                 "incentive_points": self.campaign.incentive_points or 0,
             }
             for each in begun
+            # Who went since it was begun is not there.
+            if each.customer.pk in people
         }
 
     def _triggers(self, begun: Sequence[Begun]) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from django.db import connection, connections
 from django.utils.timezone import now
@@ -27,6 +28,7 @@ from marketing.content import RenderFailed
 from marketing.models import Campaign, CampaignRun, MessagingSettings
 from marketing.models_campaigns import Suppression
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 # What is begun together: as many may be in doubt after a kill. Fewer where a provider is slow, so that nothing leaves long
@@ -85,9 +87,9 @@ class _Round:
         start_due(at=self.clock())
         try:
             # Campaigns in turn: a large one does not keep a small one waiting.
-            turns = [_Turn(self, run) for run in _open_runs()]
+            turns = [turn for run in _open_runs() if (turn := _guarded(run, partial(_Turn, self, run)))]
             while turns and not self.is_over:
-                turns = [turn for turn in turns if not self.is_over and turn.take()]
+                turns = [turn for turn in turns if not self.is_over and _guarded(turn.run, turn.take)]
         finally:
             for sender in self.senders.values():
                 sender.close()
@@ -102,6 +104,15 @@ class _Round:
             sender.open()
             self.senders[key] = sender
         return self.senders[key]
+
+
+def _guarded(run: CampaignRun, step: Callable[[], T]) -> T | None:
+    """None when the step fails: one campaign that cannot be sent holds up no other, of no merchant."""
+    try:
+        return step()
+    except Exception:
+        logger.exception("campaign_failed", extra={"campaign_id": str(run.campaign_id)})
+        return None
 
 
 class _Turn:
@@ -150,12 +161,16 @@ class _Turn:
         begun = begin(
             campaign=self.campaign, settings=self.settings, claimed=allowed, claim_id=self.claim_id, at=at
         )
+        if begun is None:
+            # Stopped: there is nothing more to claim of it.
+            self._give_back(timedelta())
+            return False
         if begun:
             started = time.monotonic()
             self._send(sender, begun)
             seconds = max(time.monotonic() - started, 0.001)
             self.group = max(1, min(GROUP_MAX, int(len(begun) * GROUP_SECONDS / seconds)))
-        # Held back by the provider's pace, or the campaign was stopped.
+        # Held back by the provider's pace.
         self._give_back(timedelta(seconds=wait))
         return not wait
 
@@ -171,6 +186,9 @@ class _Turn:
         outcomes: dict[uuid.UUID, Outcome] = {}
         variables = self.composer.variables(begun)
         for each in begun:
+            if each.message.id not in variables:
+                outcomes[each.message.id] = Outcome("refused", error="the customer is gone")
+                continue
             try:
                 composed[each.message.id] = self.composer.compose(each, variables[each.message.id])
             except RenderFailed as failure:

@@ -16,6 +16,7 @@ from loyalty.services import create_program
 from marketing.campaigns import beginning, services
 from marketing.campaigns.audience import prepare_chunk
 from marketing.campaigns.claiming import LEASE_SECONDS, claim, end_leases
+from marketing.campaigns.composing import Composer
 from marketing.channels import Outcome
 from marketing.channels.suppressions import suppress
 from marketing.models import Campaign, CampaignMessage, CampaignRun, MessagingSettings, Segment, SegmentMember
@@ -204,7 +205,24 @@ def test_nor_of_one_that_is_paused_between_claim_and_beginning(shop: Shop, alice
     held = claim(merchant_id=shop.merchant.pk, run_id=run.pk, claim_id=claim_id, at=now(), most=10)
     services.pause_campaign(access=shop.access, campaign_id=campaign.pk)
     begun = beginning.begin(campaign=campaign, settings=None, claimed=held, claim_id=claim_id, at=now())
-    assert (len(held), begun) == (1, [])
+    assert (len(held), begun) == (1, None)
+
+
+def test_of_a_campaign_that_is_stopped_in_the_middle_nothing_more_is_claimed(
+    shop: Shop, alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = prepared(shop)
+    claims = []
+
+    def stopped(**named: object) -> list[object]:
+        claims.append(1)
+        Campaign.objects.filter(pk=campaign.pk).update(state="paused")
+        return claim(**named)  # type: ignore[arg-type,return-value]
+
+    monkeypatch.setattr("marketing.campaigns.sending.claim", stopped)
+    assert send(seconds=2) == 0
+    assert len(claims) == 1
+    assert states(campaign) == {"Alice": "pending"}
 
 
 def test_what_waits_for_a_cancelled_campaign_never_leaves(shop: Shop, alice: Customer) -> None:
@@ -248,6 +266,27 @@ def test_a_slow_worker_writes_nothing_over_its_successor(shop: Shop, alice: Cust
     with pytest.raises(beginning.ClaimLost):
         beginning.begin(campaign=campaign, settings=None, claimed=held, claim_id=run.pk, at=at)
     assert states(campaign) == {"Alice": "pending"}
+
+
+def test_one_that_cannot_be_sent_holds_up_no_other(shop: Shop, foreign_shop: Shop, alice: Customer) -> None:
+    broken = launch(foreign_shop, name="Broken")
+    Campaign.objects.filter(pk=broken.pk).update(variants=[{"key": "A", "weight": 1, "content": {}}])
+    launch(shop)
+    assert send() == 1
+
+
+def test_who_goes_after_it_was_begun_fails_alone(
+    shop: Shop, alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(self: object, begun: list[beginning.Begun]) -> object:
+        Customer.objects.filter(pk=alice.pk).update(deleted_at=now())
+        return variables(self, begun)
+
+    variables = Composer.variables
+    monkeypatch.setattr(Composer, "variables", gone)
+    campaign = launch(shop)
+    assert send() == 1
+    assert states(campaign) == {"Alice": "failed: refused", "Bob": "sent"}
 
 
 class Provider:
