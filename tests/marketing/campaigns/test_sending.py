@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.core import mail
+from django.db import transaction
 from django.utils.timezone import now
 
 from cloudpos.lifecycle.erasing import erase_customer
 from customers.models import Customer
-from customers.services import change_preferences, update_customer
+from customers.services import change_preferences, lock_customer, update_customer
 from loyalty.models import LedgerEntry
 from loyalty.services import create_program
 from marketing.campaigns import beginning, services
@@ -20,7 +21,7 @@ from marketing.campaigns.composing import Composer
 from marketing.channels import Outcome
 from marketing.channels.suppressions import suppress
 from marketing.models import Campaign, CampaignMessage, CampaignRun, MessagingSettings, Segment, SegmentMember
-from tests.fixtures import Shop
+from tests.fixtures import Shop, meanwhile
 from tests.marketing.campaigns.conftest import launch, messages_of, person, say, send, states, write
 
 pytestmark = pytest.mark.django_db
@@ -153,6 +154,28 @@ def test_what_would_come_too_late_is_left_out(shop: Shop, alice: Customer) -> No
         campaign = launch(shop, send_within_hours=3)
         assert send() == 0
     assert states(campaign) == {"Alice": "skipped: too_late"}
+
+
+def test_what_was_paused_for_too_long_is_not_sent_any_more(shop: Shop, alice: Customer) -> None:
+    start = now()
+    with time_machine.travel(start, tick=False) as clock:
+        campaign = prepared(shop, send_within_hours=3)
+        clock.move_to(start + timedelta(hours=3, seconds=1))
+        assert send() == 0
+    assert states(campaign) == {"Alice": "skipped: too_late"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_served_right_now_is_looked_at_again_a_moment_later(shop: Shop) -> None:
+    alice, _ = person(shop, "Alice"), person(shop, "Bob")
+    campaign = prepared(shop)
+    with transaction.atomic():
+        lock_customer(merchant_id=shop.merchant.pk, customer_id=alice.pk)
+        # On another connection, as a worker: it does not wait for the till.
+        assert meanwhile(lambda: send(seconds=5)) == 1
+    assert states(campaign) == {"Alice": "pending", "Bob": "sent"}
+    with time_machine.travel(now() + timedelta(seconds=beginning.BUSY_SECONDS)):
+        assert send() == 1
 
 
 def test_no_more_a_week_than_the_customer_wants(shop: Shop, alice: Customer, bob: Customer) -> None:
@@ -328,6 +351,18 @@ def test_who_is_away_is_asked_again_for_a_while(shop: Shop, alice: Customer, pro
             send()
     assert states(campaign) == {"Alice": "failed: gave_up"}
     assert provider.taken == 5
+
+
+def test_a_second_attempt_gives_no_points_again(shop: Shop, alice: Customer, provider: Provider) -> None:
+    create_program(merchant_id=shop.merchant.pk)
+    provider.outcomes = [Outcome("retry", error="busy"), Outcome("sent")]
+    start = now()
+    with time_machine.travel(start, tick=False) as clock:
+        launch(shop, incentive_points=50)
+        assert send() == 0
+        clock.move_to(start + timedelta(minutes=1))
+        assert send() == 1
+    assert LedgerEntry.objects.filter(type="adjusted").count() == 1
 
 
 def test_what_is_refused_or_unknown_is_not_sent_again(

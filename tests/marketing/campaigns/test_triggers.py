@@ -122,6 +122,7 @@ def test_what_sets_nothing_off(shop: Shop, foreign_shop: Shop, alice: Customer) 
         stranger = person(foreign_shop, "Stranger")
         assert relay(shop, before, happen(shop, alice, type="order.lost"), happen(shop, carol)) == 0
         assert relay(foreign_shop, happen(foreign_shop, stranger)) == 0
+        Campaign.objects.update(started_at=now() - timedelta(days=3))
         late = happen(shop, alice)
         Event.objects.filter(pk=late.pk).update(occurred_at=now() - timedelta(days=2))
         assert relay(shop, late) == 0
