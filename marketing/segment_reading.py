@@ -32,6 +32,21 @@ from marketing.segments.wording import in_words
 PREVIEW_SECONDS_MAX = 10
 SAMPLE_MAX = 20
 SAMPLE_DEFAULT = 5
+# How many customers a guess at the fields of a merchant's own looks at, and how many fields it names.
+METADATA_CUSTOMERS = 2_000
+METADATA_KEYS_MAX = 50
+_METADATA_SQL = """
+    SELECT key, mode() WITHIN GROUP (ORDER BY type) FROM (
+        SELECT said.key, CASE jsonb_typeof(said.value)
+            WHEN 'number' THEN 'number' WHEN 'boolean' THEN 'boolean' WHEN 'array' THEN 'list'
+            ELSE CASE WHEN said.value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}' THEN 'day' ELSE 'text' END END AS type
+        FROM (
+            SELECT metadata FROM customers WHERE merchant_id = %s AND deleted_at IS NULL
+            ORDER BY created_at DESC, id DESC LIMIT %s
+        ) customer, jsonb_each(customer.metadata) said
+        WHERE jsonb_typeof(said.value) NOT IN ('null', 'object') AND length(said.key) BETWEEN 1 AND 100
+    ) typed GROUP BY key ORDER BY count(*) DESC, key LIMIT %s
+"""
 
 
 class RuleTooSlow(BadRequest):
@@ -49,6 +64,13 @@ def find_segment(*, merchant_id: uuid.UUID, segment_id: uuid.UUID) -> Segment:
     if segment is None:
         raise SegmentNotFound()
     return segment
+
+
+def metadata_in_use(merchant_id: uuid.UUID) -> dict[str, str]:
+    """What the newest customers have in `metadata`: each key with the type that most of its values would be read as."""
+    with connection.cursor() as cursor:
+        cursor.execute(_METADATA_SQL, [merchant_id, METADATA_CUSTOMERS, METADATA_KEYS_MAX])
+        return dict(sorted(cursor.fetchall()))
 
 
 def members_of(segment: Segment) -> QuerySet[Any]:

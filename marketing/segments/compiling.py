@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from customers.services.consents import DEFAULTS
-from marketing.segments import comparing
+from marketing.segments import comparing, metadata
 from marketing.segments.days import Clock, start_of
 from marketing.segments.fields import FIELDS, Field, Kind
 from marketing.segments.language import (
@@ -29,6 +29,7 @@ from marketing.segments.language import (
     HasAddress,
     InBucket,
     InSegments,
+    MetadataIs,
     Node,
     Purchases,
 )
@@ -108,6 +109,8 @@ class Compiler:
     def _condition(self, condition: Condition) -> Sql:
         if isinstance(condition, FieldIs):
             return self._field(condition)
+        if isinstance(condition, MetadataIs):
+            return self._metadata(condition)
         if isinstance(condition, ConsentIs):
             said = self._consent(condition)
             return said if condition.granted else said.wrapped("NOT (")
@@ -139,6 +142,8 @@ class Compiler:
             self._need(field)
             value = f"round({field.sql} / 100.0, 2)" if field.kind is Kind.CENTS else field.sql
             return Sql(f"to_jsonb({value})")
+        if isinstance(condition, MetadataIs):
+            return Sql("c.metadata -> %s::text", (condition.key,))
         if isinstance(condition, ConsentIs):
             return self._consent(condition).wrapped("to_jsonb(")
         if isinstance(condition, HasAddress):
@@ -169,6 +174,24 @@ class Compiler:
         if condition.op == "is_set":
             return Sql(comparing.is_set(field))
         return self._compared(field, condition.op, condition.value)
+
+    def _metadata(self, condition: MetadataIs) -> Sql:
+        denied = _DENIED.get(condition.op)
+        if denied is not None:
+            held = self._metadata(MetadataIs(condition.key, condition.type, denied, condition.value))
+            return held.wrapped("(", ") IS NOT TRUE")
+        key, op, value = condition.key, condition.op, condition.value
+        if op == "is_set":
+            return metadata.is_set(key)
+        if condition.type == "text":
+            return metadata.text(key, op, value)
+        if condition.type == "number":
+            return metadata.number(key, op, value)
+        if condition.type == "boolean":
+            return metadata.boolean(key, value)
+        if condition.type == "list":
+            return metadata.listed(key, op, value)
+        return metadata.days(key, *self.clock.range(op, value, self.clock.zone))
 
     def _compared(self, field: Field, op: str, value: Any) -> Sql:
         kind, sql = field.kind, field.sql

@@ -9,6 +9,7 @@ from marketing.segments.language import (
     FieldIs,
     HasAddress,
     InSegments,
+    MetadataIs,
     Node,
     Purchases,
     conditions,
@@ -61,6 +62,7 @@ def _fact(condition: Condition) -> str:
     if isinstance(condition, Events):
         return event_fact(condition.type)
     for kind, fact in (
+        (MetadataIs, Fact.PROFILE),
         (ConsentIs, Fact.CONSENT),
         (HasAddress, Fact.ADDRESS),
         (Purchases, Fact.PURCHASES),

@@ -38,6 +38,15 @@ DAY_OPS = (
 TAG_OPS = ("any_of", "all_of", "none_of")
 BIRTHDAY_OPS = ("in_next", "in_month")
 SEGMENT_OPS = ("any_of", "none_of")
+# Of what a merchant keeps about customers in fields of its own, by how it is read.
+METADATA_OPS: dict[str, tuple[str, ...]] = {
+    "text": (*TEXT_OPS, *SET_OPS),
+    "number": (*NUMBER_OPS, *SET_OPS),
+    "day": (*DAY_OPS, *SET_OPS),
+    "boolean": ("is", "is_not", *SET_OPS),
+    "list": (*TAG_OPS, *SET_OPS),
+}
+METADATA_KEY_CHARS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,16 @@ class FieldIs:
     """A figure or fact of the customer's own: `name` is one of `fields.FIELDS`."""
 
     name: str
+    op: str
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataIs:
+    """A value of the customer's `metadata`, at its first level, read as one of METADATA_OPS."""
+
+    key: str
+    type: str
     op: str
     value: Any = None
 
@@ -159,11 +178,19 @@ class InBucket:
 
 
 Condition: TypeAlias = (
-    FieldIs | ConsentIs | HasAddress | Purchases | Events | ExpiringPoints | InSegments | InBucket
+    FieldIs
+    | MetadataIs
+    | ConsentIs
+    | HasAddress
+    | Purchases
+    | Events
+    | ExpiringPoints
+    | InSegments
+    | InBucket
 )
 Node: TypeAlias = Group | Condition
 CONDITION_KEYS = (
-    "field", "consent", "address", "purchases", "events", "expiringPoints", "segments", "bucket",
+    "field", "metadata", "consent", "address", "purchases", "events", "expiringPoints", "segments", "bucket",
 )  # fmt: skip
 # By measure the kind of its value.
 PURCHASE_MEASURES = {"count": "whole", "sum": "money", "quantity": "whole", "first": "day", "last": "day"}

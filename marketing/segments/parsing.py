@@ -22,6 +22,8 @@ from marketing.segments.language import (
     DEPTH_MAX,
     EVENT_MEASURES,
     JUNCTIONS,
+    METADATA_KEY_CHARS_MAX,
+    METADATA_OPS,
     NUMBER_OPS,
     POINTS_DAYS_MAX,
     PURCHASE_MEASURES,
@@ -40,6 +42,7 @@ from marketing.segments.language import (
     HasAddress,
     InBucket,
     InSegments,
+    MetadataIs,
     Near,
     Node,
     Purchases,
@@ -130,13 +133,17 @@ def _field(data: Any, at: str) -> FieldIs:
             f"{at}/name", f"There is no field named {values.shown(said['name'])}.", "unknown_field"
         )
     op = values.one_of(said["op"], OPS[field.kind], f"{at}/op")
-    if op in SET_OPS:
-        if "value" in said:
-            raise values.Wrong(f"{at}/value", f"{op} takes no value.", "unexpected_value")
+    if not _has_value(said, op, at):
         return FieldIs(field.name, op)
-    if "value" not in said:
-        raise values.Wrong(at, f"{op} needs a value.", "value_missing")
     return FieldIs(field.name, op, _field_value(field.kind, field.choices, op, said["value"], f"{at}/value"))
+
+
+def _has_value(said: Mapping[str, Any], op: str, at: str) -> bool:
+    if op in SET_OPS and "value" in said:
+        raise values.Wrong(f"{at}/value", f"{op} takes no value.", "unexpected_value")
+    if op not in SET_OPS and "value" not in said:
+        raise values.Wrong(at, f"{op} needs a value.", "value_missing")
+    return op not in SET_OPS
 
 
 def _field_value(kind: Kind, choices: tuple[tuple[str, str], ...], op: str, value: Any, at: str) -> Any:
@@ -168,14 +175,38 @@ def _field_value(kind: Kind, choices: tuple[tuple[str, str], ...], op: str, valu
     return values.number_value(kind, op, value, at)
 
 
+def _metadata(data: Any, at: str) -> MetadataIs:
+    said = values.mapping(data, at, required={"key", "type", "op"}, optional={"value"})
+    key = said["key"]
+    if type(key) is not str or not 1 <= len(key) <= METADATA_KEY_CHARS_MAX or not storable(key):
+        raise values.Wrong(
+            f"{at}/key", f"This must be text of 1 to {METADATA_KEY_CHARS_MAX} characters.", "invalid_text"
+        )
+    kind = values.one_of(said["type"], METADATA_OPS, f"{at}/type")
+    op = values.one_of(said["op"], METADATA_OPS[kind], f"{at}/op")
+    if not _has_value(said, op, at):
+        return MetadataIs(key, kind, op)
+    return MetadataIs(key, kind, op, _metadata_value(kind, op, said["value"], f"{at}/value"))
+
+
+def _metadata_value(kind: str, op: str, value: Any, at: str) -> Any:
+    if kind == "text":
+        return _field_value(Kind.TEXT, (), op, value, at)
+    if kind == "list":
+        return values.texts(value, at)
+    if kind == "day":
+        return values.day_value(op, value, at)
+    if kind == "number":
+        return values.pair(value, at, values.figure) if op == "between" else values.figure(value, at)
+    return values.truth(value, at)
+
+
 def _consent(data: Any, at: str) -> ConsentIs:
     said = values.mapping(data, at, required={"channel", "purpose", "granted"})
-    if type(said["granted"]) is not bool:
-        raise values.Wrong(f"{at}/granted", "This is true or false.")
     return ConsentIs(
         values.one_of(said["channel"], Channel.values, f"{at}/channel"),
         values.one_of(said["purpose"], Purpose.values, f"{at}/purpose"),
-        said["granted"],
+        values.truth(said["granted"], f"{at}/granted"),
     )
 
 
@@ -289,6 +320,7 @@ def _bucket(data: Any, at: str) -> InBucket:
 
 _CONDITIONS: Mapping[str, Callable[[Any, str], Condition]] = {
     "field": _field,
+    "metadata": _metadata,
     "consent": _consent,
     "address": _address,
     "purchases": _purchases,

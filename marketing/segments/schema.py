@@ -16,6 +16,8 @@ from marketing.segments.language import (
     DEPTH_MAX,
     EVENT_MEASURES,
     JUNCTIONS,
+    METADATA_KEY_CHARS_MAX,
+    METADATA_OPS,
     NUMBER_OPS,
     POINTS_DAYS_MAX,
     PURCHASE_MEASURES,
@@ -25,7 +27,9 @@ from marketing.segments.language import (
     SET_OPS,
     SPAN_MAX,
     STORES_NAMED_MAX,
+    TAG_OPS,
     TEXT_CHARS_MAX,
+    TEXT_OPS,
     TEXTS_MAX,
 )
 from marketing.segments.parsing import DATA_KEYS_MAX
@@ -120,6 +124,32 @@ def _field() -> Schema:
     return {"oneOf": found}
 
 
+def _metadata() -> Schema:
+    """What stands in `metadata` has no shape that is known here, so a rule says how it is to be read."""
+    key = {"type": "string", "minLength": 1, "maxLength": METADATA_KEY_CHARS_MAX}
+    number = {"type": "number", "minimum": -WHOLE_MAX, "maximum": WHOLE_MAX}
+    several = ("in", "not_in")
+    shapes: dict[str, list[tuple[tuple[str, ...], Schema]]] = {
+        "text": [
+            (tuple(op for op in TEXT_OPS if op not in several), _ref("text")),
+            (several, _ref("texts")),
+        ],
+        "number": [
+            (tuple(op for op in NUMBER_OPS if op != "between"), number),
+            (("between",), _pair(number)),
+        ],
+        "day": [(ops, value or {}) for ops, value in _comparisons("day")],
+        "boolean": [(("is", "is_not"), {"type": "boolean"})],
+        "list": [(TAG_OPS, _ref("texts"))],
+    }
+    found = []
+    for type_ in METADATA_OPS:
+        said: dict[str, Schema] = {"key": key, "type": {"const": type_}}
+        found += [_object({**said, "op": _enum(ops), "value": value}) for ops, value in shapes[type_]]
+        found.append(_object({**said, "op": _enum(SET_OPS)}))
+    return {"oneOf": found}
+
+
 def _measured(measures: dict[str, str], required: dict[str, Schema], optional: dict[str, Schema]) -> Schema:
     found = []
     for kind in dict.fromkeys(measures.values()):
@@ -167,6 +197,7 @@ def _conditions() -> dict[str, Schema]:
     window = {"window": _ref("window")}
     return {
         "field": _field(),
+        "metadata": _metadata(),
         "consent": _object(
             {
                 "channel": _enum(Channel.values),

@@ -183,6 +183,18 @@ def real(value: Any, at: str, low: float, high: float) -> float:
     return float(value)
 
 
+def figure(value: Any, at: str) -> Decimal:
+    """As it is written: 0.1 is a tenth."""
+    real(value, at, -WHOLE_MAX, WHOLE_MAX)
+    return Decimal(str(value))
+
+
+def truth(value: Any, at: str) -> bool:
+    if type(value) is not bool:
+        raise Wrong(at, "This is true or false.")
+    return value
+
+
 def amount(value: Any, at: str) -> Decimal:
     if type(value) is not str or MONEY.fullmatch(value) is None:
         raise Wrong(at, 'This must be an amount such as "12.50".', "invalid_amount")

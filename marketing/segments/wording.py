@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from marketing.segments.fields import FIELDS, Kind
@@ -15,6 +16,7 @@ from marketing.segments.language import (
     HasAddress,
     InBucket,
     InSegments,
+    MetadataIs,
     Purchases,
     RelativeDay,
     Span,
@@ -50,6 +52,9 @@ def in_words(condition: Condition, names: Mapping[Any, str] | None = None) -> st
         if isinstance(value, tuple) and labels:
             value = tuple(labels.get(each, each) for each in value)
         return f"{field.label} {OP_WORDS[condition.op]} {_value(value, names, condition.op)}"
+    if isinstance(condition, MetadataIs):
+        about = f"{condition.key} {OP_WORDS[condition.op]}"
+        return about if condition.value is None else f"{about} {_value(condition.value, names, condition.op)}"
     if isinstance(condition, ConsentIs):
         allowed = "allows" if condition.granted else "does not allow"
         return f"{allowed} {condition.purpose} by {condition.channel}".capitalize()
@@ -127,6 +132,10 @@ def _value(value: Any, names: Mapping[Any, str] | None = None, op: str = "") -> 
     if isinstance(value, tuple):
         joint = " and " if op == "between" else ", "
         return joint.join(_value(each, names) for each in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if isinstance(value, Span):
         return _span(value)
     if isinstance(value, date | RelativeDay):

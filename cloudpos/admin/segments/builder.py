@@ -17,9 +17,10 @@ from cloudpos.tenancy.models import Merchant, Store
 from customers.models import Channel, Purpose
 from loyalty.services import active_program
 from marketing.models import Segment
-from marketing.segment_reading import find_segment, preview_rule, segments_of
+from marketing.segment_reading import find_segment, metadata_in_use, preview_rule, segments_of
 from marketing.segment_services import SegmentNotFound, create_segment, read_rule, update_segment
 from marketing.segments.fields import FIELDS, OPS
+from marketing.segments.language import METADATA_OPS
 from marketing.segments.wording import OP_WORDS
 
 NAME_CHARS_MAX = 100
@@ -147,6 +148,8 @@ def _catalogue(merchant: Merchant, segment: Segment | None) -> dict[str, Any]:
             for field in FIELDS.values()
         ],
         "words": OP_WORDS,
+        "metadata": metadata_in_use(merchant.pk),
+        "metadataOps": METADATA_OPS,
         "stores": [
             [str(id_), name]
             for id_, name in Store.objects.for_merchant(merchant).order_by("name").values_list("pk", "name")

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from cloudpos.admin.analytics.pages import Shown, analytics_page
 from cloudpos.admin.analytics.people import Column, People, Person, people_shown
+from cloudpos.admin.segments.lists import NAMES_MAX, change_list
 from cloudpos.api.errors import ApiError
 from cloudpos.tenancy.backoffice.access import acting_for
 from cloudpos.tenancy.formats import day
@@ -63,9 +64,17 @@ def _act(request: HttpRequest, merchant: Merchant) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("groups_page"))
 
 
-@analytics_page("Customers of a group", "people")
+@analytics_page("Customers of a group", "members", folder="segments")
 def group_members_page(request: HttpRequest, merchant: Merchant, segment_id: uuid.UUID) -> Shown:
+    """Who is in it. Of a list also the place to put customers on it and take them off."""
     segment = _found(merchant, segment_id)
+    is_list = segment.kind == Segment.Kind.LIST
+    typed: dict[str, Any] = {}
+    if request.method == "POST" and is_list:
+        changed = change_list(request, merchant, segment)
+        if not isinstance(changed, dict):
+            return changed
+        typed = changed
 
     def read(offset: int, limit: int) -> People:
         rows = (
@@ -97,7 +106,7 @@ def group_members_page(request: HttpRequest, merchant: Merchant, segment_id: uui
             if segment.is_building
             else ""
         )
-        shown |= {"told": segment.name, "note": note}
+        shown |= {"told": segment.name, "note": note, "is_list": is_list, "names_max": NAMES_MAX, **typed}
     return shown
 
 

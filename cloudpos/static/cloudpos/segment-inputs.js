@@ -105,7 +105,7 @@
       if (kind === "day" || kind === "instant") return day(holder, key);
       if (kind === "money" || kind === "cents") return money(holder, key);
       if (kind === "share") return share(holder, key);
-      return number("Number", holder[key], function (value) { holder[key] = value; }, { step: 1 });
+      return number("Number", holder[key], function (value) { holder[key] = value; }, { step: kind === "number" ? "any" : 1 });
     }
 
     return { choose: choose, type: type, number: number, words: words, ticks: ticks, span: span, day: day, money: money, single: single };

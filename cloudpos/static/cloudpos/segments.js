@@ -9,6 +9,9 @@
   var PURCHASES = { count: ["Number of purchases", "whole"], sum: ["Money spent", "money"], quantity: ["Pieces bought", "whole"],
     first: ["First purchase", "day"], last: ["Last purchase", "day"] };
   var EVENTS = { count: ["Number of events", "whole"], first: ["First event", "day"], last: ["Last event", "day"] };
+  var READ_AS = [["text", "text"], ["number", "number"], ["day", "date"], ["boolean", "yes or no"], ["list", "list"]];
+  // How a value of metadata is typed.
+  var KINDS = { text: "text", number: "number", day: "day", boolean: "boolean", list: "tags" };
   var NUMBER_OPS = ["gte", "lte", "gt", "lt", "eq", "ne", "between"];
   var DAY_OPS = ["in_last", "not_in_last", "in_next", "on", "before", "after", "on_or_before", "on_or_after", "between"];
   var SPANNING = ["in_last", "not_in_last", "in_next"];
@@ -61,7 +64,8 @@
       if (kind === "text") return op === "in" || op === "not_in" ? [] : "";
       if (kind === "choice" || kind === "store" || kind === "tags") return [];
       if (SPANNING.indexOf(op) >= 0) return { days: 90 };
-      var one = { day: { ago: { days: 30 } }, instant: { ago: { days: 30 } }, money: "10.00", cents: "10.00", share: 0.5 }[kind];
+      var one = { day: { ago: { days: 30 } }, instant: { ago: { days: 30 } }, money: "10.00", cents: "10.00", share: 0.5,
+        boolean: true }[kind];
       if (one === undefined) one = 1;
       return op === "between" ? [JSON.parse(JSON.stringify(one)), one] : one;
     }
@@ -98,6 +102,11 @@
       if (kind === "choice" && field.choices.length) return [ticks(field.choices, said.value, put)];
       if (kind === "text" && !Array.isArray(said.value)) return [type("Text", said.value, put)];
       if (kind === "text" || kind === "choice" || kind === "tags") return [words("Words", said.value, put)];
+      if (kind === "boolean") {
+        return [choose("Value", [["true", "yes"], ["false", "no"]], String(said.value), function (value) {
+          put(value === "true"); changed();
+        })];
+      }
       return compared(said, kind);
     }
 
@@ -142,6 +151,19 @@
       field: function (said) {
         var field = fields[said.name];
         return [operator(said, field.ops, field.kind)].concat(fieldValue(said, field));
+      },
+      metadata: function (said) {
+        var ops = catalogue.metadataOps[said.type], kind = KINDS[said.type];
+        return [
+          type("Name of the field", said.key, function (value) { said.key = value.trim(); }, { placeholder: "shoe size" }),
+          choose("Read as", READ_AS, said.type, function (next) {
+            said.type = next;
+            said.op = catalogue.metadataOps[next][0];
+            said.value = fresh(KINDS[next], said.op);
+            redraw();
+          }),
+          operator(said, ops, kind)
+        ].concat(fieldValue(said, { kind: kind, choices: [] }));
       },
       consent: function (said) {
         return [
@@ -226,6 +248,10 @@
           var said = { name: field.name, op: field.ops[0], value: fresh(field.kind, field.ops[0]) };
           return said;
         },
+        metadata: function () {
+          var key = parts.slice(1).join(":"), as = catalogue.metadata[key] || "text", op = catalogue.metadataOps[as][0];
+          return { key: key, type: as, op: op, value: fresh(KINDS[as], op) };
+        },
         purchases: function () {
           var kind = PURCHASES[parts[1]][1];
           var op = kind === "day" ? "in_last" : "gte";
@@ -254,8 +280,10 @@
       groups.Purchases = Object.keys(PURCHASES).map(function (name) { return ["purchases:" + name, PURCHASES[name][0]]; });
       groups.Loyalty.push(["expiringPoints", "Points that end soon"]);
       groups.Events = Object.keys(EVENTS).map(function (name) { return ["events:" + name, EVENTS[name][0]]; });
+      groups["Fields of your own"] = Object.keys(catalogue.metadata).map(function (key) { return ["metadata:" + key, key]; });
+      groups["Fields of your own"].push(["metadata:", "Another field"]);
       groups.Other = [["segments", "Another group"], ["bucket", "By chance"]];
-      return ["Purchases", "Purchases so far", "Profile", "Loyalty", "Analytics", "Events", "Other"].map(function (title) {
+      return ["Purchases", "Purchases so far", "Profile", "Loyalty", "Analytics", "Fields of your own", "Events", "Other"].map(function (title) {
         return el("optgroup", { label: title }, groups[title].map(function (each) {
           return el("option", { value: each[0], text: each[1] });
         }));
@@ -264,6 +292,7 @@
 
     function subjectOf(kind, said) {
       if (kind === "field") return "field:" + said.name;
+      if (kind === "metadata") return "metadata:" + (said.key in catalogue.metadata ? said.key : "");
       return kind === "purchases" || kind === "events" ? kind + ":" + said.measure : kind;
     }
 

@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from cloudpos.jobs.running import run_jobs
+from customers.models import Customer
 from marketing.models import Segment, SegmentMember
 from marketing.segment_services import add_members, create_segment
 from tests.admin.conftest import Regulars, make_regulars, person, staff_client
@@ -17,7 +18,7 @@ from tests.fixtures import Shop
 pytestmark = pytest.mark.django_db
 
 BOUGHT: dict[str, Any] = {"purchases": {"measure": "count", "op": "gte", "value": 1}}
-PLAIN = [reverse(name) for name in ("groups_page", "new_group_page", "group_preview")]
+PLAIN = [reverse(name) for name in ("groups_page", "new_group_page", "group_preview", "new_list_page")]
 
 
 @pytest.fixture
@@ -134,3 +135,80 @@ def test_a_group_is_built_again_and_deleted(manager: Client, shop: Shop, buyers:
     for segment in (other, buyers):
         manager.post(PLAIN[0], {"segment": segment.pk, "act": "delete"})
     assert not Segment.objects.exists()
+
+
+def test_a_list_is_kept_by_hand(manager: Client, shop: Shop, regulars: Regulars) -> None:
+    answer = manager.post(reverse("new_list_page"), {"name": "Guests\u202e of the tasting"})
+    tasting = Segment.objects.get()
+    url = reverse("group_members_page", args=[tasting.pk])
+    assert (tasting.name, answer.headers["Location"]) == ("Guests of the tasting", url)
+
+    alice, bob = regulars.alice, regulars.bob
+    typed = {"act": "add", "names": f"{alice.customer_number}\r\n\r\n nobody@example.com \r\n"}
+    text = manager.post(url, typed).content.decode()
+    assert "nobody@example.com</strong>: There is no such customer." in text
+    # What was typed is still there, and nobody came.
+    assert alice.customer_number in text and not SegmentMember.objects.exists()
+
+    names = f"{alice.customer_number}\n{bob.email}\n{alice.phone or alice.email}"
+    text = manager.post(url, {"act": "add", "names": names}, follow=True).content.decode()
+    assert "2 customers put on the list." in text and "Alice Ashford" in text
+    text = manager.post(url, {"act": "add", "names": bob.email}, follow=True).content.decode()
+    assert "1 customer had been on it before." in text
+
+    text = manager.post(url, {"act": "remove", "customer": bob.pk}, follow=True).content.decode()
+    assert "1 customer taken off the list." in text
+    assert [member.customer_id for member in SegmentMember.objects.all()] == [alice.pk]
+    text = manager.post(url, {"act": "rename", "name": "Tasting"}, follow=True).content.decode()
+    assert "The list is called “Tasting” now." in text
+
+
+def test_what_a_list_refuses(manager: Client, shop: Shop, regulars: Regulars, foreign_shop: Shop) -> None:
+    theirs = make_regulars(foreign_shop)
+    assert "Give the list a name." in manager.post(reverse("new_list_page"), {"name": "  "}).content.decode()
+    taken = create_segment(access=shop.access, name="Guests", kind="list")
+    assert "Guests" in manager.post(reverse("new_list_page"), {"name": "Guests"}).content.decode()
+    url = reverse("group_members_page", args=[taken.pk])
+    for name in (
+        theirs.alice.customer_number + "9",
+        theirs.carol.email or "carol@",
+        "+44 20 7183 0000",
+        "'; --",
+    ):
+        text = manager.post(url, {"act": "add", "names": name}).content.decode()
+        assert "There is no such customer." in text, name
+    many = "\n".join(f"a{number}@example.com" for number in range(1_001))
+    assert "At most 1000 at once." in manager.post(url, {"act": "add", "names": many}).content.decode()
+    manager.post(url, {"act": "remove", "customer": "nobody"})
+    manager.post(url, {"act": "rename", "name": ""})
+    assert not SegmentMember.objects.exists()
+    assert Segment.objects.get(pk=taken.pk).name == "Guests"
+    # A rule's members are its own affair.
+    rule = create_segment(access=shop.access, name="Buyers", kind="rule", rule=BOUGHT)
+    run_jobs()
+    manager.post(
+        reverse("group_members_page", args=[rule.pk]), {"act": "remove", "customer": regulars.alice.pk}
+    )
+    assert SegmentMember.objects.filter(segment=rule).count() == 2
+
+
+def test_fields_of_the_merchants_own_are_offered(manager: Client, shop: Shop, regulars: Regulars) -> None:
+    said = {
+        "shoe size": 42,
+        "pet": "dog",
+        "born": "2020-02-29",
+        "wines": ["red"],
+        "vegan": True,
+        "x": None,
+        "y": {},
+    }
+    Customer.objects.filter(pk=regulars.alice.pk).update(metadata=said)
+    text = manager.get(reverse("new_group_page")).content.decode()
+    found = json.loads(text.split('id="group_catalogue" type="application/json">')[1].split("</script>")[0])
+    assert found["metadata"] == {
+        "born": "day",
+        "pet": "text",
+        "shoe size": "number",
+        "vegan": "boolean",
+        "wines": "list",
+    }

@@ -75,6 +75,25 @@ class Naive:
             return _text(op, asked, value)
         return _number(op, asked, value)
 
+    def _metadata(self, said: dict[str, Any], person: Person) -> bool:
+        op, asked, type_ = said["op"], said.get("value"), said["type"]
+        value = person.customer.metadata.get(said["key"])
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if op in ("is_set", "is_not_set"):
+            return (value in (None, "", [], {})) == (op == "is_not_set")
+        if type_ == "text":
+            plain = str(value) if isinstance(value, str) or is_number else None
+            return op in ("is_not", "not_in", "not_contains") if plain is None else _text(op, asked, plain)
+        if type_ == "number":
+            return _number(op, asked, value) if is_number else op == "ne"
+        if type_ == "boolean":
+            return (value is asked) == (op == "is")
+        if type_ == "list":
+            listed = [value] if isinstance(value, str) else value if isinstance(value, list) else None
+            return op == "none_of" if listed is None else _tags(op, set(asked), set(listed))
+        is_day = isinstance(value, str) and len(value) >= 10 and value[4] == "-"
+        return self._day(op, asked, date.fromisoformat(value[:10]) if is_day else None, self.zone)
+
     def _consent(self, said: dict[str, Any], person: Person) -> bool:
         consents = person.preferences.consents if person.preferences else {}
         default = said["purpose"] == "transactional"

@@ -16,7 +16,16 @@ from loyalty.services import create_program
 from marketing.models import Segment, SegmentMember
 from tests.fixtures import Shop
 from tests.marketing.segments.naive import Person
-from tests.marketing.segments.trees import CATEGORIES, CITIES, EVENT_TYPES, SKUS, TAGS, TIERS, Known
+from tests.marketing.segments.trees import (
+    CATEGORIES,
+    CITIES,
+    EVENT_TYPES,
+    METADATA_KEYS,
+    SKUS,
+    TAGS,
+    TIERS,
+    Known,
+)
 
 PEOPLE = 30
 # Clocks of New York go forward on 8 March 2026 at 07:00 UTC; midnights there are at 05:00 before and 04:00 after.
@@ -79,6 +88,7 @@ class Population:
                     date(1975, 3, 9),
                 ]
             ),
+            metadata=self._metadata(),
             tags=sorted({tag.casefold() for tag in random.sample(TAGS, random.randint(0, 3))}),
             home_store=random.choice([None, *self.stores]),
             tier=random.choice(["", *TIERS]),
@@ -122,6 +132,14 @@ class Population:
                 SegmentMember.objects.create(merchant=merchant, segment=segment, customer=customer)
                 person.segments.add(str(segment.pk))
         return person
+
+    def _metadata(self) -> dict[str, Any]:
+        """Some of every kind under every name: nobody promises that a till writes what it wrote before."""
+        values = [
+            None, "", [], {}, True, False, 0, 42, 42.5, -1, 10**15, "42", "dog", "Dog", "d%", ["dog", "red"], ["42"],
+            {"dog": 1}, "2026-03-08", "2026-03-07T23:59:59Z", "1990-02-28", "2026", "20260308",
+        ]  # fmt: skip
+        return {key: self.random.choice(values) for key in METADATA_KEYS if self.random.random() < 0.8}
 
     def _addresses(self, person: Person) -> None:
         for _ in range(self.random.choice([0, 1, 1, 2])):

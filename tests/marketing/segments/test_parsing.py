@@ -93,6 +93,13 @@ def test_each_problem_names_its_node() -> None:
         ({"purchases": {"measure": "count", "op": "gte", "value": 1, "a/b~c": 1}}, "rule/purchases/a~1b~0c", "unknown_field"),
         ({"events": {"type": "a table", "measure": "count", "op": "gte", "value": 1}}, "rule/events/type", "invalid_event_type"),
         ({"segments": {"op": "any_of", "ids": ["mine"]}}, "rule/segments/ids/0", "invalid_id"),
+        ({"metadata": {"key": "", "type": "text", "op": "is_set"}}, "rule/metadata/key", "invalid_text"),
+        ({"metadata": {"key": "pet", "type": "animal", "op": "is_set"}}, "rule/metadata/type", "invalid_choice"),
+        ({"metadata": {"key": "pet", "type": "number", "op": "contains", "value": 1}}, "rule/metadata/op", "invalid_choice"),
+        ({"metadata": {"key": "pet", "type": "number", "op": "eq", "value": True}}, "rule/metadata/value", "out_of_range"),
+        ({"metadata": {"key": "pet", "type": "number", "op": "eq", "value": 10**16}}, "rule/metadata/value", "out_of_range"),
+        ({"metadata": {"key": "pet", "type": "boolean", "op": "is", "value": "yes"}}, "rule/metadata/value", "invalid"),
+        ({"metadata": {"key": "pet", "type": "list", "op": "any_of", "value": []}}, "rule/metadata/value", "invalid_list"),
         ({"bucket": {"salt": "a", "from": 50, "to": 50}}, "rule/bucket/to", "range_order"),
     ],
 )  # fmt: skip

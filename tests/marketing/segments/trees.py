@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from marketing.segments.fields import FIELDS, OPS, Field, Kind
-from marketing.segments.language import DAY_OPS, DEPTH_MAX, NUMBER_OPS, SET_OPS
+from marketing.segments.language import DAY_OPS, DEPTH_MAX, METADATA_OPS, NUMBER_OPS, SET_OPS
 
 TAGS = ["gift", "wholesale", "Münze", "vip club"]
 CITIES = ["London", "york", "NEW YORK", "Leeds%"]
@@ -13,8 +13,10 @@ CATEGORIES = ["Fruit", "Gifts", "Tea"]
 SKUS = ["A", "B", "C'; DROP TABLE customers"]
 EVENT_TYPES = ["page.viewed", "cart.abandoned"]
 TEXTS = ["ann", "Ann", "a%", "_", "\\", "@example.com", "Bo", "O'Neill", "en", "+44", "nobody"]
+METADATA_TEXTS = ["dog", "DOG", "d%", "42", "red", "true", "2026-03-08"]
 TIERS = ["bronze", "silver", "gold"]
 COUNTRIES = ["GB", "US", "NZ"]
+METADATA_KEYS = ["pet", "shoe size", "Ü'%s", "renewal", "wines"]
 PREFIXES = ["N1", "n1 9", "10", "LS"]
 
 
@@ -40,6 +42,8 @@ class Trees:
         kind = self.random.choice(
             ["field"] * 6
             + [
+                "metadata",
+                "metadata",
                 "consent",
                 "address",
                 "purchases",
@@ -76,6 +80,27 @@ class Trees:
         if field.kind in (Kind.INSTANT, Kind.DAY):
             return self.day_value(op)
         return self.number_value(field.kind.value, op)
+
+    def metadata(self) -> dict[str, Any]:
+        type_ = self.random.choice(list(METADATA_OPS))
+        op = self.random.choice(METADATA_OPS[type_])
+        said: dict[str, Any] = {"key": self.random.choice(METADATA_KEYS), "type": type_, "op": op}
+        if op in SET_OPS:
+            return said
+        if type_ == "text":
+            said["value"] = (
+                self.some(METADATA_TEXTS) if op in ("in", "not_in") else self.random.choice(METADATA_TEXTS)
+            )
+        elif type_ == "list":
+            said["value"] = self.some(METADATA_TEXTS)
+        elif type_ == "boolean":
+            said["value"] = self.random.random() < 0.5
+        elif type_ == "day":
+            said["value"] = self.day_value(op)
+        else:
+            low, high = sorted(self.random.choices([-1, 0, 0.1, 42, 42.5, 10**15], k=2))
+            said["value"] = [low, high] if op == "between" else low
+        return said
 
     def consent(self) -> dict[str, Any]:
         return {
