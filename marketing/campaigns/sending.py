@@ -22,6 +22,7 @@ from marketing.campaigns.claiming import claim, end_leases, give_back
 from marketing.campaigns.composing import Composer
 from marketing.campaigns.runs import end_finished, start_due
 from marketing.channels import NoProvider, Outcome, Sender, sender_for
+from marketing.channels.outgoing import Kind
 from marketing.channels.suppressions import suppress
 from marketing.channels.throttling import throttle
 from marketing.content import RenderFailed
@@ -35,6 +36,9 @@ logger = logging.getLogger(__name__)
 # after it was asked whether it may.
 GROUP_FIRST, GROUP_MAX = 5, 20
 GROUP_SECONDS = 0.5
+# How long after the last look at its customer a message may still be begun: less than the second that is promised after a
+# withdrawal. What a server that hangs has kept until then is looked at anew.
+BEGIN_SECONDS = 0.8
 # Other work of this worker's queue waits for no more than this.
 ROUND_SECONDS = 15.0
 THREADS = 2
@@ -167,9 +171,9 @@ class _Turn:
             return False
         if begun:
             started = time.monotonic()
-            self._send(sender, begun)
+            left = self._send(sender, begun, until=started + BEGIN_SECONDS)
             seconds = max(time.monotonic() - started, 0.001)
-            self.group = max(1, min(GROUP_MAX, int(len(begun) * GROUP_SECONDS / seconds)))
+            self.group = max(1, min(GROUP_MAX, int(left * GROUP_SECONDS / seconds)))
         # Held back by the provider's pace.
         self._give_back(timedelta(seconds=wait))
         return not wait
@@ -181,7 +185,8 @@ class _Turn:
     def _give_back(self, wait: timedelta) -> None:
         give_back(merchant_id=self.run.merchant_id, claim_id=self.claim_id, at=self.round.clock() + wait)
 
-    def _send(self, sender: Sender, begun: Sequence[Begun]) -> None:
+    def _send(self, sender: Sender, begun: Sequence[Begun], *, until: float) -> int:
+        """How many were done with: those that were not begun in time wait again."""
         composed: dict[uuid.UUID, Any] = {}
         outcomes: dict[uuid.UUID, Outcome] = {}
         variables = self.composer.variables(begun)
@@ -193,8 +198,10 @@ class _Turn:
                 composed[each.message.id] = self.composer.compose(each, variables[each.message.id])
             except RenderFailed as failure:
                 outcomes[each.message.id] = Outcome("refused", error=str(failure))
-        outcomes |= dict(zip(composed, sender.send(list(composed.values())), strict=True))
+        said = sender.send(list(composed.values()), until=until)
+        outcomes |= dict(zip(composed, said, strict=True))
         self._write(begun, outcomes)
+        return sum(outcome.kind != "not_begun" for outcome in outcomes.values())
 
     def _write(self, begun: Sequence[Begun], outcomes: dict[uuid.UUID, Outcome]) -> None:
         at = self.round.clock()
@@ -224,13 +231,12 @@ def _row(begun: Begun, outcome: Outcome, at: datetime) -> dict[str, Any]:
     attempts = begun.message.attempts + 1
     row: dict[str, Any] = {
         "id": begun.message.id,
-        "state": {"sent": "sent", "refused": "failed", "unknown": "unknown", "retry": "pending"}[
-            outcome.kind
-        ],
-        "reason": "" if outcome.kind == "sent" else outcome.kind,
+        "state": _STATES[outcome.kind],
+        "reason": "" if outcome.kind in ("sent", "not_begun") else outcome.kind,
         "error": outcome.error[:300],
         "provider_id": outcome.provider_id[:200],
-        "again_at": None,
+        "again_at": at if outcome.kind == "not_begun" else None,
+        "was_begun": outcome.kind != "not_begun",
     }
     if outcome.kind == "retry" and attempts >= ATTEMPTS_MAX:
         row |= {"state": "failed", "reason": "gave_up"}
@@ -255,7 +261,14 @@ def _open_runs() -> list[CampaignRun]:
     return list(found)
 
 
-_COLUMNS = ("id", "state", "reason", "error", "provider_id", "again_at")
+_STATES: dict[Kind, str] = {
+    "sent": "sent",
+    "refused": "failed",
+    "unknown": "unknown",
+    "retry": "pending",
+    "not_begun": "pending",
+}
+_COLUMNS = ("id", "state", "reason", "error", "provider_id", "again_at", "was_begun")
 # What an unknown one turned out to be after all is written too; a report of its delivery that was quicker counts.
 _WRITE = """
 UPDATE campaign_messages message SET state = CASE
@@ -264,9 +277,12 @@ UPDATE campaign_messages message SET state = CASE
         ELSE said.state END, reason = said.reason, error = said.error,
     provider_id = said.provider_id, next_attempt_at = said.again_at, leased_until = NULL,
     claim = CASE WHEN said.state = 'pending' THEN NULL ELSE message.claim END,
+    attempts = message.attempts - CASE WHEN said.was_begun THEN 0 ELSE 1 END,
+    begun_at = CASE WHEN said.was_begun THEN message.begun_at END,
     sent_at = CASE WHEN said.state = 'sent' THEN %(at)s ELSE message.sent_at END
 FROM unnest(%(id)s::uuid[], %(state)s::text[], %(reason)s::text[], %(error)s::text[], %(provider_id)s::text[],
-    %(again_at)s::timestamptz[]) AS said (id, state, reason, error, provider_id, again_at)
+    %(again_at)s::timestamptz[], %(was_begun)s::boolean[])
+    AS said (id, state, reason, error, provider_id, again_at, was_begun)
 WHERE message.merchant_id = %(merchant)s AND message.id = said.id AND message.claim = %(claim)s
     AND message.state IN ('sending', 'unknown')
 """

@@ -26,7 +26,7 @@ class ConsoleSender:
     def close(self) -> None:
         pass
 
-    def send(self, messages: Sequence[Outgoing]) -> list[Outcome]:
+    def send(self, messages: Sequence[Outgoing], *, until: float | None = None) -> list[Outcome]:
         for message in messages:
             said = {name: value for name, value in asdict(message.rendered).items() if value}
             logger.info(

@@ -14,7 +14,7 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.smtp import EmailBackend
 from django.core.mail.message import sanitize_address
 
-from marketing.channels.outgoing import Kind, Outcome, Outgoing, by_status
+from marketing.channels.outgoing import NOT_BEGUN, Kind, Outcome, Outgoing, by_status, is_over
 from marketing.content.compiling import one_line
 from marketing.content.links import without_numbers
 
@@ -129,14 +129,15 @@ class SmtpSender:
         except (smtplib.SMTPException, OSError):
             self._backend.connection = None
 
-    def send(self, messages: Sequence[Outgoing]) -> list[Outcome]:
+    def send(self, messages: Sequence[Outgoing], *, until: float | None = None) -> list[Outcome]:
         assert self._writer is not None, "open() comes first"
         outcomes: list[Outcome] = []
         for letter in self._writer.map(self._write, messages):
-            outcome = letter if isinstance(letter, Outcome) else self._send(letter)
+            outcome = letter if isinstance(letter, Outcome) else self._send(letter, until)
             outcomes.append(outcome)
-            if outcome.kind == "retry" and self._backend.connection is None:
-                # Nobody answers: the others need not each wait for that.
+            is_gone = outcome.kind == "retry" and self._backend.connection is None
+            if is_gone or outcome is NOT_BEGUN:
+                # Nobody answers, or too late: the others need not each wait for that.
                 outcomes += [outcome] * (len(messages) - len(outcomes))
                 break
         return outcomes
@@ -156,19 +157,19 @@ class SmtpSender:
         except (ValueError, LookupError) as error:
             return Outcome("refused", error=f"the mail cannot be written ({_named(error)})")
 
-    def _send(self, letter: _Letter) -> Outcome:
+    def _send(self, letter: _Letter, until: float | None) -> Outcome:
         was_open = self._is_open()
-        outcome = self._try(letter)
+        outcome = self._try(letter, until)
         if was_open and outcome.kind == "retry" and not self._is_open():
             # The server had only grown tired of this connection.
-            outcome = self._try(letter)
+            outcome = self._try(letter, until)
         return outcome
 
     def _is_open(self) -> bool:
         connection = self._backend.connection
         return connection is not None and connection.sock is not None
 
-    def _try(self, letter: _Letter) -> Outcome:
+    def _try(self, letter: _Letter, until: float | None) -> Outcome:
         if not self._is_open():
             self._disconnect()
         try:
@@ -180,6 +181,10 @@ class SmtpSender:
         connection = self._backend.connection
         connection.text_began = False
         try:
+            connection.ehlo_or_helo_if_needed()
+            if is_over(until):
+                # Also when it was the connecting that took so long: it is there for the next one.
+                return NOT_BEGUN
             connection.sendmail(self._from, [letter.to], letter.content)
         except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused) as error:
             code, _ = _code_and_text(error)
@@ -250,11 +255,13 @@ class ServiceSender:
         while self._idle:
             self._idle.pop().close()
 
-    def send(self, messages: Sequence[Outgoing]) -> list[Outcome]:
+    def send(self, messages: Sequence[Outgoing], *, until: float | None = None) -> list[Outcome]:
         assert self._pool is not None, "open() comes first"
-        return list(self._pool.map(self._send, messages))
+        return list(self._pool.map(lambda message: self._send(message, until), messages))
 
-    def _send(self, message: Outgoing) -> Outcome:
+    def _send(self, message: Outgoing, until: float | None) -> Outcome:
+        if is_over(until):
+            return NOT_BEGUN
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -335,8 +342,8 @@ class MailSender:
     def close(self) -> None:
         self._connection.close()
 
-    def send(self, messages: Sequence[Outgoing]) -> list[Outcome]:
-        return [self._send(message) for message in messages]
+    def send(self, messages: Sequence[Outgoing], *, until: float | None = None) -> list[Outcome]:
+        return [NOT_BEGUN if is_over(until) else self._send(message) for message in messages]
 
     def _send(self, message: Outgoing) -> Outcome:
         mail = build_mail(message, sender_name=self._sender_name, reply_to=self._reply_to)

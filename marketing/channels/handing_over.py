@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from marketing.channels.outgoing import Outcome, Outgoing
+from marketing.channels.outgoing import NOT_BEGUN, Outcome, Outgoing, is_over
 from marketing.webhooks import sending, signing
 
 EVENT = "campaign.message"
@@ -31,16 +31,16 @@ class WebhookSender:
             self._runner.close()
         self._runner = None
 
-    def send(self, messages: Sequence[Outgoing]) -> list[Outcome]:
+    def send(self, messages: Sequence[Outgoing], *, until: float | None = None) -> list[Outcome]:
         assert self._runner is not None, "open() comes first"
-        return self._runner.run(self._all(messages))
+        return self._runner.run(self._all(messages, until))
 
-    async def _all(self, messages: Sequence[Outgoing]) -> list[Outcome]:
+    async def _all(self, messages: Sequence[Outgoing], until: float | None) -> list[Outcome]:
         places = asyncio.Semaphore(AT_ONCE_MAX)
 
         async def one(message: Outgoing) -> Outcome:
             async with places:
-                return await self._one(message)
+                return NOT_BEGUN if is_over(until) else await self._one(message)
 
         return list(await asyncio.gather(*map(one, messages)))
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import orjson
 
-from marketing.channels.outgoing import Outcome, Outgoing, by_status
+from marketing.channels.outgoing import NOT_BEGUN, Outcome, Outgoing, by_status, is_over
 from marketing.webhooks.schedule import read_retry_after
 
 CONNECT_SECONDS_MAX = 5.0
@@ -25,6 +25,10 @@ _NEVER_LEFT = (
     httpx.UnsupportedProtocol,
     httpx.ProxyError,
 )
+
+
+class _TooLate(Exception):
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +80,26 @@ class HttpSender:
             self._runner.close()
         self._runner = self._client = None
 
-    def send(self, messages: Sequence[Outgoing]) -> list[Outcome]:
+    def send(self, messages: Sequence[Outgoing], *, until: float | None = None) -> list[Outcome]:
         assert self._runner is not None, "open() comes first"
-        return self._runner.run(self._all(messages))
+        return self._runner.run(self._all(messages, until))
 
-    async def _all(self, messages: Sequence[Outgoing]) -> list[Outcome]:
+    async def _all(self, messages: Sequence[Outgoing], until: float | None) -> list[Outcome]:
         places = asyncio.Semaphore(AT_ONCE_MAX)
 
         async def one(message: Outgoing) -> Outcome:
             async with places:
-                return await self._one(message)
+                return await self._one(message, until)
 
         return list(await asyncio.gather(*map(one, messages)))
 
-    async def _one(self, message: Outgoing) -> Outcome:
+    async def _one(self, message: Outgoing, until: float | None) -> Outcome:
         try:
             # Of the whole: a server that sends a byte a second keeps httpx's own limits happy.
             async with asyncio.timeout(TOTAL_SECONDS_MAX):
-                answer = await self._ask(self.request(message))
+                answer = await self._ask(self.request(message), until)
+        except _TooLate:
+            return NOT_BEGUN
         except _NEVER_LEFT as error:
             return Outcome("retry", error=f"{self.who} cannot be reached ({type(error).__name__})")
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError, ValueError) as error:
@@ -102,11 +108,17 @@ class HttpSender:
             return Outcome("refused", error=f"{self.who} answered {answer.status}")
         return self.outcome(answer)
 
-    async def _ask(self, request: Request) -> Answer:
+    async def _ask(self, request: Request, until: float | None) -> Answer:
         assert self._client is not None
         headers = {**request.headers, "Content-Type": request.content_type}
+
+        async def watch(step: str, _: Any) -> None:
+            # There is a connection, for which one may have waited long, and nothing was said over it yet.
+            if step.endswith(".send_request_headers.started") and is_over(until):
+                raise _TooLate
+
         async with self._client.stream(
-            "POST", request.url, content=request.content, headers=headers
+            "POST", request.url, content=request.content, headers=headers, extensions={"trace": watch}
         ) as response:
             body = b""
             try:

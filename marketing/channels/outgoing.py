@@ -1,5 +1,6 @@
 """What every way of sending takes and gives back."""
 
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Literal, Protocol
 from cloudpos.api.errors import Conflict
 from marketing.content.compiling import Rendered
 
-Kind = Literal["sent", "retry", "refused", "unknown"]
+Kind = Literal["sent", "retry", "refused", "unknown", "not_begun"]
 ERROR_CHARS_MAX = 300
 
 
@@ -35,8 +36,8 @@ class Outcome:
     """What became of one message.
 
     sent: the provider has it. retry: it certainly has not, and may later; `retry_after` are the seconds it asked for.
-    refused: it never will; `suppress` when the address itself is at fault for good. unknown: it may have it. `error` holds
-    nothing personal.
+    refused: it never will; `suppress` when the address itself is at fault for good. unknown: it may have it. not_begun: the
+    time in which it was to be begun was over, and nobody was told of it. `error` holds nothing personal.
     """
 
     kind: Kind
@@ -46,6 +47,14 @@ class Outcome:
     retry_after: float | None = None
 
 
+NOT_BEGUN = Outcome("not_begun")
+
+
+def is_over(until: float | None) -> bool:
+    """Whether nothing may be begun any more. `until`: of time.monotonic()."""
+    return until is not None and time.monotonic() >= until
+
+
 class Sender(Protocol):
     """open(), send() any number of times, close(). One thread at a time."""
 
@@ -53,8 +62,11 @@ class Sender(Protocol):
 
     def close(self) -> None: ...
 
-    def send(self, messages: Sequence[Outgoing]) -> list[Outcome]:
-        """What became of each, in the order given. Never raises for anything that the other side does."""
+    def send(self, messages: Sequence[Outgoing], *, until: float | None = None) -> list[Outcome]:
+        """What became of each, in the order given. Never raises for anything that the other side does.
+
+        `until`, of time.monotonic(): what the other side's slowness keeps from being begun by then is not begun.
+        """
         ...
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -31,7 +31,10 @@ class Mail:
 
 @dataclass
 class Sink:
+    """`meanwhile` is done, and `seconds_each` pass, before a mail is taken."""
+
     seconds_each: float = 0
+    meanwhile: Callable[[], None] = lambda: None
     port: int = 0
     received: list[Mail] = field(default_factory=list)
 
@@ -41,6 +44,7 @@ class Sink:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        await asyncio.to_thread(self.meanwhile)
         await asyncio.sleep(self.seconds_each)
         for address in envelope.rcpt_tos:
             self.received.append(Mail(address, envelope.begun, envelope.content))

@@ -1,12 +1,17 @@
 """Who gets a message, who does not and why, and that nobody gets it twice."""
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
+import redis
 import time_machine
+from django.conf import settings
 from django.core import mail
 from django.db import transaction
+from django.test import override_settings
 from django.utils.timezone import now
 
 from cloudpos.lifecycle.erasing import erase_customer
@@ -18,11 +23,16 @@ from marketing.campaigns import beginning, services
 from marketing.campaigns.audience import prepare_chunk
 from marketing.campaigns.claiming import LEASE_SECONDS, claim, end_leases
 from marketing.campaigns.composing import Composer
+from marketing.campaigns.sending import GROUP_FIRST
 from marketing.channels import Outcome
+from marketing.channels.email import SMTP_BACKEND
+from marketing.channels.outgoing import NOT_BEGUN
 from marketing.channels.suppressions import suppress
 from marketing.models import Campaign, CampaignMessage, CampaignRun, MessagingSettings, Segment, SegmentMember
+from marketing.tasks import run_campaigns
 from tests.fixtures import Shop, meanwhile
 from tests.marketing.campaigns.conftest import launch, messages_of, person, say, send, states, write
+from tests.marketing.sink import mail_sink
 
 pytestmark = pytest.mark.django_db
 
@@ -318,14 +328,16 @@ class Provider:
     def __init__(self, *outcomes: Outcome) -> None:
         self.outcomes, self.taken, self.seconds = list(outcomes), 0, 0.0
         self.groups: list[int] = []
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def open(self) -> None: ...
 
     def close(self) -> None: ...
 
-    def send(self, messages: list[object]) -> list[Outcome]:
+    def send(self, messages: list[object], *, until: float | None = None) -> list[Outcome]:
         self.taken += len(messages)
         self.groups.append(len(messages))
+        self.meanwhile()
         time.sleep(self.seconds * len(messages))
         return [self.outcomes.pop(0) for _ in messages]
 
@@ -396,6 +408,61 @@ def test_a_slow_provider_gets_fewer_at_a_time(
     assert send() == 12
     assert provider.groups[0] == 5
     assert set(provider.groups[1:]) == {1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_withdraws_while_the_server_hangs_is_not_written_to(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of a group is asked about anew; nobody's attempts are used up by waiting."""
+    monkeypatch.setattr("marketing.campaigns.sending.BEGIN_SECONDS", 0.2)
+    people = [person(shop, f"P{number}") for number in range(GROUP_FIRST)]
+    campaign = prepared(shop)
+
+    def withdraw() -> None:
+        if not sink.received:
+            meanwhile(lambda: [say(shop, each, "withdrawn") for each in people])
+
+    with mail_sink(seconds_each=0.3) as sink:
+        sink.meanwhile = withdraw
+        server = {"EMAIL_BACKEND": SMTP_BACKEND, "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": sink.port}
+        with override_settings(**server):
+            assert send() == 1
+    assert len(sink.received) == 1
+    assert sorted(states(campaign).values()) == ["sent"] + ["skipped: no_consent"] * (GROUP_FIRST - 1)
+    told = CampaignMessage.objects.exclude(begun_at=None)
+    assert [(one.state, one.attempts) for one in told] == [("sent", 1)]
+    assert not CampaignMessage.objects.filter(state="skipped", attempts__gt=0).exists()
+
+
+def test_what_was_not_begun_in_time_is_sent_next(shop: Shop, provider: Provider) -> None:
+    for name in ("Alice", "Bob", "Carol"):
+        person(shop, name)
+    provider.outcomes = [Outcome("sent"), NOT_BEGUN, NOT_BEGUN, Outcome("sent"), Outcome("sent")]
+    campaign = launch(shop)
+    assert send() == 3
+    assert set(states(campaign).values()) == {"sent"}
+    assert set(CampaignMessage.objects.values_list("attempts", flat=True)) == {1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_redis_that_is_emptied_in_the_middle_loses_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, provider: Provider
+) -> None:
+    """The rows say what is to be done: the next round of beat's finds it, and knows what was done before."""
+    people = 7
+    for number in range(people):
+        person(shop, f"P{number}")
+    MessagingSettings.objects.create(merchant=shop.merchant, per_second=Decimal(10_000))
+    provider.outcomes = [Outcome("sent")] * people
+    provider.meanwhile = redis.from_url(settings.REDIS_URL).flushdb
+    campaign = launch(shop)
+    while (
+        states(campaign).keys() != {f"P{n}" for n in range(people)} or "pending" in states(campaign).values()
+    ):
+        assert run_campaigns() > 0
+    assert set(states(campaign).values()) == {"sent"}
+    assert provider.taken == people
 
 
 # --- Over time ----------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """E-mail over SMTP and through an e-mail service: what is sent, and what is made of every way in which it may fail."""
 
+import asyncio
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from email import message_from_bytes
@@ -30,6 +32,7 @@ class Mailbox:
         self.mails: list[Parsed] = []
         self.refused: dict[str, str] = {}
         self.sessions: set[int] = set()
+        self.seconds = 0.0
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -40,6 +43,7 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        await asyncio.sleep(self.seconds)
         self.sessions.add(id(session))
         assert isinstance(envelope.content, bytes)
         parsed = message_from_bytes(envelope.content, policy=default)
@@ -224,6 +228,36 @@ def test_the_connection_breaks(
     assert not any("alice" in each.error for each in found)
 
 
+def test_what_a_slow_server_keeps_from_being_begun_in_time_is_not_begun(
+    sender: SmtpSender, mailbox: Mailbox
+) -> None:
+    mailbox.seconds = 0.2
+    found = sender.send([mail(), mail(), mail()], until=time.monotonic() + 0.1)
+    assert [each.kind for each in found] == ["sent", "not_begun", "not_begun"]
+    assert len(mailbox.mails) == 1
+
+
+def test_a_connection_that_takes_too_long_is_there_for_the_next_group(
+    settings: Any, line: Callable[[Talk], Line]
+) -> None:
+    talk = smtp()
+
+    def slow(connection: socket.socket) -> None:
+        time.sleep(0.2)
+        talk(connection)
+
+    server = line(slow)
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", server.port, 2
+    sender = SmtpSender(sender_name="Corner Shop", reply_to="")
+    sender.open()
+    kinds = [
+        each.kind for _ in range(2) for each in sender.send([mail(), mail()], until=time.monotonic() + 0.1)
+    ]
+    sender.close()
+    assert kinds == ["not_begun", "not_begun", "sent", "sent"]
+    assert server.connections == 1
+
+
 @pytest.mark.parametrize(("silent_at", "kind"), [("MAIL", "retry"), ("END", "unknown")])
 def test_the_server_falls_silent(
     settings: Any, line: Callable[[Talk], Line], silent_at: str, kind: str
@@ -273,6 +307,11 @@ def test_a_group_is_handed_over_at_the_same_time(service: ServiceSender, api: Ap
     # Answers only when all eight are there.
     api.together = threading.Barrier(8)
     assert [each.kind for each in service.send([mail() for _ in range(8)])] == ["sent"] * 8
+
+
+def test_a_service_gets_nothing_after_the_time_to_begin(service: ServiceSender, api: Api) -> None:
+    assert [each.kind for each in service.send([mail()], until=time.monotonic())] == ["not_begun"]
+    assert api.asked == []
 
 
 @pytest.mark.parametrize(

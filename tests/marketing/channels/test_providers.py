@@ -16,7 +16,7 @@ from standardwebhooks import Webhook as Verifier
 from marketing.channels import http
 from marketing.channels.handing_over import WebhookSender
 from marketing.channels.onesignal import OneSignalSender
-from marketing.channels.outgoing import Outcome, Sender
+from marketing.channels.outgoing import NOT_BEGUN, Outcome, Sender
 from marketing.channels.twilio import TwilioSender
 from marketing.content.compiling import Rendered
 from marketing.webhooks.signing import new_secret
@@ -111,6 +111,16 @@ def test_a_group_leaves_at_the_same_time_and_answers_in_order(twilio: TwilioSend
     assert {each.address: outcome.provider_id for each, outcome in zip(messages, found, strict=True)} == {
         address: f"SM{n}" for n, address in enumerate(order)
     }
+
+
+def test_nothing_is_asked_after_the_time_to_begin(twilio: TwilioSender, api: Api, secret: str) -> None:
+    """Also when it was the connecting that took so long."""
+    for sender in (twilio, WebhookSender(url=f"{api.url}/hook", secret=secret)):
+        sender.open()
+        found = sender.send([outgoing(TEXT, address="+447700900123")], until=time.monotonic())
+        sender.close()
+        assert found == [NOT_BEGUN]
+    assert api.asked == []
 
 
 def test_onesignal_is_asked_by_our_customers_id(onesignal: OneSignalSender, api: Api) -> None:
