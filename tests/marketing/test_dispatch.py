@@ -3,12 +3,16 @@
 import json
 import threading
 import time
+from collections import Counter
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+import redis
+from django.conf import settings
 from django.core import mail
 from django.db import OperationalError, connection, transaction
 from django.utils.timezone import now
@@ -19,6 +23,7 @@ from cloudpos.checkout.sales import take_purchase
 from customers.models import Event
 from customers.services import create_customer
 from marketing.models import Webhook, WebhookAttempt, WebhookDelivery
+from marketing.tasks import send_due_deliveries
 from marketing.webhooks import claiming, dispatch
 from marketing.webhooks.claiming import claim
 from marketing.webhooks.dispatch import send_due
@@ -34,12 +39,33 @@ from tests.marketing.conftest import (
     happen,
     make_due,
     new_webhook,
+    ok,
     queue,
     says,
     states,
 )
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_redis_that_is_emptied_in_the_middle_loses_nothing(shop: Shop, receiver: Receiver) -> None:
+    """The rows say what is to be sent: the next round of beat's finds it."""
+
+    def empty(handler: BaseHTTPRequestHandler) -> None:
+        redis.from_url(settings.REDIS_URL).flushdb()
+        ok(handler)
+
+    receiver.answer = empty
+    for path in ("one", "two"):
+        new_webhook(shop, f"{receiver.url}/{path}", "purchase.recorded")
+    happened = queue(shop, *["purchase.recorded"] * 3)
+    redis.from_url(settings.REDIS_URL).flushdb()
+    assert send_due_deliveries() == 6
+    assert Counter(request.headers["webhook-id"] for request in receiver.requests) == {
+        f"evt_{each.pk.hex}": 2 for each in happened
+    }
+    assert set(WebhookDelivery.objects.values_list("state", flat=True)) == {"delivered"}
 
 
 def test_a_purchase_reaches_the_receiver_signed(shop: Shop, receiver: Receiver) -> None:
