@@ -114,8 +114,7 @@ def prepared() -> Iterator[Path]:
         made.start()
         made.wait_until_welcome()
         assert "Migrations:" in made.log()
-        assert made.stop(signal.SIGINT) == 0
-        assert processes_of(made.folder) == []
+        ends_all(made, signal.SIGINT)
         made.server_log.unlink()
         yield made.folder
     finally:
@@ -131,8 +130,13 @@ def installation(prepared: Path) -> Iterator[Installation]:
     remove(made)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_one_signal_ends_every_process(installation: Installation, number: signal.Signals) -> None:
+# A start takes seconds, so each test that needs one ends it by a signal of its own: ends_all says what that has to do.
+def ends_all(installation: Installation, number: signal.Signals) -> None:
+    assert installation.stop(number) == 0
+    assert processes_of(installation.folder) == []
+
+
+def test_everything_runs_and_what_dies_is_started_again(installation: Installation) -> None:
     installation.start()
     installation.wait_until_welcome()
     assert installation.status() == 200
@@ -148,14 +152,6 @@ def test_one_signal_ends_every_process(installation: Installation, number: signa
     # Only the first start migrates.
     assert "Migrations:" not in installation.log()
 
-    assert installation.stop(number) == 0
-    assert processes_of(installation.folder) == []
-
-
-def test_what_dies_is_started_again(installation: Installation) -> None:
-    installation.start()
-    installation.wait_until_welcome()
-
     for words in (("celery", "beat"), ("redis",), ("postgres", "-D")):
         [victim, *_] = installation.running(*words)
         victim.kill()
@@ -166,9 +162,7 @@ def test_what_dies_is_started_again(installation: Installation) -> None:
     # The workers wait for their broker instead of ending with it.
     assert "worker ended" not in installation.log() and "webhooks ended" not in installation.log()
     wait_for(lambda: installation.status("/health/ready") == 200)
-
-    assert installation.stop(signal.SIGINT) == 0
-    assert processes_of(installation.folder) == []
+    ends_all(installation, signal.SIGTERM)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children that their parent was killed")
@@ -186,30 +180,25 @@ def test_a_killed_supervisor_takes_its_processes_along_and_the_next_one_the_engi
     installation.server_log.write_text("")
     installation.start()
     installation.wait_until_welcome()
-    assert installation.stop(signal.SIGINT) == 0
-    assert processes_of(installation.folder) == []
+    ends_all(installation, signal.SIGHUP)
 
 
-def test_without_redis_a_sweep_does_the_background_work(installation: Installation) -> None:
+def test_without_redis_a_sweep_does_the_work_and_a_second_server_is_refused(
+    installation: Installation,
+) -> None:
     installation.start(REDIS_URL="none")
     installation.wait_until_welcome()
     assert installation.status() == 200
     assert installation.running("manage.py", "sweep")
     assert not installation.running("celery")
-    assert installation.stop(signal.SIGINT) == 0
-    assert processes_of(installation.folder) == []
 
-
-def test_a_second_server_on_the_same_folder_is_refused(installation: Installation) -> None:
-    installation.start()
-    installation.wait_until_welcome()
     second = Installation(installation.folder, installation.port + 1)
     second.start()
     assert second.process is not None
     assert second.process.wait(timeout=60) == 1
     assert "another script/server runs" in installation.log()
     assert installation.status() == 200
-    assert installation.stop(signal.SIGINT) == 0
+    ends_all(installation, signal.SIGINT)
 
 
 @pytest.mark.parametrize(("port", "said"), [("abc", "not a whole number"), ("70000", "not a TCP port")])
