@@ -7,6 +7,7 @@ import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
 from decimal import Decimal
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 IMMUTABLE = """
@@ -194,33 +195,35 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('merchant',), name='analytics_cut_points_uniq')],
             },
         ),
-        migrations.AddIndex(
-            model_name='modelrun',
-            index=models.Index(fields=['merchant', 'kind', '-trained_at'], name='analytics_model_runs_time_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='modelrun',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='analytics_model_runs_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='modelrun',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['churn', 'lifetime_value'])), name='analytics_model_runs_kind_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='modelrun',
-            constraint=models.CheckConstraint(condition=models.Q(('method__in', ['fixed', 'fitted', 'blend'])), name='analytics_model_runs_method_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='modelrun',
-            constraint=models.CheckConstraint(condition=models.Q(('horizon_days__gte', 1), ('sample_size__gte', 0), ('window_size__gte', 0)), name='analytics_model_runs_numbers'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotedmodel',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='run', name='analytics_promoted_models_run_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotedmodel',
-            constraint=models.UniqueConstraint(fields=('merchant', 'kind'), name='analytics_promoted_models_uniq'),
+        Together(
+            migrations.AddIndex(
+                model_name='modelrun',
+                index=models.Index(fields=['merchant', 'kind', '-trained_at'], name='analytics_model_runs_time_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='modelrun',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='analytics_model_runs_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='modelrun',
+                constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['churn', 'lifetime_value'])), name='analytics_model_runs_kind_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='modelrun',
+                constraint=models.CheckConstraint(condition=models.Q(('method__in', ['fixed', 'fitted', 'blend'])), name='analytics_model_runs_method_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='modelrun',
+                constraint=models.CheckConstraint(condition=models.Q(('horizon_days__gte', 1), ('sample_size__gte', 0), ('window_size__gte', 0)), name='analytics_model_runs_numbers'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotedmodel',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='run', name='analytics_promoted_models_run_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotedmodel',
+                constraint=models.UniqueConstraint(fields=('merchant', 'kind'), name='analytics_promoted_models_uniq'),
+            ),
         ),
         migrations.RunSQL(IMMUTABLE, IMMUTABLE_UNDO),
     ]

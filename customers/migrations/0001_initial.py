@@ -9,6 +9,7 @@ import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.utils.timezone
 from decimal import Decimal
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 
@@ -267,256 +268,258 @@ class Migration(migrations.Migration):
                 'db_table': 'purchase_return_items',
             },
         ),
-        migrations.AddIndex(
-            model_name='customer',
-            index=models.Index(condition=models.Q(('deleted_at', None)), fields=['merchant', '-created_at', '-id'], name='customers_created_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='customer',
-            index=models.Index(condition=models.Q(('deleted_at', None)), fields=['merchant', 'sort_name', 'id'], name='customers_name_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='customer',
-            index=models.Index(condition=models.Q(('deleted_at', None)), fields=['merchant', 'email_key', 'id'], name='customers_email_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='customer',
-            index=models.Index(condition=models.Q(('deleted_at', None)), fields=['merchant', 'last_visit_at', 'id'], name='customers_last_visit_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='customer',
-            index=models.Index(condition=models.Q(('deleted_at', None)), fields=['merchant', 'total_spent', 'id'], name='customers_spent_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='customer',
-            index=django.contrib.postgres.indexes.GinIndex(fastupdate=False, fields=['search'], name='customers_search_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='customers_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='home_store', name='customers_home_store_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='merged_into', name='customers_merged_into_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.UniqueConstraint(fields=('merchant', 'customer_number'), name='customers_number_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.UniqueConstraint(condition=models.Q(('deleted_at', None), models.Q(('email_key', ''), _negated=True)), fields=('merchant', 'email_key'), name='customers_email_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.UniqueConstraint(condition=models.Q(('deleted_at', None), models.Q(('phone', ''), _negated=True)), fields=('merchant', 'phone'), name='customers_phone_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.CheckConstraint(condition=models.Q(('type__in', ['individual', 'business'])), name='customers_type_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['active', 'inactive', 'suspended'])), name='customers_status_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.CheckConstraint(condition=models.Q(('segment__in', ['new', 'regular', 'vip', 'at_risk', 'churned'])), name='customers_segment_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.CheckConstraint(condition=models.Q(('visit_count__gte', 0)), name='customers_visit_count_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.CheckConstraint(condition=models.Q(('merged_into', None), models.Q(('deleted_at', None), _negated=True), _connector='OR'), name='customers_merged_is_hidden'),
-        ),
-        migrations.AddIndex(
-            model_name='consent',
-            index=models.Index(fields=['merchant', 'customer', '-occurred_at'], name='customer_consents_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='consent',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_consents_customer_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='consent',
-            constraint=models.CheckConstraint(condition=models.Q(('channel__in', ['email', 'sms', 'push', 'phone', 'mail'])), name='customer_consents_channel_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='consent',
-            constraint=models.CheckConstraint(condition=models.Q(('purpose__in', ['marketing', 'transactional', 'analytics'])), name='customer_consents_purpose_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='consent',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['granted', 'withdrawn'])), name='customer_consents_state_known'),
-        ),
-        migrations.AddIndex(
-            model_name='address',
-            index=models.Index(fields=['merchant', 'customer', 'created_at'], name='customer_addresses_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='address',
-            index=models.Index(condition=models.Q(('latitude__isnull', False)), fields=['merchant', 'latitude', 'longitude'], name='customer_addresses_geo_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='address',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_addresses_customer_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='address',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('merchant', 'customer'), name='customer_addresses_one_default'),
-        ),
-        migrations.AddConstraint(
-            model_name='address',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('latitude', None), ('longitude', None)), models.Q(('latitude__range', (-90, 90)), ('longitude__range', (-180, 180))), _connector='OR'), name='customer_addresses_coordinates'),
-        ),
-        migrations.AddIndex(
-            model_name='erasure',
-            index=models.Index(fields=['merchant', 'customer'], name='customer_erasures_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='erasure',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_erasures_customer_tenant_fk'),
-        ),
-        migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['merchant', 'customer', '-occurred_at'], name='customer_events_customer_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='event',
-            index=models.Index(condition=models.Q(('dispatched_at', None)), fields=['recorded_at'], name='customer_events_pending_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='event',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='customer_events_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='event',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_events_customer_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='event',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='store', name='customer_events_store_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='event',
-            constraint=models.UniqueConstraint(condition=models.Q(('external_id', ''), _negated=True), fields=('merchant', 'external_id'), name='customer_events_external_id_uniq'),
-        ),
-        migrations.AddIndex(
-            model_name='merge',
-            index=models.Index(fields=['merchant', 'target', '-merged_at'], name='customer_merges_target_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='merge',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='source', name='customer_merges_source_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='merge',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='target', name='customer_merges_target_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='preferences',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_preferences_customer_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='preferences',
-            constraint=models.UniqueConstraint(fields=('merchant', 'customer'), name='customer_preferences_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='preferences',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('quiet_hours_end', None), ('quiet_hours_start', None)), models.Q(('quiet_hours_end__isnull', False), ('quiet_hours_start__isnull', False)), _connector='OR'), name='customer_preferences_quiet_hours_both'),
-        ),
-        migrations.AddIndex(
-            model_name='purchase',
-            index=models.Index(fields=['merchant', 'customer', 'occurred_at', 'id'], name='purchases_customer_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='purchase',
-            index=models.Index(fields=['merchant', 'occurred_at'], include=('store', 'customer', 'amount'), name='purchases_time_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchase',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='purchases_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchase',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='purchases_customer_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchase',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='store', name='purchases_store_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchase',
-            constraint=models.UniqueConstraint(fields=('merchant', 'store', 'transaction_id'), name='purchases_transaction_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchase',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gte', 0)), name='purchases_amount_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchaseitem',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase', name='purchase_items_purchase_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchaseitem',
-            constraint=models.UniqueConstraint(fields=('merchant', 'purchase', 'line'), name='purchase_items_line_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchaseitem',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='purchase_items_quantity_positive'),
-        ),
-        migrations.AddIndex(
-            model_name='purchasereturn',
-            index=models.Index(fields=['merchant', 'purchase'], name='purchase_returns_purchase_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='purchasereturn',
-            index=models.Index(fields=['merchant', 'customer', 'occurred_at'], name='purchase_returns_cust_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='purchasereturn',
-            index=models.Index(fields=['merchant', 'occurred_at'], include=('store', 'customer', 'amount'), name='purchase_returns_time_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchasereturn',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='purchase_returns_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchasereturn',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase', name='purchase_returns_purchase_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchasereturn',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='purchase_returns_customer_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchasereturn',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='store', name='purchase_returns_store_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchasereturn',
-            constraint=models.UniqueConstraint(fields=('merchant', 'store', 'transaction_id'), name='purchase_returns_transaction_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchasereturn',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='purchase_returns_amount_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchasereturnitem',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase_return', name='purchase_return_items_purchase_return_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchasereturnitem',
-            constraint=models.UniqueConstraint(fields=('merchant', 'purchase_return', 'line'), name='purchase_return_items_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='purchasereturnitem',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='purchase_return_items_positive'),
+        Together(
+            migrations.AddIndex(
+                model_name='customer',
+                index=models.Index(condition=models.Q(('deleted_at', None)), fields=['merchant', '-created_at', '-id'], name='customers_created_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='customer',
+                index=models.Index(condition=models.Q(('deleted_at', None)), fields=['merchant', 'sort_name', 'id'], name='customers_name_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='customer',
+                index=models.Index(condition=models.Q(('deleted_at', None)), fields=['merchant', 'email_key', 'id'], name='customers_email_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='customer',
+                index=models.Index(condition=models.Q(('deleted_at', None)), fields=['merchant', 'last_visit_at', 'id'], name='customers_last_visit_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='customer',
+                index=models.Index(condition=models.Q(('deleted_at', None)), fields=['merchant', 'total_spent', 'id'], name='customers_spent_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='customer',
+                index=django.contrib.postgres.indexes.GinIndex(fastupdate=False, fields=['search'], name='customers_search_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='customer',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='customers_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='customer',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='home_store', name='customers_home_store_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='customer',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='merged_into', name='customers_merged_into_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='customer',
+                constraint=models.UniqueConstraint(fields=('merchant', 'customer_number'), name='customers_number_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='customer',
+                constraint=models.UniqueConstraint(condition=models.Q(('deleted_at', None), models.Q(('email_key', ''), _negated=True)), fields=('merchant', 'email_key'), name='customers_email_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='customer',
+                constraint=models.UniqueConstraint(condition=models.Q(('deleted_at', None), models.Q(('phone', ''), _negated=True)), fields=('merchant', 'phone'), name='customers_phone_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='customer',
+                constraint=models.CheckConstraint(condition=models.Q(('type__in', ['individual', 'business'])), name='customers_type_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='customer',
+                constraint=models.CheckConstraint(condition=models.Q(('status__in', ['active', 'inactive', 'suspended'])), name='customers_status_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='customer',
+                constraint=models.CheckConstraint(condition=models.Q(('segment__in', ['new', 'regular', 'vip', 'at_risk', 'churned'])), name='customers_segment_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='customer',
+                constraint=models.CheckConstraint(condition=models.Q(('visit_count__gte', 0)), name='customers_visit_count_positive'),
+            ),
+            migrations.AddConstraint(
+                model_name='customer',
+                constraint=models.CheckConstraint(condition=models.Q(('merged_into', None), models.Q(('deleted_at', None), _negated=True), _connector='OR'), name='customers_merged_is_hidden'),
+            ),
+            migrations.AddIndex(
+                model_name='consent',
+                index=models.Index(fields=['merchant', 'customer', '-occurred_at'], name='customer_consents_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='consent',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_consents_customer_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='consent',
+                constraint=models.CheckConstraint(condition=models.Q(('channel__in', ['email', 'sms', 'push', 'phone', 'mail'])), name='customer_consents_channel_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='consent',
+                constraint=models.CheckConstraint(condition=models.Q(('purpose__in', ['marketing', 'transactional', 'analytics'])), name='customer_consents_purpose_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='consent',
+                constraint=models.CheckConstraint(condition=models.Q(('state__in', ['granted', 'withdrawn'])), name='customer_consents_state_known'),
+            ),
+            migrations.AddIndex(
+                model_name='address',
+                index=models.Index(fields=['merchant', 'customer', 'created_at'], name='customer_addresses_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='address',
+                index=models.Index(condition=models.Q(('latitude__isnull', False)), fields=['merchant', 'latitude', 'longitude'], name='customer_addresses_geo_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='address',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_addresses_customer_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='address',
+                constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('merchant', 'customer'), name='customer_addresses_one_default'),
+            ),
+            migrations.AddConstraint(
+                model_name='address',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('latitude', None), ('longitude', None)), models.Q(('latitude__range', (-90, 90)), ('longitude__range', (-180, 180))), _connector='OR'), name='customer_addresses_coordinates'),
+            ),
+            migrations.AddIndex(
+                model_name='erasure',
+                index=models.Index(fields=['merchant', 'customer'], name='customer_erasures_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='erasure',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_erasures_customer_tenant_fk'),
+            ),
+            migrations.AddIndex(
+                model_name='event',
+                index=models.Index(fields=['merchant', 'customer', '-occurred_at'], name='customer_events_customer_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='event',
+                index=models.Index(condition=models.Q(('dispatched_at', None)), fields=['recorded_at'], name='customer_events_pending_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='event',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='customer_events_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='event',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_events_customer_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='event',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='store', name='customer_events_store_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='event',
+                constraint=models.UniqueConstraint(condition=models.Q(('external_id', ''), _negated=True), fields=('merchant', 'external_id'), name='customer_events_external_id_uniq'),
+            ),
+            migrations.AddIndex(
+                model_name='merge',
+                index=models.Index(fields=['merchant', 'target', '-merged_at'], name='customer_merges_target_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='merge',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='source', name='customer_merges_source_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='merge',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='target', name='customer_merges_target_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='preferences',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_preferences_customer_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='preferences',
+                constraint=models.UniqueConstraint(fields=('merchant', 'customer'), name='customer_preferences_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='preferences',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('quiet_hours_end', None), ('quiet_hours_start', None)), models.Q(('quiet_hours_end__isnull', False), ('quiet_hours_start__isnull', False)), _connector='OR'), name='customer_preferences_quiet_hours_both'),
+            ),
+            migrations.AddIndex(
+                model_name='purchase',
+                index=models.Index(fields=['merchant', 'customer', 'occurred_at', 'id'], name='purchases_customer_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='purchase',
+                index=models.Index(fields=['merchant', 'occurred_at'], include=('store', 'customer', 'amount'), name='purchases_time_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchase',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='purchases_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchase',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='purchases_customer_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchase',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='store', name='purchases_store_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchase',
+                constraint=models.UniqueConstraint(fields=('merchant', 'store', 'transaction_id'), name='purchases_transaction_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchase',
+                constraint=models.CheckConstraint(condition=models.Q(('amount__gte', 0)), name='purchases_amount_positive'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchaseitem',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase', name='purchase_items_purchase_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchaseitem',
+                constraint=models.UniqueConstraint(fields=('merchant', 'purchase', 'line'), name='purchase_items_line_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchaseitem',
+                constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='purchase_items_quantity_positive'),
+            ),
+            migrations.AddIndex(
+                model_name='purchasereturn',
+                index=models.Index(fields=['merchant', 'purchase'], name='purchase_returns_purchase_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='purchasereturn',
+                index=models.Index(fields=['merchant', 'customer', 'occurred_at'], name='purchase_returns_cust_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='purchasereturn',
+                index=models.Index(fields=['merchant', 'occurred_at'], include=('store', 'customer', 'amount'), name='purchase_returns_time_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchasereturn',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='purchase_returns_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchasereturn',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase', name='purchase_returns_purchase_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchasereturn',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='purchase_returns_customer_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchasereturn',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='store', name='purchase_returns_store_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchasereturn',
+                constraint=models.UniqueConstraint(fields=('merchant', 'store', 'transaction_id'), name='purchase_returns_transaction_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchasereturn',
+                constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='purchase_returns_amount_positive'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchasereturnitem',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase_return', name='purchase_return_items_purchase_return_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchasereturnitem',
+                constraint=models.UniqueConstraint(fields=('merchant', 'purchase_return', 'line'), name='purchase_return_items_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='purchasereturnitem',
+                constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='purchase_return_items_positive'),
+            ),
         ),
     ]

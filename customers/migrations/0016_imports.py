@@ -6,6 +6,7 @@ import cloudpos.tenancy.fields
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 
@@ -92,72 +93,74 @@ class Migration(migrations.Migration):
                 'constraints': [cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_external_ids_customer_tenant_fk'), models.UniqueConstraint(fields=('merchant', 'external_id'), name='customer_external_ids_uniq'), models.CheckConstraint(condition=models.Q(('external_id', ''), _negated=True), name='customer_external_ids_said')],
             },
         ),
-        migrations.AddIndex(
-            model_name='import',
-            index=models.Index(fields=['merchant', '-created_at', '-id'], name='customer_imports_log_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='import',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='customer_imports_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='import',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='store', name='customer_imports_store_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='import',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['uploading', 'uploaded', 'checking', 'checked', 'running', 'done', 'undoing', 'undone'])), name='customer_imports_state_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='import',
-            constraint=models.CheckConstraint(condition=models.Q(('file_bytes__gte', 0), ('position__gte', 0)), name='customer_imports_numbers'),
-        ),
-        migrations.AddConstraint(
-            model_name='importpart',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='source', name='customer_import_parts_source_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='importpart',
-            constraint=models.UniqueConstraint(fields=('merchant', 'source', 'number'), name='customer_import_parts_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='importpart',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 0)), name='customer_import_parts_number'),
-        ),
-        migrations.AddIndex(
-            model_name='importrow',
-            index=models.Index(condition=models.Q(('customer__isnull', False)), fields=['merchant', 'customer'], name='customer_import_rows_who_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='importrow',
-            index=models.Index(condition=models.Q(('outcome', 'failed')), fields=['merchant', 'source', 'phase', 'number'], name='customer_import_rows_bad_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='importrow',
-            index=models.Index(condition=models.Q(('undo__in', ['partly', 'kept'])), fields=['merchant', 'source', 'number'], name='customer_import_rows_undo_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='importrow',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='source', name='customer_import_rows_source_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='importrow',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_import_rows_customer_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='importrow',
-            constraint=models.UniqueConstraint(fields=('merchant', 'source', 'phase', 'number'), name='customer_import_rows_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='importrow',
-            constraint=models.CheckConstraint(condition=models.Q(('phase__in', ['check', 'run'])), name='customer_import_rows_phase'),
-        ),
-        migrations.AddConstraint(
-            model_name='importrow',
-            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['created', 'updated', 'unchanged', 'skipped', 'failed'])), name='customer_import_rows_outcome'),
-        ),
-        migrations.AddConstraint(
-            model_name='importrow',
-            constraint=models.CheckConstraint(condition=models.Q(('undo__in', ['', 'undone', 'partly', 'kept'])), name='customer_import_rows_undo'),
+        Together(
+            migrations.AddIndex(
+                model_name='import',
+                index=models.Index(fields=['merchant', '-created_at', '-id'], name='customer_imports_log_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='import',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='customer_imports_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='import',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='store', name='customer_imports_store_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='import',
+                constraint=models.CheckConstraint(condition=models.Q(('state__in', ['uploading', 'uploaded', 'checking', 'checked', 'running', 'done', 'undoing', 'undone'])), name='customer_imports_state_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='import',
+                constraint=models.CheckConstraint(condition=models.Q(('file_bytes__gte', 0), ('position__gte', 0)), name='customer_imports_numbers'),
+            ),
+            migrations.AddConstraint(
+                model_name='importpart',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='source', name='customer_import_parts_source_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='importpart',
+                constraint=models.UniqueConstraint(fields=('merchant', 'source', 'number'), name='customer_import_parts_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='importpart',
+                constraint=models.CheckConstraint(condition=models.Q(('number__gte', 0)), name='customer_import_parts_number'),
+            ),
+            migrations.AddIndex(
+                model_name='importrow',
+                index=models.Index(condition=models.Q(('customer__isnull', False)), fields=['merchant', 'customer'], name='customer_import_rows_who_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='importrow',
+                index=models.Index(condition=models.Q(('outcome', 'failed')), fields=['merchant', 'source', 'phase', 'number'], name='customer_import_rows_bad_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='importrow',
+                index=models.Index(condition=models.Q(('undo__in', ['partly', 'kept'])), fields=['merchant', 'source', 'number'], name='customer_import_rows_undo_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='importrow',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='source', name='customer_import_rows_source_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='importrow',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_import_rows_customer_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='importrow',
+                constraint=models.UniqueConstraint(fields=('merchant', 'source', 'phase', 'number'), name='customer_import_rows_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='importrow',
+                constraint=models.CheckConstraint(condition=models.Q(('phase__in', ['check', 'run'])), name='customer_import_rows_phase'),
+            ),
+            migrations.AddConstraint(
+                model_name='importrow',
+                constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['created', 'updated', 'unchanged', 'skipped', 'failed'])), name='customer_import_rows_outcome'),
+            ),
+            migrations.AddConstraint(
+                model_name='importrow',
+                constraint=models.CheckConstraint(condition=models.Q(('undo__in', ['', 'undone', 'partly', 'kept'])), name='customer_import_rows_undo'),
+            ),
         ),
     ]

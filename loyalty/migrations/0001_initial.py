@@ -7,6 +7,7 @@ import django.db.models.deletion
 import django.db.models.expressions
 import django.utils.timezone
 from decimal import Decimal
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 
@@ -131,144 +132,146 @@ class Migration(migrations.Migration):
                 'ordering': ['threshold'],
             },
         ),
-        migrations.AddIndex(
-            model_name='ledgerentry',
-            index=models.Index(condition=models.Q(('purchase__isnull', False)), fields=['merchant', 'purchase'], name='loyalty_transactions_sale_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='loyalty_transactions_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='enrollment', name='loyalty_transactions_enrollment_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase', name='loyalty_transactions_purchase_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase_return', name='loyalty_transactions_purchase_return_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='store', name='loyalty_transactions_store_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=models.UniqueConstraint(fields=('merchant', 'enrollment', 'version'), name='loyalty_transactions_version_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=models.UniqueConstraint(condition=models.Q(('transaction_id', ''), _negated=True), fields=('merchant', 'store', 'type', 'transaction_id'), name='loyalty_transactions_effect_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=models.CheckConstraint(condition=models.Q(('balance_after', django.db.models.expressions.CombinedExpression(models.F('balance_before'), '+', models.F('points')))), name='loyalty_transactions_arithmetic'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('points', 0), _negated=True), ('points__gte', -1000000000), ('points__lte', 1000000000)), name='loyalty_transactions_points_bounds'),
-        ),
-        migrations.AddIndex(
-            model_name='lot',
-            index=models.Index(condition=models.Q(('remaining__gt', 0)), fields=['merchant', 'enrollment', 'expires_at', 'earned_at', 'id'], name='loyalty_lots_open_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='lot',
-            index=models.Index(condition=models.Q(('purchase__isnull', False)), fields=['merchant', 'purchase'], name='loyalty_lots_purchase_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='lot',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='loyalty_lots_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='lot',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='enrollment', name='loyalty_lots_enrollment_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='lot',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='entry', name='loyalty_lots_entry_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='lot',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase', name='loyalty_lots_purchase_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='lot',
-            constraint=models.CheckConstraint(condition=models.Q(('points__gt', 0), ('remaining__gte', 0), ('remaining__lte', models.F('points'))), name='loyalty_lots_remaining_bounds'),
-        ),
-        migrations.AddIndex(
-            model_name='allocation',
-            index=models.Index(fields=['merchant', 'lot'], name='loyalty_allocations_lot_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='allocation',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='entry', name='loyalty_allocations_entry_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='allocation',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='lot', name='loyalty_allocations_lot_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='allocation',
-            constraint=models.UniqueConstraint(fields=('merchant', 'entry', 'lot'), name='loyalty_allocations_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='allocation',
-            constraint=models.CheckConstraint(condition=models.Q(('points__gt', 0)), name='loyalty_allocations_points_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='program',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='loyalty_programs_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='program',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_active', True)), fields=('merchant',), name='loyalty_programs_one_active'),
-        ),
-        migrations.AddConstraint(
-            model_name='program',
-            constraint=models.CheckConstraint(condition=models.Q(('points_per_unit__gte', 0), ('points_per_unit__lte', 10000)), name='loyalty_programs_rate_bounds'),
-        ),
-        migrations.AddConstraint(
-            model_name='enrollment',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='loyalty_enrollments_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='enrollment',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='loyalty_enrollments_customer_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='enrollment',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='program', name='loyalty_enrollments_program_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='enrollment',
-            constraint=models.UniqueConstraint(fields=('merchant', 'customer', 'program'), name='loyalty_enrollments_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='enrollment',
-            constraint=models.CheckConstraint(condition=models.Q(('balance__gte', 0)), name='loyalty_enrollments_balance_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='tier',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='program', name='loyalty_tiers_program_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='tier',
-            constraint=models.UniqueConstraint(fields=('merchant', 'program', 'code'), name='loyalty_tiers_code_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='tier',
-            constraint=models.UniqueConstraint(fields=('merchant', 'program', 'threshold'), name='loyalty_tiers_threshold_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='tier',
-            constraint=models.CheckConstraint(condition=models.Q(('threshold__gte', 0)), name='loyalty_tiers_threshold_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='tier',
-            constraint=models.CheckConstraint(condition=models.Q(('multiplier__gt', 0), ('multiplier__lte', 100)), name='loyalty_tiers_multiplier_bounds'),
+        Together(
+            migrations.AddIndex(
+                model_name='ledgerentry',
+                index=models.Index(condition=models.Q(('purchase__isnull', False)), fields=['merchant', 'purchase'], name='loyalty_transactions_sale_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='ledgerentry',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='loyalty_transactions_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='ledgerentry',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='enrollment', name='loyalty_transactions_enrollment_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='ledgerentry',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase', name='loyalty_transactions_purchase_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='ledgerentry',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase_return', name='loyalty_transactions_purchase_return_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='ledgerentry',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='store', name='loyalty_transactions_store_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='ledgerentry',
+                constraint=models.UniqueConstraint(fields=('merchant', 'enrollment', 'version'), name='loyalty_transactions_version_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='ledgerentry',
+                constraint=models.UniqueConstraint(condition=models.Q(('transaction_id', ''), _negated=True), fields=('merchant', 'store', 'type', 'transaction_id'), name='loyalty_transactions_effect_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='ledgerentry',
+                constraint=models.CheckConstraint(condition=models.Q(('balance_after', django.db.models.expressions.CombinedExpression(models.F('balance_before'), '+', models.F('points')))), name='loyalty_transactions_arithmetic'),
+            ),
+            migrations.AddConstraint(
+                model_name='ledgerentry',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('points', 0), _negated=True), ('points__gte', -1000000000), ('points__lte', 1000000000)), name='loyalty_transactions_points_bounds'),
+            ),
+            migrations.AddIndex(
+                model_name='lot',
+                index=models.Index(condition=models.Q(('remaining__gt', 0)), fields=['merchant', 'enrollment', 'expires_at', 'earned_at', 'id'], name='loyalty_lots_open_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='lot',
+                index=models.Index(condition=models.Q(('purchase__isnull', False)), fields=['merchant', 'purchase'], name='loyalty_lots_purchase_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='lot',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='loyalty_lots_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='lot',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='enrollment', name='loyalty_lots_enrollment_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='lot',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='entry', name='loyalty_lots_entry_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='lot',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase', name='loyalty_lots_purchase_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='lot',
+                constraint=models.CheckConstraint(condition=models.Q(('points__gt', 0), ('remaining__gte', 0), ('remaining__lte', models.F('points'))), name='loyalty_lots_remaining_bounds'),
+            ),
+            migrations.AddIndex(
+                model_name='allocation',
+                index=models.Index(fields=['merchant', 'lot'], name='loyalty_allocations_lot_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='allocation',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='entry', name='loyalty_allocations_entry_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='allocation',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='lot', name='loyalty_allocations_lot_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='allocation',
+                constraint=models.UniqueConstraint(fields=('merchant', 'entry', 'lot'), name='loyalty_allocations_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='allocation',
+                constraint=models.CheckConstraint(condition=models.Q(('points__gt', 0)), name='loyalty_allocations_points_positive'),
+            ),
+            migrations.AddConstraint(
+                model_name='program',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='loyalty_programs_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='program',
+                constraint=models.UniqueConstraint(condition=models.Q(('is_active', True)), fields=('merchant',), name='loyalty_programs_one_active'),
+            ),
+            migrations.AddConstraint(
+                model_name='program',
+                constraint=models.CheckConstraint(condition=models.Q(('points_per_unit__gte', 0), ('points_per_unit__lte', 10000)), name='loyalty_programs_rate_bounds'),
+            ),
+            migrations.AddConstraint(
+                model_name='enrollment',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='loyalty_enrollments_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='enrollment',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='loyalty_enrollments_customer_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='enrollment',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='program', name='loyalty_enrollments_program_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='enrollment',
+                constraint=models.UniqueConstraint(fields=('merchant', 'customer', 'program'), name='loyalty_enrollments_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='enrollment',
+                constraint=models.CheckConstraint(condition=models.Q(('balance__gte', 0)), name='loyalty_enrollments_balance_positive'),
+            ),
+            migrations.AddConstraint(
+                model_name='tier',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='program', name='loyalty_tiers_program_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='tier',
+                constraint=models.UniqueConstraint(fields=('merchant', 'program', 'code'), name='loyalty_tiers_code_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='tier',
+                constraint=models.UniqueConstraint(fields=('merchant', 'program', 'threshold'), name='loyalty_tiers_threshold_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='tier',
+                constraint=models.CheckConstraint(condition=models.Q(('threshold__gte', 0)), name='loyalty_tiers_threshold_positive'),
+            ),
+            migrations.AddConstraint(
+                model_name='tier',
+                constraint=models.CheckConstraint(condition=models.Q(('multiplier__gt', 0), ('multiplier__lte', 100)), name='loyalty_tiers_multiplier_bounds'),
+            ),
         ),
     ]

@@ -5,6 +5,7 @@ import cloudpos.tenancy.constraints
 import cloudpos.tenancy.fields
 import django.db.models.deletion
 import django.utils.timezone
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 
@@ -42,89 +43,91 @@ class Migration(migrations.Migration):
                 'db_table': 'loyalty_shortfalls',
             },
         ),
-        migrations.AddField(
-            model_name='ledgerentry',
-            name='reverses',
-            field=cloudpos.tenancy.fields.TenantForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reversals', to='loyalty.ledgerentry'),
-        ),
-        migrations.AddField(
-            model_name='program',
-            name='revision',
-            field=models.IntegerField(default=1, editable=False, help_text='Number of the newest of its versions'),
-        ),
-        migrations.AddField(
-            model_name='program',
-            name='tiers_revision',
-            field=models.IntegerField(default=1, editable=False, help_text="The revision that every member's tier has been brought up to"),
-        ),
-        migrations.AddIndex(
-            model_name='ledgerentry',
-            index=models.Index(condition=models.Q(('reverses__isnull', False)), fields=['merchant', 'reverses'], name='loyalty_transactions_rev_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='reverses', name='loyalty_transactions_reverses_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=models.UniqueConstraint(condition=models.Q(('purchase__isnull', False), ('type', 'earned')), fields=('merchant', 'purchase'), name='loyalty_transactions_sale_earns_once'),
-        ),
-        migrations.AddField(
-            model_name='programversion',
-            name='merchant',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.merchant'),
-        ),
-        migrations.AddField(
-            model_name='programversion',
-            name='program',
-            field=cloudpos.tenancy.fields.TenantForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='loyalty.program'),
-        ),
-        migrations.AddField(
-            model_name='shortfall',
-            name='enrollment',
-            field=cloudpos.tenancy.fields.TenantForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='shortfalls', to='loyalty.enrollment'),
-        ),
-        migrations.AddField(
-            model_name='shortfall',
-            name='merchant',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.merchant'),
-        ),
-        migrations.AddField(
-            model_name='shortfall',
-            name='purchase',
-            field=cloudpos.tenancy.fields.TenantForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='shortfalls', to='customers.purchase'),
-        ),
-        migrations.AddField(
-            model_name='shortfall',
-            name='purchase_return',
-            field=cloudpos.tenancy.fields.TenantForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='shortfalls', to='customers.purchasereturn'),
-        ),
-        migrations.AddConstraint(
-            model_name='programversion',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='program', name='loyalty_program_versions_program_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='programversion',
-            constraint=models.UniqueConstraint(fields=('merchant', 'program', 'number'), name='loyalty_program_versions_uniq'),
-        ),
-        migrations.AddIndex(
-            model_name='shortfall',
-            index=models.Index(fields=['merchant', 'purchase'], name='loyalty_shortfalls_sale_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='shortfall',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='enrollment', name='loyalty_shortfalls_enrollment_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='shortfall',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase', name='loyalty_shortfalls_purchase_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='shortfall',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase_return', name='loyalty_shortfalls_purchase_return_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='shortfall',
-            constraint=models.CheckConstraint(condition=models.Q(('points', 0), _negated=True), name='loyalty_shortfalls_points_not_zero'),
+        Together(
+            migrations.AddField(
+                model_name='ledgerentry',
+                name='reverses',
+                field=cloudpos.tenancy.fields.TenantForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reversals', to='loyalty.ledgerentry'),
+            ),
+            migrations.AddField(
+                model_name='program',
+                name='revision',
+                field=models.IntegerField(default=1, editable=False, help_text='Number of the newest of its versions'),
+            ),
+            migrations.AddField(
+                model_name='program',
+                name='tiers_revision',
+                field=models.IntegerField(default=1, editable=False, help_text="The revision that every member's tier has been brought up to"),
+            ),
+            migrations.AddIndex(
+                model_name='ledgerentry',
+                index=models.Index(condition=models.Q(('reverses__isnull', False)), fields=['merchant', 'reverses'], name='loyalty_transactions_rev_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='ledgerentry',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='reverses', name='loyalty_transactions_reverses_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='ledgerentry',
+                constraint=models.UniqueConstraint(condition=models.Q(('purchase__isnull', False), ('type', 'earned')), fields=('merchant', 'purchase'), name='loyalty_transactions_sale_earns_once'),
+            ),
+            migrations.AddField(
+                model_name='programversion',
+                name='merchant',
+                field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.merchant'),
+            ),
+            migrations.AddField(
+                model_name='programversion',
+                name='program',
+                field=cloudpos.tenancy.fields.TenantForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='loyalty.program'),
+            ),
+            migrations.AddField(
+                model_name='shortfall',
+                name='enrollment',
+                field=cloudpos.tenancy.fields.TenantForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='shortfalls', to='loyalty.enrollment'),
+            ),
+            migrations.AddField(
+                model_name='shortfall',
+                name='merchant',
+                field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.merchant'),
+            ),
+            migrations.AddField(
+                model_name='shortfall',
+                name='purchase',
+                field=cloudpos.tenancy.fields.TenantForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='shortfalls', to='customers.purchase'),
+            ),
+            migrations.AddField(
+                model_name='shortfall',
+                name='purchase_return',
+                field=cloudpos.tenancy.fields.TenantForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='shortfalls', to='customers.purchasereturn'),
+            ),
+            migrations.AddConstraint(
+                model_name='programversion',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='program', name='loyalty_program_versions_program_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='programversion',
+                constraint=models.UniqueConstraint(fields=('merchant', 'program', 'number'), name='loyalty_program_versions_uniq'),
+            ),
+            migrations.AddIndex(
+                model_name='shortfall',
+                index=models.Index(fields=['merchant', 'purchase'], name='loyalty_shortfalls_sale_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='shortfall',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='enrollment', name='loyalty_shortfalls_enrollment_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='shortfall',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase', name='loyalty_shortfalls_purchase_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='shortfall',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase_return', name='loyalty_shortfalls_purchase_return_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='shortfall',
+                constraint=models.CheckConstraint(condition=models.Q(('points', 0), _negated=True), name='loyalty_shortfalls_points_not_zero'),
+            ),
         ),
     ]

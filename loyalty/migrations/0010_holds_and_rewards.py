@@ -6,6 +6,7 @@ import cloudpos.tenancy.fields
 import django.db.models.deletion
 import django.utils.timezone
 from decimal import Decimal
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 
@@ -278,274 +279,276 @@ class Migration(migrations.Migration):
                 "db_table": "loyalty_redemptions",
             },
         ),
-        migrations.AddField(
-            model_name="hold",
-            name="reward",
-            field=cloudpos.tenancy.fields.TenantForeignKey(
-                blank=True,
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="holds",
-                to="loyalty.reward",
+        Together(
+            migrations.AddField(
+                model_name="hold",
+                name="reward",
+                field=cloudpos.tenancy.fields.TenantForeignKey(
+                    blank=True,
+                    db_index=False,
+                    null=True,
+                    on_delete=django.db.models.deletion.PROTECT,
+                    related_name="holds",
+                    to="loyalty.reward",
+                ),
             ),
-        ),
-        migrations.AddIndex(
-            model_name="reward",
-            index=models.Index(fields=["merchant", "created_at"], name="loyalty_rewards_time_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="reward",
-            constraint=models.UniqueConstraint(
-                fields=("merchant", "id"), name="loyalty_rewards_merchant_id_uniq"
+            migrations.AddIndex(
+                model_name="reward",
+                index=models.Index(fields=["merchant", "created_at"], name="loyalty_rewards_time_idx"),
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="reward",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("points__gte", 1), ("points__lte", 1000000000)),
-                name="loyalty_rewards_points_bounds",
+            migrations.AddConstraint(
+                model_name="reward",
+                constraint=models.UniqueConstraint(
+                    fields=("merchant", "id"), name="loyalty_rewards_merchant_id_uniq"
+                ),
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="reward",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "fixed"), ("sku", ""), ("value__gt", 0)),
-                    models.Q(
-                        ("kind", "percentage"), ("sku", ""), ("value__gt", 0), ("value__lte", Decimal("100"))
+            migrations.AddConstraint(
+                model_name="reward",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(("points__gte", 1), ("points__lte", 1000000000)),
+                    name="loyalty_rewards_points_bounds",
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="reward",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(
+                        models.Q(("kind", "fixed"), ("sku", ""), ("value__gt", 0)),
+                        models.Q(
+                            ("kind", "percentage"), ("sku", ""), ("value__gt", 0), ("value__lte", Decimal("100"))
+                        ),
+                        models.Q(
+                            ("kind", "free_item"), ("value__isnull", True), models.Q(("sku", ""), _negated=True)
+                        ),
+                        _connector="OR",
                     ),
-                    models.Q(
-                        ("kind", "free_item"), ("value__isnull", True), models.Q(("sku", ""), _negated=True)
+                    name="loyalty_rewards_value_of_kind",
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="reward",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(
+                        ("taken__gte", 0),
+                        models.Q(("stock__isnull", True), ("taken__lte", models.F("stock")), _connector="OR"),
                     ),
-                    _connector="OR",
+                    name="loyalty_rewards_stock_holds",
                 ),
-                name="loyalty_rewards_value_of_kind",
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="reward",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("taken__gte", 0),
-                    models.Q(("stock__isnull", True), ("taken__lte", models.F("stock")), _connector="OR"),
-                ),
-                name="loyalty_rewards_stock_holds",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="reward",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("limit_per_member__isnull", True), ("limit_per_member__gte", 1), _connector="OR"
-                ),
-                name="loyalty_rewards_limit_positive",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="reward",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("valid_from__isnull", True),
-                    ("valid_until__isnull", True),
-                    ("valid_from__lt", models.F("valid_until")),
-                    _connector="OR",
-                ),
-                name="loyalty_rewards_window",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="redemption",
-            index=models.Index(fields=["merchant", "redeemed_at"], name="loyalty_redemptions_time_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="redemption",
-            index=models.Index(
-                fields=["merchant", "customer", "redeemed_at"], name="loyalty_redempt_customer_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="redemption",
-            index=models.Index(
-                condition=models.Q(("reward__isnull", False), ("state", "redeemed")),
-                fields=["merchant", "reward"],
-                name="loyalty_redemptions_reward_idx",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="redemption",
-            constraint=models.UniqueConstraint(
-                fields=("merchant", "id"), name="loyalty_redemptions_merchant_id_uniq"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="redemption",
-            constraint=cloudpos.tenancy.constraints.TenantReference(
-                field="customer", name="loyalty_redemptions_customer_tenant_fk"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="redemption",
-            constraint=cloudpos.tenancy.constraints.TenantReference(
-                field="reward", name="loyalty_redemptions_reward_tenant_fk"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="redemption",
-            constraint=cloudpos.tenancy.constraints.TenantReference(
-                field="hold", name="loyalty_redemptions_hold_tenant_fk"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="redemption",
-            constraint=cloudpos.tenancy.constraints.TenantReference(
-                field="entry", name="loyalty_redemptions_entry_tenant_fk"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="redemption",
-            constraint=cloudpos.tenancy.constraints.TenantReference(
-                field="store", name="loyalty_redemptions_store_tenant_fk"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="redemption",
-            constraint=models.UniqueConstraint(
-                fields=("merchant", "store", "transaction_id"), name="loyalty_redemptions_transaction_uniq"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="redemption",
-            constraint=models.UniqueConstraint(
-                fields=("merchant", "entry"), name="loyalty_redemptions_entry_uniq"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="redemption",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("points__gte", 1), ("points__lte", 1000000000)),
-                name="loyalty_redemptions_points_bounds",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="redemption",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("cancelled_at__isnull", True), ("state", "redeemed")),
-                    models.Q(("cancelled_at__isnull", False), ("state", "cancelled")),
-                    _connector="OR",
-                ),
-                name="loyalty_redemptions_cancelled_at",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="hold",
-            index=models.Index(
-                condition=models.Q(("state", "held")),
-                fields=["merchant", "customer", "expires_at"],
-                include=("points",),
-                name="loyalty_holds_open_idx",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="hold",
-            index=models.Index(
-                condition=models.Q(("state", "held")), fields=["expires_at"], name="loyalty_holds_due_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="hold",
-            index=models.Index(
-                fields=["merchant", "customer", "created_at"], name="loyalty_holds_customer_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="hold",
-            index=models.Index(
-                condition=models.Q(("reward__isnull", False), ("state", "held")),
-                fields=["merchant", "reward", "expires_at"],
-                name="loyalty_holds_reward_idx",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="hold",
-            constraint=models.UniqueConstraint(
-                fields=("merchant", "id"), name="loyalty_holds_merchant_id_uniq"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="hold",
-            constraint=cloudpos.tenancy.constraints.TenantReference(
-                field="customer", name="loyalty_holds_customer_tenant_fk"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="hold",
-            constraint=cloudpos.tenancy.constraints.TenantReference(
-                field="reward", name="loyalty_holds_reward_tenant_fk"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="hold",
-            constraint=cloudpos.tenancy.constraints.TenantReference(
-                field="entry", name="loyalty_holds_entry_tenant_fk"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="hold",
-            constraint=cloudpos.tenancy.constraints.TenantReference(
-                field="store", name="loyalty_holds_store_tenant_fk"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="hold",
-            constraint=models.UniqueConstraint(
-                fields=("merchant", "store", "transaction_id"), name="loyalty_holds_transaction_uniq"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="hold",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("points__gte", 1), ("points__lte", 1000000000)),
-                name="loyalty_holds_points_bounds",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="hold",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("captured_points__gte", 1),
-                        ("captured_points__lte", models.F("points")),
-                        ("entry__isnull", False),
-                        ("state", "captured"),
+            migrations.AddConstraint(
+                model_name="reward",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(
+                        ("limit_per_member__isnull", True), ("limit_per_member__gte", 1), _connector="OR"
                     ),
-                    models.Q(
-                        models.Q(("state", "captured"), _negated=True),
-                        ("captured_points", 0),
-                        ("entry__isnull", True),
+                    name="loyalty_rewards_limit_positive",
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="reward",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(
+                        ("valid_from__isnull", True),
+                        ("valid_until__isnull", True),
+                        ("valid_from__lt", models.F("valid_until")),
+                        _connector="OR",
                     ),
-                    _connector="OR",
+                    name="loyalty_rewards_window",
                 ),
-                name="loyalty_holds_captured_once",
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="hold",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("closed_at__isnull", True), ("state", "held")),
-                    models.Q(models.Q(("state", "held"), _negated=True), ("closed_at__isnull", False)),
-                    _connector="OR",
+            migrations.AddIndex(
+                model_name="redemption",
+                index=models.Index(fields=["merchant", "redeemed_at"], name="loyalty_redemptions_time_idx"),
+            ),
+            migrations.AddIndex(
+                model_name="redemption",
+                index=models.Index(
+                    fields=["merchant", "customer", "redeemed_at"], name="loyalty_redempt_customer_idx"
                 ),
-                name="loyalty_holds_closed_at",
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="hold",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("expires_at__gt", models.F("created_at"))),
-                name="loyalty_holds_expire_later",
+            migrations.AddIndex(
+                model_name="redemption",
+                index=models.Index(
+                    condition=models.Q(("reward__isnull", False), ("state", "redeemed")),
+                    fields=["merchant", "reward"],
+                    name="loyalty_redemptions_reward_idx",
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="redemption",
+                constraint=models.UniqueConstraint(
+                    fields=("merchant", "id"), name="loyalty_redemptions_merchant_id_uniq"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="redemption",
+                constraint=cloudpos.tenancy.constraints.TenantReference(
+                    field="customer", name="loyalty_redemptions_customer_tenant_fk"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="redemption",
+                constraint=cloudpos.tenancy.constraints.TenantReference(
+                    field="reward", name="loyalty_redemptions_reward_tenant_fk"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="redemption",
+                constraint=cloudpos.tenancy.constraints.TenantReference(
+                    field="hold", name="loyalty_redemptions_hold_tenant_fk"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="redemption",
+                constraint=cloudpos.tenancy.constraints.TenantReference(
+                    field="entry", name="loyalty_redemptions_entry_tenant_fk"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="redemption",
+                constraint=cloudpos.tenancy.constraints.TenantReference(
+                    field="store", name="loyalty_redemptions_store_tenant_fk"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="redemption",
+                constraint=models.UniqueConstraint(
+                    fields=("merchant", "store", "transaction_id"), name="loyalty_redemptions_transaction_uniq"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="redemption",
+                constraint=models.UniqueConstraint(
+                    fields=("merchant", "entry"), name="loyalty_redemptions_entry_uniq"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="redemption",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(("points__gte", 1), ("points__lte", 1000000000)),
+                    name="loyalty_redemptions_points_bounds",
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="redemption",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(
+                        models.Q(("cancelled_at__isnull", True), ("state", "redeemed")),
+                        models.Q(("cancelled_at__isnull", False), ("state", "cancelled")),
+                        _connector="OR",
+                    ),
+                    name="loyalty_redemptions_cancelled_at",
+                ),
+            ),
+            migrations.AddIndex(
+                model_name="hold",
+                index=models.Index(
+                    condition=models.Q(("state", "held")),
+                    fields=["merchant", "customer", "expires_at"],
+                    include=("points",),
+                    name="loyalty_holds_open_idx",
+                ),
+            ),
+            migrations.AddIndex(
+                model_name="hold",
+                index=models.Index(
+                    condition=models.Q(("state", "held")), fields=["expires_at"], name="loyalty_holds_due_idx"
+                ),
+            ),
+            migrations.AddIndex(
+                model_name="hold",
+                index=models.Index(
+                    fields=["merchant", "customer", "created_at"], name="loyalty_holds_customer_idx"
+                ),
+            ),
+            migrations.AddIndex(
+                model_name="hold",
+                index=models.Index(
+                    condition=models.Q(("reward__isnull", False), ("state", "held")),
+                    fields=["merchant", "reward", "expires_at"],
+                    name="loyalty_holds_reward_idx",
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="hold",
+                constraint=models.UniqueConstraint(
+                    fields=("merchant", "id"), name="loyalty_holds_merchant_id_uniq"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="hold",
+                constraint=cloudpos.tenancy.constraints.TenantReference(
+                    field="customer", name="loyalty_holds_customer_tenant_fk"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="hold",
+                constraint=cloudpos.tenancy.constraints.TenantReference(
+                    field="reward", name="loyalty_holds_reward_tenant_fk"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="hold",
+                constraint=cloudpos.tenancy.constraints.TenantReference(
+                    field="entry", name="loyalty_holds_entry_tenant_fk"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="hold",
+                constraint=cloudpos.tenancy.constraints.TenantReference(
+                    field="store", name="loyalty_holds_store_tenant_fk"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="hold",
+                constraint=models.UniqueConstraint(
+                    fields=("merchant", "store", "transaction_id"), name="loyalty_holds_transaction_uniq"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="hold",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(("points__gte", 1), ("points__lte", 1000000000)),
+                    name="loyalty_holds_points_bounds",
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="hold",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(
+                        models.Q(
+                            ("captured_points__gte", 1),
+                            ("captured_points__lte", models.F("points")),
+                            ("entry__isnull", False),
+                            ("state", "captured"),
+                        ),
+                        models.Q(
+                            models.Q(("state", "captured"), _negated=True),
+                            ("captured_points", 0),
+                            ("entry__isnull", True),
+                        ),
+                        _connector="OR",
+                    ),
+                    name="loyalty_holds_captured_once",
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="hold",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(
+                        models.Q(("closed_at__isnull", True), ("state", "held")),
+                        models.Q(models.Q(("state", "held"), _negated=True), ("closed_at__isnull", False)),
+                        _connector="OR",
+                    ),
+                    name="loyalty_holds_closed_at",
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="hold",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(("expires_at__gt", models.F("created_at"))),
+                    name="loyalty_holds_expire_later",
+                ),
             ),
         ),
     ]

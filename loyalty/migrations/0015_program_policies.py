@@ -1,6 +1,7 @@
 """What of a purchase earns, where and from when on points can be spent, and whether they may be owed."""
 
 import django.contrib.postgres.fields
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 from django.db.models import Q
 
@@ -19,70 +20,72 @@ class Migration(migrations.Migration):
     dependencies = [("loyalty", "0014_merchant_by_reference")]
 
     operations = [
-        migrations.AddField(
-            "program",
-            "earns_on_tax",
-            models.BooleanField(default=True, help_text="The tax in a purchase's amount earns too"),
-        ),
-        migrations.AddField(
-            "program",
-            "earns_on_discount",
-            models.BooleanField(
-                default=False, help_text="A purchase earns as if its discount had not been given"
+        Together(
+            migrations.AddField(
+                "program",
+                "earns_on_tax",
+                models.BooleanField(default=True, help_text="The tax in a purchase's amount earns too"),
             ),
-        ),
-        migrations.AddField(
-            "program",
-            "categories_in",
-            names("Only these categories earn, and the articles below; empty: all"),
-        ),
-        migrations.AddField("program", "categories_out", names("These categories earn nothing")),
-        migrations.AddField(
-            "program",
-            "skus_in",
-            names("Only these articles (SKU) earn, and the categories above; empty: all"),
-        ),
-        migrations.AddField("program", "skus_out", names("These articles (SKU) earn nothing")),
-        migrations.AddField(
-            "program",
-            "store_ids",
-            django.contrib.postgres.fields.ArrayField(
-                base_field=models.UUIDField(),
-                blank=True,
-                default=list,
-                help_text="Stores that take part; empty: all of them",
-                size=None,
+            migrations.AddField(
+                "program",
+                "earns_on_discount",
+                models.BooleanField(
+                    default=False, help_text="A purchase earns as if its discount had not been given"
+                ),
             ),
-        ),
-        migrations.AddField(
-            "program",
-            "pending_days",
-            models.PositiveSmallIntegerField(
-                default=0, help_text="A purchase's points can be spent after so many days, each to its end"
+            migrations.AddField(
+                "program",
+                "categories_in",
+                names("Only these categories earn, and the articles below; empty: all"),
             ),
-        ),
-        migrations.AddField(
-            "program",
-            "returns",
-            models.CharField(
-                choices=[
-                    ("proportional", "Take back what the returned goods had earned"),
-                    ("keep", "Let the customer keep the points"),
-                ],
-                default="proportional",
-                max_length=20,
+            migrations.AddField("program", "categories_out", names("These categories earn nothing")),
+            migrations.AddField(
+                "program",
+                "skus_in",
+                names("Only these articles (SKU) earn, and the categories above; empty: all"),
             ),
-        ),
-        migrations.AddField(
-            "program",
-            "shortfall",
-            models.CharField(
-                choices=[
-                    ("within_balance", "Take what is there: the balance never goes below zero"),
-                    ("unlimited", "Let the balance go below zero: later points fill it first"),
-                ],
-                default="within_balance",
-                max_length=20,
+            migrations.AddField("program", "skus_out", names("These articles (SKU) earn nothing")),
+            migrations.AddField(
+                "program",
+                "store_ids",
+                django.contrib.postgres.fields.ArrayField(
+                    base_field=models.UUIDField(),
+                    blank=True,
+                    default=list,
+                    help_text="Stores that take part; empty: all of them",
+                    size=None,
+                ),
+            ),
+            migrations.AddField(
+                "program",
+                "pending_days",
+                models.PositiveSmallIntegerField(
+                    default=0, help_text="A purchase's points can be spent after so many days, each to its end"
+                ),
+            ),
+            migrations.AddField(
+                "program",
+                "returns",
+                models.CharField(
+                    choices=[
+                        ("proportional", "Take back what the returned goods had earned"),
+                        ("keep", "Let the customer keep the points"),
+                    ],
+                    default="proportional",
+                    max_length=20,
+                ),
+            ),
+            migrations.AddField(
+                "program",
+                "shortfall",
+                models.CharField(
+                    choices=[
+                        ("within_balance", "Take what is there: the balance never goes below zero"),
+                        ("unlimited", "Let the balance go below zero: later points fill it first"),
+                    ],
+                    default="within_balance",
+                    max_length=20,
+                ),
             ),
         ),
         migrations.AlterField(
@@ -143,33 +146,35 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RemoveConstraint("enrollment", "loyalty_enrollments_balance_positive"),
-        migrations.AddConstraint(
-            "enrollment",
-            models.CheckConstraint(
-                condition=Q(balance__gte=0) | Q(debt_allowed=True),
-                name="loyalty_enrollments_balance_positive",
+        Together(
+            migrations.AddConstraint(
+                "enrollment",
+                models.CheckConstraint(
+                    condition=Q(balance__gte=0) | Q(debt_allowed=True),
+                    name="loyalty_enrollments_balance_positive",
+                ),
             ),
-        ),
-        migrations.AddIndex(
-            "enrollment",
-            models.Index(
-                condition=Q(inactive_at__isnull=False),
-                fields=["merchant", "inactive_at"],
-                name="loyalty_enrollments_idle_idx",
+            migrations.AddIndex(
+                "enrollment",
+                models.Index(
+                    condition=Q(inactive_at__isnull=False),
+                    fields=["merchant", "inactive_at"],
+                    name="loyalty_enrollments_idle_idx",
+                ),
             ),
-        ),
-        migrations.AddField(
-            "lot",
-            "available_at",
-            models.DateTimeField(
-                blank=True, null=True, help_text="They can be spent from then on; empty: at once"
+            migrations.AddField(
+                "lot",
+                "available_at",
+                models.DateTimeField(
+                    blank=True, null=True, help_text="They can be spent from then on; empty: at once"
+                ),
             ),
-        ),
-        migrations.AddField(
-            "lot",
-            "while_active",
-            models.BooleanField(
-                db_default=False, help_text="They are over when the account's inactive_at is"
+            migrations.AddField(
+                "lot",
+                "while_active",
+                models.BooleanField(
+                    db_default=False, help_text="They are over when the account's inactive_at is"
+                ),
             ),
         ),
     ]

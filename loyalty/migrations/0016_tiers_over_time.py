@@ -6,6 +6,7 @@ import cloudpos.tenancy.fields
 import django.db.models.deletion
 import django.utils.timezone
 from decimal import Decimal
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 
@@ -99,219 +100,221 @@ class Migration(migrations.Migration):
                 max_digits=14,
             ),
         ),
-        migrations.AddField(
-            model_name="enrollment",
-            name="qualifying_amount",
-            field=models.DecimalField(
-                db_default=Decimal("0"),
-                decimal_places=2,
-                default=Decimal("0"),
-                help_text="What counts towards tiers: money or points",
-                max_digits=16,
+        Together(
+            migrations.AddField(
+                model_name="enrollment",
+                name="qualifying_amount",
+                field=models.DecimalField(
+                    db_default=Decimal("0"),
+                    decimal_places=2,
+                    default=Decimal("0"),
+                    help_text="What counts towards tiers: money or points",
+                    max_digits=16,
+                ),
             ),
-        ),
-        migrations.AddField(
-            model_name="enrollment",
-            name="tier_at",
-            field=models.DateTimeField(blank=True, null=True),
-        ),
-        migrations.AddField(
-            model_name="enrollment",
-            name="tier_revision",
-            field=models.IntegerField(
-                db_default=0, default=0, help_text="The program's revision by which they were worked out"
+            migrations.AddField(
+                model_name="enrollment",
+                name="tier_at",
+                field=models.DateTimeField(blank=True, null=True),
             ),
-        ),
-        migrations.AddField(
-            model_name="enrollment",
-            name="tier_until",
-            field=models.DateTimeField(
-                blank=True,
-                help_text="Before this the tier does not change by itself; empty: it never does",
-                null=True,
+            migrations.AddField(
+                model_name="enrollment",
+                name="tier_revision",
+                field=models.IntegerField(
+                    db_default=0, default=0, help_text="The program's revision by which they were worked out"
+                ),
             ),
-        ),
-        migrations.AddField(
-            model_name="program",
-            name="tier_downgrade",
-            field=models.CharField(
-                choices=[
-                    ("immediate", "As soon as what counts is too little"),
-                    ("period_end", "After another period without reaching it again"),
-                    ("never", "Never"),
-                ],
-                default="immediate",
-                max_length=10,
+            migrations.AddField(
+                model_name="enrollment",
+                name="tier_until",
+                field=models.DateTimeField(
+                    blank=True,
+                    help_text="Before this the tier does not change by itself; empty: it never does",
+                    null=True,
+                ),
             ),
-        ),
-        migrations.AddField(
-            model_name="program",
-            name="tier_grace_days",
-            field=models.PositiveSmallIntegerField(
-                default=0, help_text="How much longer a tier is kept that is no longer reached"
+            migrations.AddField(
+                model_name="program",
+                name="tier_downgrade",
+                field=models.CharField(
+                    choices=[
+                        ("immediate", "As soon as what counts is too little"),
+                        ("period_end", "After another period without reaching it again"),
+                        ("never", "Never"),
+                    ],
+                    default="immediate",
+                    max_length=10,
+                ),
             ),
-        ),
-        migrations.AddField(
-            model_name="program",
-            name="tier_metric",
-            field=models.CharField(
-                choices=[("spend", "Money spent"), ("points", "Points earned by purchases")],
-                default="spend",
-                max_length=10,
+            migrations.AddField(
+                model_name="program",
+                name="tier_grace_days",
+                field=models.PositiveSmallIntegerField(
+                    default=0, help_text="How much longer a tier is kept that is no longer reached"
+                ),
             ),
-        ),
-        migrations.AddField(
-            model_name="program",
-            name="tier_months",
-            field=models.PositiveSmallIntegerField(
-                blank=True, help_text="How long a purchase counts, to the end of the day", null=True
+            migrations.AddField(
+                model_name="program",
+                name="tier_metric",
+                field=models.CharField(
+                    choices=[("spend", "Money spent"), ("points", "Points earned by purchases")],
+                    default="spend",
+                    max_length=10,
+                ),
             ),
-        ),
-        migrations.AddField(
-            model_name="program",
-            name="tier_window",
-            field=models.CharField(
-                choices=[
-                    ("lifetime", "All purchases"),
-                    ("rolling", "Purchases of the last months"),
-                    ("calendar_year", "Purchases of the calendar year"),
-                ],
-                default="lifetime",
-                max_length=15,
+            migrations.AddField(
+                model_name="program",
+                name="tier_months",
+                field=models.PositiveSmallIntegerField(
+                    blank=True, help_text="How long a purchase counts, to the end of the day", null=True
+                ),
             ),
-        ),
-        migrations.AddField(
-            model_name="tier",
-            name="benefits",
-            field=models.JSONField(
-                blank=True, default=list, help_text="What else members have of it: short texts"
+            migrations.AddField(
+                model_name="program",
+                name="tier_window",
+                field=models.CharField(
+                    choices=[
+                        ("lifetime", "All purchases"),
+                        ("rolling", "Purchases of the last months"),
+                        ("calendar_year", "Purchases of the calendar year"),
+                    ],
+                    default="lifetime",
+                    max_length=15,
+                ),
             ),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(
-                condition=models.Q(("tier_until__isnull", False)),
-                fields=["merchant", "tier_until"],
-                name="loyalty_enrollments_review_idx",
+            migrations.AddField(
+                model_name="tier",
+                name="benefits",
+                field=models.JSONField(
+                    blank=True, default=list, help_text="What else members have of it: short texts"
+                ),
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="program",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("tier_downgrade", "immediate"),
-                        ("tier_months__isnull", True),
-                        ("tier_window", "lifetime"),
+            migrations.AddIndex(
+                model_name="enrollment",
+                index=models.Index(
+                    condition=models.Q(("tier_until__isnull", False)),
+                    fields=["merchant", "tier_until"],
+                    name="loyalty_enrollments_review_idx",
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="program",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(
+                        models.Q(
+                            ("tier_downgrade", "immediate"),
+                            ("tier_months__isnull", True),
+                            ("tier_window", "lifetime"),
+                        ),
+                        models.Q(("tier_months__gte", 1), ("tier_months__lte", 120), ("tier_window", "rolling")),
+                        models.Q(("tier_months__isnull", True), ("tier_window", "calendar_year")),
+                        _connector="OR",
                     ),
-                    models.Q(("tier_months__gte", 1), ("tier_months__lte", 120), ("tier_window", "rolling")),
-                    models.Q(("tier_months__isnull", True), ("tier_window", "calendar_year")),
-                    _connector="OR",
+                    name="loyalty_programs_tier_window",
                 ),
-                name="loyalty_programs_tier_window",
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="program",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("tier_grace_days", 0),
-                    models.Q(
-                        ("tier_grace_days__lte", 365),
-                        models.Q(("tier_window", "lifetime"), _negated=True),
-                        models.Q(("tier_downgrade", "never"), _negated=True),
+            migrations.AddConstraint(
+                model_name="program",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(
+                        ("tier_grace_days", 0),
+                        models.Q(
+                            ("tier_grace_days__lte", 365),
+                            models.Q(("tier_window", "lifetime"), _negated=True),
+                            models.Q(("tier_downgrade", "never"), _negated=True),
+                        ),
+                        _connector="OR",
                     ),
-                    _connector="OR",
+                    name="loyalty_programs_tier_grace",
                 ),
-                name="loyalty_programs_tier_grace",
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="program",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("tier_metric__in", ["spend", "points"]),
-                    ("tier_downgrade__in", ["immediate", "period_end", "never"]),
+            migrations.AddConstraint(
+                model_name="program",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(
+                        ("tier_metric__in", ["spend", "points"]),
+                        ("tier_downgrade__in", ["immediate", "period_end", "never"]),
+                    ),
+                    name="loyalty_programs_tier_words",
                 ),
-                name="loyalty_programs_tier_words",
             ),
-        ),
-        migrations.AddField(
-            model_name="tieroverride",
-            name="customer",
-            field=cloudpos.tenancy.fields.TenantForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="tier_overrides",
-                to="customers.customer",
-            ),
-        ),
-        migrations.AddField(
-            model_name="tieroverride",
-            name="merchant",
-            field=models.ForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="tenancy.merchant",
-            ),
-        ),
-        migrations.AddField(
-            model_name="tieroverride",
-            name="program",
-            field=cloudpos.tenancy.fields.TenantForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="tier_overrides",
-                to="loyalty.program",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="tieroverride",
-            index=models.Index(fields=["merchant", "customer"], name="loyalty_tier_overrides_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="tieroverride",
-            constraint=models.UniqueConstraint(
-                fields=("merchant", "id"), name="loyalty_tier_overrides_merchant_id_uniq"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="tieroverride",
-            constraint=cloudpos.tenancy.constraints.TenantReference(
-                field="customer", name="loyalty_tier_overrides_customer_tenant_fk"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="tieroverride",
-            constraint=cloudpos.tenancy.constraints.TenantReference(
-                field="program", name="loyalty_tier_overrides_program_tenant_fk"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="tieroverride",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("mode__in", ["at_least", "exactly"])), name="loyalty_tier_overrides_mode"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="tieroverride",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("until__isnull", True), ("until__gt", models.F("begins_at")), _connector="OR"
+            migrations.AddField(
+                model_name="tieroverride",
+                name="customer",
+                field=cloudpos.tenancy.fields.TenantForeignKey(
+                    db_index=False,
+                    on_delete=django.db.models.deletion.PROTECT,
+                    related_name="tier_overrides",
+                    to="customers.customer",
                 ),
-                name="loyalty_tier_overrides_until_later",
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="tieroverride",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("end_reason", ""), ("ended_at__isnull", True), ("ended_by__isnull", True)),
-                    ("ended_at__gte", models.F("begins_at")),
-                    _connector="OR",
+            migrations.AddField(
+                model_name="tieroverride",
+                name="merchant",
+                field=models.ForeignKey(
+                    db_index=False,
+                    on_delete=django.db.models.deletion.PROTECT,
+                    related_name="+",
+                    to="tenancy.merchant",
                 ),
-                name="loyalty_tier_overrides_ended",
+            ),
+            migrations.AddField(
+                model_name="tieroverride",
+                name="program",
+                field=cloudpos.tenancy.fields.TenantForeignKey(
+                    db_index=False,
+                    on_delete=django.db.models.deletion.PROTECT,
+                    related_name="tier_overrides",
+                    to="loyalty.program",
+                ),
+            ),
+            migrations.AddIndex(
+                model_name="tieroverride",
+                index=models.Index(fields=["merchant", "customer"], name="loyalty_tier_overrides_idx"),
+            ),
+            migrations.AddConstraint(
+                model_name="tieroverride",
+                constraint=models.UniqueConstraint(
+                    fields=("merchant", "id"), name="loyalty_tier_overrides_merchant_id_uniq"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="tieroverride",
+                constraint=cloudpos.tenancy.constraints.TenantReference(
+                    field="customer", name="loyalty_tier_overrides_customer_tenant_fk"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="tieroverride",
+                constraint=cloudpos.tenancy.constraints.TenantReference(
+                    field="program", name="loyalty_tier_overrides_program_tenant_fk"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="tieroverride",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(("mode__in", ["at_least", "exactly"])), name="loyalty_tier_overrides_mode"
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="tieroverride",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(
+                        ("until__isnull", True), ("until__gt", models.F("begins_at")), _connector="OR"
+                    ),
+                    name="loyalty_tier_overrides_until_later",
+                ),
+            ),
+            migrations.AddConstraint(
+                model_name="tieroverride",
+                constraint=models.CheckConstraint(
+                    condition=models.Q(
+                        models.Q(("end_reason", ""), ("ended_at__isnull", True), ("ended_by__isnull", True)),
+                        ("ended_at__gte", models.F("begins_at")),
+                        _connector="OR",
+                    ),
+                    name="loyalty_tier_overrides_ended",
+                ),
             ),
         ),
         migrations.RunSQL(FUNCTION, BEFORE),

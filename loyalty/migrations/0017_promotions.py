@@ -3,6 +3,7 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 import cloudpos.ids
@@ -86,109 +87,111 @@ class Migration(migrations.Migration):
                 'db_table': 'loyalty_awards',
             },
         ),
-        migrations.AddIndex(
-            model_name='promotion',
-            index=models.Index(fields=['merchant', 'created_at'], name='loyalty_promotions_time_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='loyalty_promotions_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='program', name='loyalty_promotions_program_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'multiplier'), ('multiplier__gt', 1), ('multiplier__lte', 100), ('points__isnull', True)), models.Q(('kind', 'bonus'), ('multiplier__isnull', True), ('points__gte', 1), ('points__lte', 1000000)), _connector='OR'), name='loyalty_promotions_value_of_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['draft', 'active', 'paused', 'ended'])), name='loyalty_promotions_status_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(('status', 'draft'), ('starts_at__isnull', False), _connector='OR'), name='loyalty_promotions_active_has_start'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(('starts_at__isnull', True), ('ends_at__isnull', True), ('starts_at__lt', models.F('ends_at')), models.Q(('starts_at', models.F('ends_at')), ('status', 'ended')), _connector='OR'), name='loyalty_promotions_window'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('closes__isnull', True), ('opens__isnull', True)), models.Q(('closes__isnull', False), ('opens__isnull', False), models.Q(('opens', models.F('closes')), _negated=True)), _connector='OR'), name='loyalty_promotions_hours'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(('weekdays__contained_by', [1, 2, 3, 4, 5, 6, 7]), ('weekdays__len__lte', 7)), name='loyalty_promotions_weekdays'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(('categories__len__lte', 200), ('segments__len__lte', 200), ('skus__len__lte', 200), ('stores__len__lte', 200), ('tiers__len__lte', 200)), name='loyalty_promotions_lists_bounded'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(('min_quantity__isnull', True), models.Q(('kind', 'bonus'), ('min_quantity__gt', 0)), _connector='OR'), name='loyalty_promotions_min_quantity'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(('min_spend__isnull', True), ('min_spend__gt', 0), _connector='OR'), name='loyalty_promotions_min_spend'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(('birthday_days__isnull', True), models.Q(('birthday_days__gte', 0), ('birthday_days__lte', 90)), _connector='OR'), name='loyalty_promotions_birthday_days'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(('every_visit__isnull', True), models.Q(('every_visit__gte', 2), ('every_visit__lte', 1000), ('first_purchase', False)), _connector='OR'), name='loyalty_promotions_every_visit'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('member_times__isnull', True), models.Q(('member_times__gte', 1), ('member_times__lte', 1000000000)), _connector='OR'), models.Q(('member_points__isnull', True), models.Q(('member_points__gte', 1), ('member_points__lte', 1000000000)), _connector='OR'), models.Q(('total_times__isnull', True), models.Q(('total_times__gte', 1), ('total_times__lte', 1000000000)), _connector='OR'), models.Q(('total_points__isnull', True), models.Q(('total_points__gte', 1), ('total_points__lte', 1000000000)), _connector='OR')), name='loyalty_promotions_caps_bounds'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(('used_points__gte', 0), ('used_times__gte', 0), models.Q(('total_times__isnull', True), ('used_times__lte', models.F('total_times')), _connector='OR'), models.Q(('total_points__isnull', True), ('used_points__lte', models.F('total_points')), _connector='OR')), name='loyalty_promotions_total_caps_hold'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(('priority__gte', -1000), ('priority__lte', 1000)), name='loyalty_promotions_priority_bounds'),
-        ),
-        migrations.AddIndex(
-            model_name='promotionaward',
-            index=models.Index(fields=['merchant', 'customer', 'promotion', 'occurred_at'], include=('points',), name='loyalty_awards_customer_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='promotionaward',
-            index=models.Index(fields=['merchant', 'promotion'], name='loyalty_awards_promotion_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotionaward',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='promotion', name='loyalty_awards_promotion_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotionaward',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='loyalty_awards_customer_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotionaward',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase', name='loyalty_awards_purchase_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotionaward',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='entry', name='loyalty_awards_entry_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotionaward',
-            constraint=models.UniqueConstraint(fields=('merchant', 'purchase', 'promotion'), name='loyalty_awards_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotionaward',
-            constraint=models.UniqueConstraint(fields=('merchant', 'entry'), name='loyalty_awards_entry_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotionaward',
-            constraint=models.CheckConstraint(condition=models.Q(('points__gte', 1)), name='loyalty_awards_points_positive'),
+        Together(
+            migrations.AddIndex(
+                model_name='promotion',
+                index=models.Index(fields=['merchant', 'created_at'], name='loyalty_promotions_time_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='loyalty_promotions_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='program', name='loyalty_promotions_program_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'multiplier'), ('multiplier__gt', 1), ('multiplier__lte', 100), ('points__isnull', True)), models.Q(('kind', 'bonus'), ('multiplier__isnull', True), ('points__gte', 1), ('points__lte', 1000000)), _connector='OR'), name='loyalty_promotions_value_of_kind'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(('status__in', ['draft', 'active', 'paused', 'ended'])), name='loyalty_promotions_status_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(('status', 'draft'), ('starts_at__isnull', False), _connector='OR'), name='loyalty_promotions_active_has_start'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(('starts_at__isnull', True), ('ends_at__isnull', True), ('starts_at__lt', models.F('ends_at')), models.Q(('starts_at', models.F('ends_at')), ('status', 'ended')), _connector='OR'), name='loyalty_promotions_window'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('closes__isnull', True), ('opens__isnull', True)), models.Q(('closes__isnull', False), ('opens__isnull', False), models.Q(('opens', models.F('closes')), _negated=True)), _connector='OR'), name='loyalty_promotions_hours'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(('weekdays__contained_by', [1, 2, 3, 4, 5, 6, 7]), ('weekdays__len__lte', 7)), name='loyalty_promotions_weekdays'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(('categories__len__lte', 200), ('segments__len__lte', 200), ('skus__len__lte', 200), ('stores__len__lte', 200), ('tiers__len__lte', 200)), name='loyalty_promotions_lists_bounded'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(('min_quantity__isnull', True), models.Q(('kind', 'bonus'), ('min_quantity__gt', 0)), _connector='OR'), name='loyalty_promotions_min_quantity'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(('min_spend__isnull', True), ('min_spend__gt', 0), _connector='OR'), name='loyalty_promotions_min_spend'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(('birthday_days__isnull', True), models.Q(('birthday_days__gte', 0), ('birthday_days__lte', 90)), _connector='OR'), name='loyalty_promotions_birthday_days'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(('every_visit__isnull', True), models.Q(('every_visit__gte', 2), ('every_visit__lte', 1000), ('first_purchase', False)), _connector='OR'), name='loyalty_promotions_every_visit'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('member_times__isnull', True), models.Q(('member_times__gte', 1), ('member_times__lte', 1000000000)), _connector='OR'), models.Q(('member_points__isnull', True), models.Q(('member_points__gte', 1), ('member_points__lte', 1000000000)), _connector='OR'), models.Q(('total_times__isnull', True), models.Q(('total_times__gte', 1), ('total_times__lte', 1000000000)), _connector='OR'), models.Q(('total_points__isnull', True), models.Q(('total_points__gte', 1), ('total_points__lte', 1000000000)), _connector='OR')), name='loyalty_promotions_caps_bounds'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(('used_points__gte', 0), ('used_times__gte', 0), models.Q(('total_times__isnull', True), ('used_times__lte', models.F('total_times')), _connector='OR'), models.Q(('total_points__isnull', True), ('used_points__lte', models.F('total_points')), _connector='OR')), name='loyalty_promotions_total_caps_hold'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotion',
+                constraint=models.CheckConstraint(condition=models.Q(('priority__gte', -1000), ('priority__lte', 1000)), name='loyalty_promotions_priority_bounds'),
+            ),
+            migrations.AddIndex(
+                model_name='promotionaward',
+                index=models.Index(fields=['merchant', 'customer', 'promotion', 'occurred_at'], include=('points',), name='loyalty_awards_customer_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='promotionaward',
+                index=models.Index(fields=['merchant', 'promotion'], name='loyalty_awards_promotion_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotionaward',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='promotion', name='loyalty_awards_promotion_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotionaward',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='loyalty_awards_customer_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotionaward',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='purchase', name='loyalty_awards_purchase_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotionaward',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='entry', name='loyalty_awards_entry_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotionaward',
+                constraint=models.UniqueConstraint(fields=('merchant', 'purchase', 'promotion'), name='loyalty_awards_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotionaward',
+                constraint=models.UniqueConstraint(fields=('merchant', 'entry'), name='loyalty_awards_entry_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='promotionaward',
+                constraint=models.CheckConstraint(condition=models.Q(('points__gte', 1)), name='loyalty_awards_points_positive'),
+            ),
         ),
         migrations.RunSQL(
             "CREATE TRIGGER loyalty_awards_immutable BEFORE UPDATE OR DELETE ON loyalty_awards"

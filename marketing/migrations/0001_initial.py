@@ -6,6 +6,7 @@ import cloudpos.tenancy.fields
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 
@@ -59,36 +60,38 @@ class Migration(migrations.Migration):
                 'db_table': 'webhook_deliveries',
             },
         ),
-        migrations.AddIndex(
-            model_name='webhook',
-            index=models.Index(fields=['merchant'], name='customer_webhooks_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='webhook',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='customer_webhooks_merchant_id_uniq'),
-        ),
-        migrations.AddIndex(
-            model_name='webhookdelivery',
-            index=models.Index(fields=['merchant', 'webhook', '-created_at'], name='webhook_deliveries_log_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='webhookdelivery',
-            index=models.Index(condition=models.Q(('state__in', ['pending', 'sending'])), fields=['next_attempt_at'], name='webhook_deliveries_due_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='webhookdelivery',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='webhook', name='webhook_deliveries_webhook_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='webhookdelivery',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='event', name='webhook_deliveries_event_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='webhookdelivery',
-            constraint=models.UniqueConstraint(fields=('merchant', 'webhook', 'event'), name='webhook_deliveries_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='webhookdelivery',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'sending', 'delivered', 'failed'])), name='webhook_deliveries_state_known'),
+        Together(
+            migrations.AddIndex(
+                model_name='webhook',
+                index=models.Index(fields=['merchant'], name='customer_webhooks_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='webhook',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='customer_webhooks_merchant_id_uniq'),
+            ),
+            migrations.AddIndex(
+                model_name='webhookdelivery',
+                index=models.Index(fields=['merchant', 'webhook', '-created_at'], name='webhook_deliveries_log_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='webhookdelivery',
+                index=models.Index(condition=models.Q(('state__in', ['pending', 'sending'])), fields=['next_attempt_at'], name='webhook_deliveries_due_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='webhookdelivery',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='webhook', name='webhook_deliveries_webhook_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='webhookdelivery',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='event', name='webhook_deliveries_event_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='webhookdelivery',
+                constraint=models.UniqueConstraint(fields=('merchant', 'webhook', 'event'), name='webhook_deliveries_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='webhookdelivery',
+                constraint=models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'sending', 'delivered', 'failed'])), name='webhook_deliveries_state_known'),
+            ),
         ),
     ]

@@ -4,6 +4,7 @@ import cloudpos.ids
 import cloudpos.tenancy.constraints
 import cloudpos.tenancy.fields
 import django.db.models.deletion
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 
@@ -36,106 +37,108 @@ class Migration(migrations.Migration):
             model_name='webhookdelivery',
             name='webhook_deliveries_uniq',
         ),
-        migrations.AddField(
-            model_name='webhook',
-            name='disabled_at',
-            field=models.DateTimeField(blank=True, editable=False, null=True),
-        ),
-        migrations.AddField(
-            model_name='webhook',
-            name='disabled_reason',
-            field=models.CharField(blank=True, choices=[('by_person', 'Switched off'), ('gone', 'It answered 410 Gone'), ('failing', 'It failed for five days')], db_default='', default='', editable=False, max_length=10),
-        ),
-        migrations.AddField(
-            model_name='webhook',
-            name='failing_since',
-            field=models.DateTimeField(blank=True, editable=False, null=True),
-        ),
-        migrations.AddField(
-            model_name='webhook',
-            name='failures_in_row',
-            field=models.PositiveIntegerField(db_default=0, default=0, editable=False),
-        ),
-        migrations.AddField(
-            model_name='webhook',
-            name='last_failure_at',
-            field=models.DateTimeField(blank=True, editable=False, null=True),
-        ),
-        migrations.AddField(
-            model_name='webhook',
-            name='next_drain_at',
-            field=models.DateTimeField(blank=True, editable=False, null=True),
-        ),
-        migrations.AddField(
-            model_name='webhook',
-            name='owners_told_at',
-            field=models.DateTimeField(blank=True, editable=False, help_text='When the owners were told that we switched it off', null=True),
-        ),
-        migrations.AddField(
-            model_name='webhook',
-            name='previous_secret_encrypted',
-            field=models.BinaryField(null=True),
-        ),
-        migrations.AddField(
-            model_name='webhook',
-            name='previous_secret_until',
-            field=models.DateTimeField(blank=True, editable=False, help_text='Until then the secret before this one signs too', null=True),
-        ),
-        migrations.AddField(
-            model_name='webhook',
-            name='recovering_since',
-            field=models.DateTimeField(blank=True, editable=False, null=True),
-        ),
-        migrations.AddField(
-            model_name='webhookdelivery',
-            name='interruptions',
-            field=models.PositiveSmallIntegerField(db_default=0, default=0),
-        ),
-        migrations.AddField(
-            model_name='webhookdelivery',
-            name='step',
-            field=models.PositiveSmallIntegerField(db_default=0, default=0),
-        ),
-        migrations.AddIndex(
-            model_name='webhook',
-            index=models.Index(condition=models.Q(('next_drain_at__isnull', False)), fields=['merchant', 'next_drain_at'], name='customer_webhooks_drain_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='webhook',
-            index=models.Index(condition=models.Q(('disabled_reason__in', ['gone', 'failing']), ('owners_told_at__isnull', True)), fields=['merchant', 'disabled_at'], name='customer_webhooks_untold_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='webhook',
-            constraint=models.CheckConstraint(condition=models.Q(('disabled_reason__in', ['', 'by_person', 'gone', 'failing'])), name='customer_webhooks_reason_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='webhookdelivery',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='webhook_deliveries_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='webhookdelivery',
-            constraint=models.UniqueConstraint(fields=('merchant', 'event', 'webhook'), name='webhook_deliveries_event_uniq'),
-        ),
-        migrations.AddField(
-            model_name='webhookattempt',
-            name='delivery',
-            field=cloudpos.tenancy.fields.TenantForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='log', to='marketing.webhookdelivery'),
-        ),
-        migrations.AddField(
-            model_name='webhookattempt',
-            name='merchant',
-            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.merchant'),
-        ),
-        migrations.AddIndex(
-            model_name='webhookattempt',
-            index=models.Index(fields=['merchant', 'webhook_id', 'started_at'], name='webhook_attempts_time_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='webhookattempt',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='delivery', name='webhook_attempts_delivery_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='webhookattempt',
-            constraint=models.UniqueConstraint(fields=('merchant', 'delivery', 'number'), name='webhook_attempts_uniq'),
+        Together(
+            migrations.AddField(
+                model_name='webhook',
+                name='disabled_at',
+                field=models.DateTimeField(blank=True, editable=False, null=True),
+            ),
+            migrations.AddField(
+                model_name='webhook',
+                name='disabled_reason',
+                field=models.CharField(blank=True, choices=[('by_person', 'Switched off'), ('gone', 'It answered 410 Gone'), ('failing', 'It failed for five days')], db_default='', default='', editable=False, max_length=10),
+            ),
+            migrations.AddField(
+                model_name='webhook',
+                name='failing_since',
+                field=models.DateTimeField(blank=True, editable=False, null=True),
+            ),
+            migrations.AddField(
+                model_name='webhook',
+                name='failures_in_row',
+                field=models.PositiveIntegerField(db_default=0, default=0, editable=False),
+            ),
+            migrations.AddField(
+                model_name='webhook',
+                name='last_failure_at',
+                field=models.DateTimeField(blank=True, editable=False, null=True),
+            ),
+            migrations.AddField(
+                model_name='webhook',
+                name='next_drain_at',
+                field=models.DateTimeField(blank=True, editable=False, null=True),
+            ),
+            migrations.AddField(
+                model_name='webhook',
+                name='owners_told_at',
+                field=models.DateTimeField(blank=True, editable=False, help_text='When the owners were told that we switched it off', null=True),
+            ),
+            migrations.AddField(
+                model_name='webhook',
+                name='previous_secret_encrypted',
+                field=models.BinaryField(null=True),
+            ),
+            migrations.AddField(
+                model_name='webhook',
+                name='previous_secret_until',
+                field=models.DateTimeField(blank=True, editable=False, help_text='Until then the secret before this one signs too', null=True),
+            ),
+            migrations.AddField(
+                model_name='webhook',
+                name='recovering_since',
+                field=models.DateTimeField(blank=True, editable=False, null=True),
+            ),
+            migrations.AddField(
+                model_name='webhookdelivery',
+                name='interruptions',
+                field=models.PositiveSmallIntegerField(db_default=0, default=0),
+            ),
+            migrations.AddField(
+                model_name='webhookdelivery',
+                name='step',
+                field=models.PositiveSmallIntegerField(db_default=0, default=0),
+            ),
+            migrations.AddIndex(
+                model_name='webhook',
+                index=models.Index(condition=models.Q(('next_drain_at__isnull', False)), fields=['merchant', 'next_drain_at'], name='customer_webhooks_drain_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='webhook',
+                index=models.Index(condition=models.Q(('disabled_reason__in', ['gone', 'failing']), ('owners_told_at__isnull', True)), fields=['merchant', 'disabled_at'], name='customer_webhooks_untold_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='webhook',
+                constraint=models.CheckConstraint(condition=models.Q(('disabled_reason__in', ['', 'by_person', 'gone', 'failing'])), name='customer_webhooks_reason_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='webhookdelivery',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='webhook_deliveries_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='webhookdelivery',
+                constraint=models.UniqueConstraint(fields=('merchant', 'event', 'webhook'), name='webhook_deliveries_event_uniq'),
+            ),
+            migrations.AddField(
+                model_name='webhookattempt',
+                name='delivery',
+                field=cloudpos.tenancy.fields.TenantForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='log', to='marketing.webhookdelivery'),
+            ),
+            migrations.AddField(
+                model_name='webhookattempt',
+                name='merchant',
+                field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.merchant'),
+            ),
+            migrations.AddIndex(
+                model_name='webhookattempt',
+                index=models.Index(fields=['merchant', 'webhook_id', 'started_at'], name='webhook_attempts_time_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='webhookattempt',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='delivery', name='webhook_attempts_delivery_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='webhookattempt',
+                constraint=models.UniqueConstraint(fields=('merchant', 'delivery', 'number'), name='webhook_attempts_uniq'),
+            ),
         ),
     ]

@@ -6,6 +6,7 @@ import cloudpos.tenancy.fields
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 
@@ -56,36 +57,38 @@ class Migration(migrations.Migration):
                 'db_table': 'customer_segment_members',
             },
         ),
-        migrations.AddConstraint(
-            model_name='segment',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='customer_segment_rules_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='segment',
-            constraint=models.UniqueConstraint(fields=('merchant', 'name'), name='customer_segment_rules_name_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='segment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'rule'), ('rule__isnull', False)), models.Q(('kind', 'list'), ('rule__isnull', True)), _connector='OR'), name='customer_segment_rules_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='segment',
-            constraint=models.CheckConstraint(condition=models.Q(('built_version__lte', models.F('version')), ('size__gte', 0), ('version__gte', 1)), name='customer_segment_rules_numbers'),
-        ),
-        migrations.AddIndex(
-            model_name='segmentmember',
-            index=models.Index(fields=['merchant', 'customer', 'segment'], name='customer_segment_members_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='segmentmember',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='segment', name='customer_segment_members_segment_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='segmentmember',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_segment_members_customer_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='segmentmember',
-            constraint=models.UniqueConstraint(fields=('merchant', 'segment', 'customer'), name='customer_segment_members_uniq'),
+        Together(
+            migrations.AddConstraint(
+                model_name='segment',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='customer_segment_rules_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='segment',
+                constraint=models.UniqueConstraint(fields=('merchant', 'name'), name='customer_segment_rules_name_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='segment',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'rule'), ('rule__isnull', False)), models.Q(('kind', 'list'), ('rule__isnull', True)), _connector='OR'), name='customer_segment_rules_kind'),
+            ),
+            migrations.AddConstraint(
+                model_name='segment',
+                constraint=models.CheckConstraint(condition=models.Q(('built_version__lte', models.F('version')), ('size__gte', 0), ('version__gte', 1)), name='customer_segment_rules_numbers'),
+            ),
+            migrations.AddIndex(
+                model_name='segmentmember',
+                index=models.Index(fields=['merchant', 'customer', 'segment'], name='customer_segment_members_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='segmentmember',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='segment', name='customer_segment_members_segment_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='segmentmember',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='customer_segment_members_customer_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='segmentmember',
+                constraint=models.UniqueConstraint(fields=('merchant', 'segment', 'customer'), name='customer_segment_members_uniq'),
+            ),
         ),
     ]

@@ -7,6 +7,7 @@ import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
 from decimal import Decimal
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 
@@ -167,156 +168,158 @@ class Migration(migrations.Migration):
                 'db_table': 'marketing_suppressions',
             },
         ),
-        migrations.AddIndex(
-            model_name='campaign',
-            index=models.Index(fields=['merchant', '-created_at', '-id'], name='marketing_campaigns_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='campaign',
-            index=models.Index(condition=models.Q(('next_run_at__isnull', False)), fields=['merchant', 'next_run_at'], name='marketing_campaigns_due_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='campaign',
-            index=models.Index(condition=models.Q(('state__in', ['scheduled', 'sending', 'paused'])), fields=['merchant', 'state'], name='marketing_campaigns_open_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='marketing_campaigns_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['draft', 'scheduled', 'sending', 'paused', 'sent', 'cancelled'])), name='marketing_campaigns_state_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(('channel__in', ['email', 'sms', 'push', 'webhook'])), name='marketing_campaigns_channel_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'once'), ('recurrence', None), ('trigger', None)), models.Q(('kind', 'recurring'), ('recurrence__isnull', False), ('trigger', None)), models.Q(('kind', 'triggered'), ('recurrence', None), ('trigger__isnull', False)), _connector='OR'), name='marketing_campaigns_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(('control_percent__lte', 50), ('conversion_days__gte', 1), ('conversion_days__lte', 90), ('send_within_hours__gte', 1)), name='marketing_campaigns_bounds'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('state__in', ['sent', 'cancelled'])), models.Q(('finished_at', None), ('state__in', ['draft', 'scheduled', 'sending', 'paused'])), _connector='OR'), name='marketing_campaigns_over_when_finished'),
-        ),
-        migrations.AddIndex(
-            model_name='campaignclick',
-            index=models.Index(fields=['merchant', 'campaign_id', 'occurred_at'], name='campaign_clicks_time_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='campaignclick',
-            index=models.Index(fields=['merchant', 'message'], name='campaign_clicks_message_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignclick',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='message', name='campaign_clicks_message_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignclick',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['open', 'click'])), name='campaign_clicks_kind_known'),
-        ),
-        migrations.AddIndex(
-            model_name='campaignrun',
-            index=models.Index(condition=models.Q(('state__in', ['preparing', 'sending'])), fields=['merchant', 'campaign'], name='campaign_runs_open_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignrun',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='campaign', name='campaign_runs_campaign_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignrun',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='campaign_runs_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignrun',
-            constraint=models.UniqueConstraint(fields=('merchant', 'campaign', 'number'), name='campaign_runs_number_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignrun',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['preparing', 'sending', 'done', 'cancelled'])), name='campaign_runs_state_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignrun',
-            constraint=models.CheckConstraint(condition=models.Q(('audience__lte', models.F('looked_at'))), name='campaign_runs_audience'),
-        ),
-        migrations.AddIndex(
-            model_name='campaignmessage',
-            index=models.Index(condition=models.Q(('state', 'pending')), fields=['merchant', 'run', 'next_attempt_at'], name='campaign_messages_due_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='campaignmessage',
-            index=models.Index(condition=models.Q(('state__in', ['claimed', 'sending'])), fields=['merchant', 'run', 'leased_until'], name='campaign_messages_leased_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='campaignmessage',
-            index=models.Index(fields=['merchant', 'customer', 'begun_at'], name='campaign_messages_cust_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='campaignmessage',
-            index=models.Index(fields=['merchant', 'campaign', 'state'], name='campaign_messages_result_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignmessage',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='campaign', name='campaign_messages_campaign_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignmessage',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='run', name='campaign_messages_run_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignmessage',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='campaign_messages_customer_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignmessage',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='campaign_messages_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignmessage',
-            constraint=models.UniqueConstraint(fields=('merchant', 'run', 'customer', 'occasion'), name='campaign_messages_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignmessage',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['control', 'pending', 'claimed', 'sending', 'sent', 'delivered', 'bounced', 'failed', 'skipped', 'unknown', 'cancelled'])), name='campaign_messages_state_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignmessage',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'control'), ('variant', '')), models.Q(models.Q(('state', 'control'), _negated=True), models.Q(('variant', ''), _negated=True)), _connector='OR'), name='campaign_messages_control_has_no_variant'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignmessage',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('next_attempt_at__isnull', False), ('state', 'pending')), models.Q(models.Q(('state', 'pending'), _negated=True), ('next_attempt_at', None)), _connector='OR'), name='campaign_messages_pending_has_time'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaignmessage',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('claim__isnull', False), ('leased_until__isnull', False), ('state__in', ['claimed', 'sending'])), models.Q(models.Q(('state__in', ['claimed', 'sending']), _negated=True), ('leased_until', None)), _connector='OR'), name='campaign_messages_leased'),
-        ),
-        migrations.AddConstraint(
-            model_name='messagingsettings',
-            constraint=models.UniqueConstraint(fields=('merchant',), name='marketing_messaging_settings_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='messagingsettings',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('quiet_from', None), ('quiet_until', None)), models.Q(('quiet_from__isnull', False), ('quiet_until__isnull', False)), _connector='OR'), name='marketing_messaging_settings_quiet_both'),
-        ),
-        migrations.AddConstraint(
-            model_name='messagingsettings',
-            constraint=models.CheckConstraint(condition=models.Q(('per_second__gte', 0)), name='marketing_messaging_settings_per_second'),
-        ),
-        migrations.AddIndex(
-            model_name='suppression',
-            index=models.Index(fields=['merchant', '-created_at'], name='marketing_suppressions_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='suppression',
-            constraint=models.UniqueConstraint(fields=('merchant', 'channel', 'address_hash'), name='marketing_suppressions_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='suppression',
-            constraint=models.CheckConstraint(condition=models.Q(('reason__in', ['bounce', 'complaint', 'manual'])), name='marketing_suppressions_reason_known'),
+        Together(
+            migrations.AddIndex(
+                model_name='campaign',
+                index=models.Index(fields=['merchant', '-created_at', '-id'], name='marketing_campaigns_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='campaign',
+                index=models.Index(condition=models.Q(('next_run_at__isnull', False)), fields=['merchant', 'next_run_at'], name='marketing_campaigns_due_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='campaign',
+                index=models.Index(condition=models.Q(('state__in', ['scheduled', 'sending', 'paused'])), fields=['merchant', 'state'], name='marketing_campaigns_open_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaign',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='marketing_campaigns_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaign',
+                constraint=models.CheckConstraint(condition=models.Q(('state__in', ['draft', 'scheduled', 'sending', 'paused', 'sent', 'cancelled'])), name='marketing_campaigns_state_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaign',
+                constraint=models.CheckConstraint(condition=models.Q(('channel__in', ['email', 'sms', 'push', 'webhook'])), name='marketing_campaigns_channel_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaign',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'once'), ('recurrence', None), ('trigger', None)), models.Q(('kind', 'recurring'), ('recurrence__isnull', False), ('trigger', None)), models.Q(('kind', 'triggered'), ('recurrence', None), ('trigger__isnull', False)), _connector='OR'), name='marketing_campaigns_kind'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaign',
+                constraint=models.CheckConstraint(condition=models.Q(('control_percent__lte', 50), ('conversion_days__gte', 1), ('conversion_days__lte', 90), ('send_within_hours__gte', 1)), name='marketing_campaigns_bounds'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaign',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('state__in', ['sent', 'cancelled'])), models.Q(('finished_at', None), ('state__in', ['draft', 'scheduled', 'sending', 'paused'])), _connector='OR'), name='marketing_campaigns_over_when_finished'),
+            ),
+            migrations.AddIndex(
+                model_name='campaignclick',
+                index=models.Index(fields=['merchant', 'campaign_id', 'occurred_at'], name='campaign_clicks_time_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='campaignclick',
+                index=models.Index(fields=['merchant', 'message'], name='campaign_clicks_message_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignclick',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='message', name='campaign_clicks_message_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignclick',
+                constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['open', 'click'])), name='campaign_clicks_kind_known'),
+            ),
+            migrations.AddIndex(
+                model_name='campaignrun',
+                index=models.Index(condition=models.Q(('state__in', ['preparing', 'sending'])), fields=['merchant', 'campaign'], name='campaign_runs_open_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignrun',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='campaign', name='campaign_runs_campaign_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignrun',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='campaign_runs_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignrun',
+                constraint=models.UniqueConstraint(fields=('merchant', 'campaign', 'number'), name='campaign_runs_number_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignrun',
+                constraint=models.CheckConstraint(condition=models.Q(('state__in', ['preparing', 'sending', 'done', 'cancelled'])), name='campaign_runs_state_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignrun',
+                constraint=models.CheckConstraint(condition=models.Q(('audience__lte', models.F('looked_at'))), name='campaign_runs_audience'),
+            ),
+            migrations.AddIndex(
+                model_name='campaignmessage',
+                index=models.Index(condition=models.Q(('state', 'pending')), fields=['merchant', 'run', 'next_attempt_at'], name='campaign_messages_due_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='campaignmessage',
+                index=models.Index(condition=models.Q(('state__in', ['claimed', 'sending'])), fields=['merchant', 'run', 'leased_until'], name='campaign_messages_leased_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='campaignmessage',
+                index=models.Index(fields=['merchant', 'customer', 'begun_at'], name='campaign_messages_cust_idx'),
+            ),
+            migrations.AddIndex(
+                model_name='campaignmessage',
+                index=models.Index(fields=['merchant', 'campaign', 'state'], name='campaign_messages_result_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignmessage',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='campaign', name='campaign_messages_campaign_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignmessage',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='run', name='campaign_messages_run_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignmessage',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='customer', name='campaign_messages_customer_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignmessage',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='campaign_messages_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignmessage',
+                constraint=models.UniqueConstraint(fields=('merchant', 'run', 'customer', 'occasion'), name='campaign_messages_once'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignmessage',
+                constraint=models.CheckConstraint(condition=models.Q(('state__in', ['control', 'pending', 'claimed', 'sending', 'sent', 'delivered', 'bounced', 'failed', 'skipped', 'unknown', 'cancelled'])), name='campaign_messages_state_known'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignmessage',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'control'), ('variant', '')), models.Q(models.Q(('state', 'control'), _negated=True), models.Q(('variant', ''), _negated=True)), _connector='OR'), name='campaign_messages_control_has_no_variant'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignmessage',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('next_attempt_at__isnull', False), ('state', 'pending')), models.Q(models.Q(('state', 'pending'), _negated=True), ('next_attempt_at', None)), _connector='OR'), name='campaign_messages_pending_has_time'),
+            ),
+            migrations.AddConstraint(
+                model_name='campaignmessage',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('claim__isnull', False), ('leased_until__isnull', False), ('state__in', ['claimed', 'sending'])), models.Q(models.Q(('state__in', ['claimed', 'sending']), _negated=True), ('leased_until', None)), _connector='OR'), name='campaign_messages_leased'),
+            ),
+            migrations.AddConstraint(
+                model_name='messagingsettings',
+                constraint=models.UniqueConstraint(fields=('merchant',), name='marketing_messaging_settings_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='messagingsettings',
+                constraint=models.CheckConstraint(condition=models.Q(models.Q(('quiet_from', None), ('quiet_until', None)), models.Q(('quiet_from__isnull', False), ('quiet_until__isnull', False)), _connector='OR'), name='marketing_messaging_settings_quiet_both'),
+            ),
+            migrations.AddConstraint(
+                model_name='messagingsettings',
+                constraint=models.CheckConstraint(condition=models.Q(('per_second__gte', 0)), name='marketing_messaging_settings_per_second'),
+            ),
+            migrations.AddIndex(
+                model_name='suppression',
+                index=models.Index(fields=['merchant', '-created_at'], name='marketing_suppressions_idx'),
+            ),
+            migrations.AddConstraint(
+                model_name='suppression',
+                constraint=models.UniqueConstraint(fields=('merchant', 'channel', 'address_hash'), name='marketing_suppressions_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='suppression',
+                constraint=models.CheckConstraint(condition=models.Q(('reason__in', ['bounce', 'complaint', 'manual'])), name='marketing_suppressions_reason_known'),
+            ),
         ),
     ]

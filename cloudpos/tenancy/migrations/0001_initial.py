@@ -8,6 +8,7 @@ import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
+from cloudpos.migration_operations import Together
 from django.db import migrations, models
 
 
@@ -95,24 +96,26 @@ class Migration(migrations.Migration):
                 'db_table': 'memberships',
             },
         ),
-        migrations.AddConstraint(
-            model_name='store',
-            constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='stores_merchant_id_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='store',
-            constraint=models.UniqueConstraint(fields=('merchant', 'code'), name='stores_code_uniq'),
-        ),
-        migrations.AddConstraint(
-            model_name='membership',
-            constraint=cloudpos.tenancy.constraints.TenantReference(field='store', name='memberships_store_tenant_fk'),
-        ),
-        migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.UniqueConstraint(fields=('merchant', 'user', 'store'), name='memberships_uniq', nulls_distinct=False),
-        ),
-        migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.CheckConstraint(condition=models.Q(('role__in', ['cashier', 'service', 'manager', 'owner'])), name='memberships_role_known'),
+        Together(
+            migrations.AddConstraint(
+                model_name='store',
+                constraint=models.UniqueConstraint(fields=('merchant', 'id'), name='stores_merchant_id_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='store',
+                constraint=models.UniqueConstraint(fields=('merchant', 'code'), name='stores_code_uniq'),
+            ),
+            migrations.AddConstraint(
+                model_name='membership',
+                constraint=cloudpos.tenancy.constraints.TenantReference(field='store', name='memberships_store_tenant_fk'),
+            ),
+            migrations.AddConstraint(
+                model_name='membership',
+                constraint=models.UniqueConstraint(fields=('merchant', 'user', 'store'), name='memberships_uniq', nulls_distinct=False),
+            ),
+            migrations.AddConstraint(
+                model_name='membership',
+                constraint=models.CheckConstraint(condition=models.Q(('role__in', ['cashier', 'service', 'manager', 'owner'])), name='memberships_role_known'),
+            ),
         ),
     ]
