@@ -36,6 +36,7 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "run-jobs": {"task": "cloudpos.jobs.tasks.run_jobs", "schedule": 10.0, "options": {"expires": 10.0}},
     "forget-old-jobs": {"task": "cloudpos.jobs.tasks.forget_old_jobs", "schedule": 86400.0},
     "forget-old-imports": {"task": "customers.tasks.forget_old_imports", "schedule": 3600.0},
+    "forget-old-exports": {"task": "cloudpos.exports.tasks.forget_old_exports", "schedule": 3600.0},
     "compact-counts": {"task": "customers.tasks.compact_counts", "schedule": 60.0},
     "forget-idempotency-keys": {"task": "cloudpos.api.tasks.forget_idempotency_keys", "schedule": 3600.0},
     "forget-expired-tokens": {"task": "cloudpos.tenancy.tasks.forget_expired_tokens", "schedule": 86400.0},

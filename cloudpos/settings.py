@@ -110,6 +110,7 @@ INSTALLED_APPS = [
     "loyalty",
     "analytics",
     "marketing",
+    "cloudpos.exports",
     "cloudpos",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",

@@ -27,6 +27,7 @@ urlpatterns = [
                 path("", include("cloudpos.jobs.urls")),
                 path("", include("analytics.urls")),
                 path("", include("marketing.urls")),
+                path("", include("cloudpos.exports.urls")),
             ]
         ),
     ),
@@ -58,6 +59,7 @@ urlpatterns = [
     path("admin/segments/", include("cloudpos.admin.segments.urls")),
     path("admin/campaigns/", include("cloudpos.admin.campaigns.urls")),
     path("admin/imports/", include("cloudpos.admin.imports.urls")),
+    path("admin/exports/", include("cloudpos.admin.exports.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -131,6 +131,20 @@ CATALOGUE: dict[str, EventType] = {
         "An import was taken back: of how many rows wholly, in part, and not.",
         {"importId": _ID, **dict.fromkeys(("undone", "partly", "kept"), _COUNT)},
     ),
-    "export.made": _type("Somebody took a list as a file.", {"file": _TEXT, "rows": _COUNT}),
+    "export.made": _type(
+        "A list was made into a file for somebody.",
+        {"file": _TEXT, "rows": _COUNT},
+        exportId=_ID,
+        kind=_TEXT,
+        format=_TEXT,
+        filters={
+            "type": "array",
+            "items": _TEXT,
+            "description": "What narrowed it; of what somebody typed only the filter's name",
+        },
+    ),
+    "export.downloaded": _type(
+        "Somebody fetched the file of an export.", {"file": _TEXT, "rows": _COUNT, "exportId": _ID}
+    ),
     "webhook.test": _type("Somebody tried a webhook.", {"webhookId": _ID}),
 }

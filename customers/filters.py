@@ -24,6 +24,7 @@ from customers.identity import normal_tags
 from customers.list_plans import Wanted
 from customers.models import Address, Channel, Customer, Purpose
 from customers.models.customer import LAST_VISIT
+from customers.models.imports import EXTERNAL_ID_CHARS_MAX
 from customers.querysets import CustomerQuerySet
 from customers.search import (
     WordStart,
@@ -242,15 +243,20 @@ class PhoneText(Text):
 
 
 class LookupFilters(NoParameters):
-    """Exactly one of phone, email and number."""
+    """Exactly one of phone, email, number and externalId."""
 
     phone = PhoneText(method="", max_length=40)
     email = Text(method="", max_length=254)
     number = Text(method="", max_length=20)
+    external_id = Text(
+        method="",
+        max_length=EXTERNAL_ID_CHARS_MAX,
+        description="What another system calls the customer, as it was imported; upper and lower case matter.",
+    )
     phone_country = Text(method="", max_length=2, description="Where a phone number without + belongs to.")
 
     def __init__(self, request: Any) -> None:
         super().__init__(request)
-        if len(self.values.keys() & {"phone", "email", "number"}) != 1:
-            message = "Give exactly one of phone, email and number."
+        if len(self.values.keys() & {"phone", "email", "number", "external_id"}) != 1:
+            message = "Give exactly one of phone, email, number and externalId."
             raise BadRequest(message, errors=[FieldError("phone", message, "required")])

@@ -51,7 +51,7 @@ def list_customers(*, access: Access, filters: "CustomerFilters") -> Listing:
     tsquery = word.tsquery if word else filters.tsquery(access.search_key)
     if tsquery == "":
         return Listing()
-    conditions = _where(filters.conditions(merchant_id))
+    conditions = conditions_of(filters.conditions(merchant_id))
     return _list_candidates(
         Plan(merchant_id, *conditions, tsquery, wanted, word=word, gathers=filters.gathers)
     )
@@ -120,7 +120,7 @@ def _page(plan: Plan, rows: Sequence[Sequence[Any]]) -> Listing:
     return Listing(CUSTOMER.render(rows[:limit]), total, next_cursor=following)
 
 
-def _where(queryset: QuerySet[Customer] | None) -> tuple[str, list[Any]]:
+def conditions_of(queryset: QuerySet[Customer] | None) -> tuple[str, list[Any]]:
     """The conditions of a queryset on customers alone as " AND ...", and their parameters."""
     if queryset is None:
         return "", []

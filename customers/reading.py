@@ -11,7 +11,7 @@ from customers.models import Address, Consent, Customer
 from customers.models.customer import LAST_VISIT
 from customers.services.addresses import AddressNotFound
 from customers.services.finding import CustomerNotFound, visible_customer_id
-from customers.shapes import ADDRESS, customer_json, customer_json_by
+from customers.shapes import ADDRESS, customer_json, customer_json_by, customer_json_by_external_id
 
 RECENT = timedelta(days=30)
 
@@ -33,9 +33,10 @@ def look_up(
     phone: str | None = None,
     email: str | None = None,
     number: str | None = None,
+    external_id: str | None = None,
     phone_country: str | None = None,
 ) -> dict[str, Any]:
-    """The customer with exactly this phone, e-mail or number: what a till asks while the customer waits. One query.
+    """The customer with exactly this phone, e-mail, number or ID of another system. One query: the customer stands at the till.
 
     Raises CustomerNotFound, also for what cannot be a number or an address at all.
     """
@@ -47,6 +48,8 @@ def look_up(
         elif email is not None:
             _, key = normal_email(email)
             found = customer_json_by(column="email_key", merchant_id=merchant_id, value=key)
+        elif external_id is not None:
+            found = customer_json_by_external_id(merchant_id=merchant_id, external_id=external_id)
         else:
             key = "".join(character for character in number or "" if character not in " -")
             found = customer_json_by(column="customer_number", merchant_id=merchant_id, value=key)

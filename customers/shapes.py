@@ -256,6 +256,12 @@ def customer_json_by(*, column: str, merchant_id: uuid.UUID, value: str) -> dict
     return _one(f'"customers"."{column}" = %s{blank}', merchant_id, value)
 
 
+def customer_json_by_external_id(*, merchant_id: uuid.UUID, external_id: str) -> dict[str, Any] | None:
+    """The visible customer whom another system calls so. One query: the unique index of the ids, then the customer's row."""
+    named = "(SELECT customer_id FROM customer_external_ids WHERE merchant_id = %s AND external_id = %s)"
+    return _one(f'"customers"."id" = {named}', merchant_id, merchant_id, external_id)
+
+
 # What a new customer is known to have, besides what its row says.
 _NEW = {
     "total_spent": "0.00",
@@ -342,9 +348,9 @@ def select_with_sort(sort_sql: str) -> str:
     return _select(sort_sql)
 
 
-def _one(condition: str, merchant_id: uuid.UUID, value: Any) -> dict[str, Any] | None:
+def _one(condition: str, merchant_id: uuid.UUID, *values: Any) -> dict[str, Any] | None:
     sql = f'{_select()} WHERE "customers"."merchant_id" = %s AND "customers"."deleted_at" IS NULL AND {condition}'
     with connection.cursor() as cursor:
-        cursor.execute(sql, [merchant_id, value])
+        cursor.execute(sql, [merchant_id, *values])
         rows = cursor.fetchall()
     return CUSTOMER.render(rows)[0] if rows else None

@@ -164,12 +164,12 @@ class StatsView(ApiView):
 
 
 class LookupView(ApiView):
-    """Exactly one of `phone`, `email` and `number`: for a till, while the customer waits."""
+    """Exactly one of `phone`, `email`, `number` and `externalId`: for a till, while the customer waits."""
 
     roles = {"get": Role.CASHIER}
     outputs = {"get": Output(CUSTOMER, etag=True)}
     filters = {"get": LookupFilters}
-    summaries = {"get": "Find the customer with exactly this phone, e-mail or number"}
+    summaries = {"get": "Find the customer with exactly this phone, e-mail, number or ID of another system"}
 
     def get(self, request: Any) -> HttpResponse:
         row = look_up(access=request.access, **LookupFilters(request).values)

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
+from cloudpos.api.errors import BadRequest
 from cloudpos.api.parameters import Choices, Identifier
 from cloudpos.api.query import NoParameters, StrictFilterSet
 from cloudpos.api.rendering import Column, RowShape
@@ -230,7 +231,17 @@ def render_explanation(found: Explanation) -> dict[str, Any]:
     }
 
 
-def members_table(members: Any) -> Table:
-    """The file: every member up to MEMBERS_IN_FILE_MAX."""
-    rows = MEMBER.values(members.order_by("customer_id"))[:MEMBERS_IN_FILE_MAX]
+class SegmentTooLarge(BadRequest):
+    code = "segment_too_large"
+    message = (
+        f"A list at once has {MEMBERS_IN_FILE_MAX:,} members at most. Ask for a file of any size: "
+        'POST /exports {"kind": "customers", "filters": {"segmentId": ...}}'
+    )
+
+
+def members_table(segment: Segment, members: Any) -> Table:
+    """All members as a table. Raises SegmentTooLarge."""
+    if segment.size > MEMBERS_IN_FILE_MAX:
+        raise SegmentTooLarge()
+    rows = MEMBER.values(members.order_by("customer_id"))[: MEMBERS_IN_FILE_MAX + 1]
     return Table(MEMBER.names, rows)

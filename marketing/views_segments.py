@@ -130,12 +130,13 @@ class SegmentMembersView(ApiView):
     tables = frozenset({"get"})
 
     def get(self, request: Any, segment_id: uuid.UUID) -> HttpResponse:
-        """The file holds the first 50,000; go on by cursor for more."""
+        """As CSV up to 50,000; of more, POST /exports makes a file."""
         filters = MemberFilters(request)
         segment = find_segment(merchant_id=request.access.merchant_id, segment_id=segment_id)
         members = members_of(segment)
         if wants_csv(request, filters.values):
-            return export_csv(access=request.access, name="segment-members", table=members_table(members))
+            table = members_table(segment, members)
+            return export_csv(access=request.access, name="segment-members", table=table)
         return filters.respond("members", MEMBER, members, total=segment.size)
 
     def post(self, request: Any, segment_id: uuid.UUID) -> HttpResponse:

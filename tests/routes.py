@@ -90,6 +90,7 @@ class World:
     # One that is over, and one that waits.
     imported: uuid.UUID
     upload: uuid.UUID
+    exported: uuid.UUID
     transaction: str
     customer_number: str
     phone: str
@@ -116,6 +117,7 @@ class World:
             "<uuid:campaign_id>": self.campaign,
             "<uuid:import_id>": self.imported,
             "<uuid:upload_id>": self.upload,
+            "<uuid:export_id>": self.exported,
             "<int:number>": 0,
             "<path:transaction_id>": self.transaction,
             # A month, not anybody's.
@@ -277,6 +279,7 @@ SEGMENT = f"{V1}/segments/<uuid:segment_id>"
 CAMPAIGN = f"{V1}/campaigns/<uuid:campaign_id>"
 IMPORT = f"{V1}/imports/<uuid:import_id>"
 UPLOAD = f"{V1}/imports/<uuid:upload_id>"
+EXPORT = f"{V1}/exports/<uuid:export_id>"
 
 CASES: dict[str, Case] = {
     # Operations and documentation
@@ -465,6 +468,20 @@ CASES: dict[str, Case] = {
     f"POST {UPLOAD}/uploaded": Case(Role.MANAGER),
     f"PATCH {UPLOAD}/settings": Case(Role.MANAGER, lambda world: {"mode": "create"}),
     f"POST {UPLOAD}/check": Case(Role.MANAGER),
+    # Exports
+    f"GET {V1}/exports": Case(Role.MANAGER),
+    f"POST {V1}/exports": Case(
+        Role.MANAGER,
+        lambda world: {
+            "kind": "customers",
+            "filters": {"segmentId": str(world.segment), "storeId": str(world.store)},
+        },
+    ),
+    f"GET {V1}/exports/kinds": Case(Role.MANAGER),
+    f"GET {EXPORT}": Case(Role.MANAGER),
+    f"DELETE {EXPORT}": Case(Role.MANAGER),
+    f"POST {EXPORT}/cancel": Case(Role.MANAGER),
+    f"GET {EXPORT}/file": Case(Role.MANAGER),
     # Webhooks
     f"GET {V1}/webhooks": Case(Role.MANAGER),
     f"POST {V1}/webhooks": Case(Role.MANAGER, _WEBHOOK),

@@ -127,6 +127,9 @@ def make_world(shop: Shop, word: str) -> World:
     for step in ("check", "run"):
         waiting = _made(shop.manager.post(f"/imports/{imported}/{step}"))
         run_here(uuid.UUID(waiting["id"]))
+    wanted = {"kind": "customers", "filters": {"query": word}}
+    exported = _made(shop.manager.post("/exports", wanted))
+    run_here(uuid.UUID(exported["jobId"]))
     asked = {"mode": "incremental", "secret": f"{word} job"}
     job = Job(merchant=shop.merchant, kind="analytics.recalculate", key=word, parameters=asked)
     job.save()
@@ -152,6 +155,7 @@ def make_world(shop: Shop, word: str) -> World:
         campaign=uuid.UUID(campaign["id"]),
         imported=imported,
         upload=upload,
+        exported=uuid.UUID(exported["id"]),
         transaction=transaction,
         customer_number=customer["customerNumber"],
         phone=phone,

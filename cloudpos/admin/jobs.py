@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from cloudpos.api.errors import ApiError
+from cloudpos.exports.running import MAKE
 from cloudpos.jobs.kinds import title_of
 from cloudpos.jobs.models import Job
 from cloudpos.jobs.services import JOBS_KEPT_DAYS, cancel_job, jobs_of
@@ -33,7 +34,7 @@ UNITS = {
     DRY_RUN: "purchases",
     "analytics.recalculate": "customers",
     "analytics.settle_segments": "customers",
-    **dict.fromkeys((CHECK, RUN, UNDO), "rows"),
+    **dict.fromkeys((CHECK, RUN, UNDO, MAKE), "rows"),
 }
 # By kind: what the job's page shows of its result, and how.
 RESULTS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {

@@ -56,6 +56,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 _list(Customer, "group", Role.MANAGER),
                 _link("Imports", "upload_file", "imports_page", Role.MANAGER, site=""),
+                _link("Exports", "download", "exports_page", Role.MANAGER, site=""),
                 _list(Purchase, "receipt_long", Role.MANAGER),
                 _list(PurchaseReturn, "assignment_return", Role.MANAGER),
                 _list(Consent, "verified_user", Role.MANAGER),

@@ -40,6 +40,9 @@ _INSIDE_NAME = re.compile(r"[^A-Za-z0-9]+")
 Described = RowShape | type[serializers.BaseSerializer[Any]] | serializers.BaseSerializer[Any] | Schema | None
 
 
+_BYTES: Schema = {"type": "string", "format": "binary"}
+
+
 @dataclass(frozen=True)
 class Output:
     """One successful answer of an operation."""
@@ -230,7 +233,8 @@ class EnvelopeSchema(AutoSchema):
         if self._operation() in getattr(self.view, "tables", ()):
             content[CSV] = {"schema": {"type": "string", "description": "The list alone, with a header row."}}
         if self._operation() in getattr(self.view, "files", ()):
-            del content[JSON]
+            types = getattr(self.view, "file_types", (CSV,))
+            content = {type: content.get(type, {"schema": _BYTES}) for type in types}
         descriptions = {200: "Done.", 201: "Created.", 202: "Accepted; `Location` tells the progress."}
         return {
             "description": output.description or descriptions.get(output.status, "Done."),

@@ -72,5 +72,9 @@ def cell(value: Any) -> str:
         return str(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
-    text = str(value)
+    return inert(str(value))
+
+
+def inert(text: str) -> str:
+    """A text that no spreadsheet runs."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text

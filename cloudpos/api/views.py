@@ -23,7 +23,7 @@ from cloudpos.api.query import StrictFilterSet
 from cloudpos.api.rendering import EnvelopeRenderer, RowShape
 from cloudpos.api.roles import PUBLIC, SIGNED_IN
 from cloudpos.api.serializers import CamelSerializer
-from cloudpos.api.tables import accepts_csv
+from cloudpos.api.tables import CSV, accepts_csv
 
 NO_TENANT = uuid.UUID(int=0)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -90,6 +90,8 @@ class ApiView(APIView):
     tables: ClassVar[frozenset[str]] = frozenset()
     # Those of them that answer with a file and nothing else.
     files: ClassVar[frozenset[str]] = frozenset()
+    # Media types that those may have.
+    file_types: ClassVar[tuple[str, ...]] = (CSV,)
     # Operations whose body are the bytes of a file: see `upload`.
     uploads: ClassVar[frozenset[str]] = frozenset()
     # Batch views raise it to settings.BATCH_BODY_BYTES_MAX.
@@ -170,6 +172,7 @@ class ApiView(APIView):
             and "*/*" not in accept
             and "application/*" not in accept
             and not (accepts_csv(accept) and self.operation in self.tables)
+            and not (self.operation in self.files and any(type in accept for type in self.file_types))
         ):
             raise NotAcceptable()
         try:

@@ -15,6 +15,7 @@ from analytics.models import CustomerFigures, CustomerSnapshot
 from cloudpos.api.context import current_request_id
 from cloudpos.api.encoding import encode
 from cloudpos.api.transactions import use_case
+from cloudpos.exports.services import forget_files_with
 from cloudpos.lifecycle.family import family_of, top_of
 from cloudpos.lifecycle.tables import BY_MODEL, OnErase, Table
 from cloudpos.tenancy.access import Access
@@ -78,6 +79,9 @@ def erase_customer(*, access: Access, customer_id: uuid.UUID) -> ErasureReport:
     records = [customer, *others]
     # While their rows still say in which files they stand.
     forget_files_of(merchant_id=access.merchant_id, customer_ids=[record.pk for record in records])
+    exported = forget_files_with(
+        merchant_id=access.merchant_id, customer_ids=[record.pk for record in records], at=at
+    )
     counts = _erase_rows(access.merchant_id, [record.pk for record in records])
     answers = _forget_stored_answers(access.merchant_id, [record.pk for record in records])
     log_entries = _forget_admin_log(records)
@@ -90,7 +94,9 @@ def erase_customer(*, access: Access, customer_id: uuid.UUID) -> ErasureReport:
         customer=customer,
         actor_id=access.user_id,
         erased_at=at,
-        receipt=_receipt(counts, records=len(records), answers=answers, log_entries=log_entries),
+        receipt=_receipt(
+            counts, records=len(records), answers=answers, log_entries=log_entries, exported=exported
+        ),
     )
     erasure.save(force_insert=True)
     emit(
@@ -120,6 +126,7 @@ def erase_imported(
         return
     merchant_id = customers[0].merchant_id
     _erase_rows(merchant_id, [customer.pk for customer in customers])
+    forget_files_with(merchant_id=merchant_id, customer_ids=[customer.pk for customer in customers], at=at)
     _forget_admin_log(customers)
     emptied = BY_MODEL[Customer].emptied
     for customer in customers:
@@ -267,7 +274,9 @@ def _forget_admin_log(records: list[Customer]) -> int:
     return entries.update(object_repr=ERASED_NAME, change_message="")
 
 
-def _receipt(counts: dict[str, int], *, records: int, answers: int, log_entries: int) -> dict[str, Any]:
+def _receipt(
+    counts: dict[str, int], *, records: int, answers: int, log_entries: int, exported: int
+) -> dict[str, Any]:
     """What went and what stays, table by table, with the reason. Holds no personal data itself."""
     erased = [
         {
@@ -281,6 +290,7 @@ def _receipt(counts: dict[str, int], *, records: int, answers: int, log_entries:
             if table.key in counts
         ],
         {"table": "storedAnswers", "rows": answers, "what": "answers kept for Idempotency-Keys"},
+        {"table": "exports", "rows": exported, "what": "files in which they stood"},
         {"table": "adminLog", "rows": log_entries, "what": "names in the admin's history"},
     ]
     kept = [

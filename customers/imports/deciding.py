@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+import orjson
+
 from cloudpos.api.encoding import encode
 from cloudpos.api.errors import FieldError
 from cloudpos.tenancy.access import Access
@@ -258,7 +260,10 @@ def _decide_known(
     if "tags" in data:
         data["tags"] = normal_tags([*customer.tags, *data["tags"]])
     if row.metadata:
-        data["metadata"] = {**customer.metadata, **row.metadata}
+        said_anew = {
+            key: text for key, text in row.metadata.items() if not _says(text, customer.metadata.get(key))
+        }
+        data["metadata"] = {**customer.metadata, **said_anew}
     old = {column: getattr(customer, column) for column in COLUMNS_BEFORE}
     changed, errors = apply_profile(
         customer, data, access=context.access, today=context.today, stores=context.stores
@@ -316,6 +321,16 @@ def _decide_address(
         }
     else:
         decision.before.pop("address", None)
+
+
+def _says(text: str, known: Any) -> bool:
+    """Whether a cell says what is known: our own exports write a number, a yes, or a list as its JSON."""
+    if known is None or isinstance(known, str):
+        return text == known
+    try:
+        return bool(orjson.loads(text) == known)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _metadata_fits(row: ReadRow, metadata: dict[str, Any], context: Context) -> bool:

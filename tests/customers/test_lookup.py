@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils.timezone import now
 
-from customers.models import Customer, Event
+from customers.models import Customer, Event, ExternalId
 from customers.services import write_standing
 from tests.customers.conftest import Make, statements
 from tests.fixtures import Shop
@@ -40,6 +40,19 @@ def test_by_number_as_it_is_printed(shop: Shop, alice: Customer) -> None:
         assert shop.cashier.get("/customers/lookup", {"number": spelling}).json()["data"]["id"] == str(
             alice.pk
         )
+
+
+def test_by_the_id_of_another_system(shop: Shop, foreign_shop: Shop, alice: Customer) -> None:
+    for named in ("shop-17", "gid://shop/Customer/17"):
+        ExternalId.objects.create(merchant=shop.merchant, customer=alice, external_id=named)
+        with statements(exactly=1):
+            response = shop.cashier.get("/customers/lookup", {"externalId": named})
+        assert response.json()["data"] == shop.cashier.get(f"/customers/{alice.pk}").json()["data"]
+        assert foreign_shop.cashier.get("/customers/lookup", {"externalId": named}).status_code == 404
+    assert shop.cashier.get("/customers/lookup", {"externalId": "SHOP-17"}).status_code == 404
+    assert shop.cashier.get("/customers/lookup", {"externalId": "shop-17", "number": "1"}).status_code == 400
+    shop.manager.delete(f"/customers/{alice.pk}")
+    assert shop.cashier.get("/customers/lookup", {"externalId": "shop-17"}).status_code == 404
 
 
 def test_a_plus_that_was_not_encoded(shop: Shop, alice: Customer) -> None:

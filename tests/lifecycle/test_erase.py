@@ -111,6 +111,7 @@ def test_the_receipt_says_what_went_and_what_was_kept(shop: Shop, zenobia: Custo
         "loyaltyTierOverrides": 0,
         "merges": 1,
         "storedAnswers": 3,
+        "exports": 0,
         "adminLog": 1,
     }
     assert erased["consents"] >= 1

@@ -106,7 +106,9 @@ def group_members_page(request: HttpRequest, merchant: Merchant, segment_id: uui
             if segment.is_building
             else ""
         )
-        shown |= {"told": segment.name, "note": note, "is_list": is_list, "names_max": NAMES_MAX, **typed}
+        export_url = f"{reverse('new_export_page')}?kind=customers&segmentId={segment.pk}"
+        shown |= {"told": segment.name, "note": note, "export_url": export_url}
+        shown |= {"is_list": is_list, "names_max": NAMES_MAX, **typed}
     return shown
 
 

@@ -351,3 +351,17 @@ def test_the_published_schema_is_the_one_that_is_kept(shop: Shop) -> None:
         if name.startswith("SegmentInput")
     ]
     assert "#/components/schemas/SegmentRule" in repr(inputs)
+
+
+def test_a_file_of_more_than_it_can_hold_is_asked_for_elsewhere(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketing.serializers_segments.MEMBERS_IN_FILE_MAX", 1)
+    people = [register(shop, name).pk for name in ("Ann", "Bob")]
+    segment = shop.manager.post("/segments", {"name": "Friends", "kind": "list"}).json()["data"]["id"]
+    shop.manager.post(f"/segments/{segment}/members", {"customerIds": [str(people[0])]})
+    assert shop.manager.get(f"/segments/{segment}/members?format=csv").status_code == 200
+    shop.manager.post(f"/segments/{segment}/members", {"customerIds": [str(people[1])]})
+    refused = shop.manager.get(f"/segments/{segment}/members?format=csv")
+    assert (refused.status_code, refused.json()["code"]) == (400, "segment_too_large")
+    assert "POST /exports" in refused.json()["message"]

@@ -1,0 +1,1 @@
+"""Pages for taking data out: what is wanted, how far the files are, and fetching them."""
