@@ -39,11 +39,11 @@ def test_from_the_list_to_the_file(
     expect(page.get_by_text("Ready")).to_be_visible()
     shot(page, "exports-ready")
     with page.expect_download() as fetched:
-        page.get_by_role("link", name="Download").click()
+        page.get_by_role("link", name="Download customers").click()
     assert fetched.value.suggested_filename.endswith(".xlsx")
     assert fetched.value.path().read_bytes().startswith(b"PK")
     page.on("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete customers").click()
     expect(page.get_by_text("Nothing was exported yet")).to_be_visible()
 
     page.goto(f"{reverse('new_export_page')}?kind=ledger")

@@ -43,6 +43,7 @@ def test_by_number_as_it_is_printed(shop: Shop, alice: Customer) -> None:
 
 
 def test_by_the_id_of_another_system(shop: Shop, foreign_shop: Shop, alice: Customer) -> None:
+    shop.cashier.get("/customers")
     for named in ("shop-17", "gid://shop/Customer/17"):
         ExternalId.objects.create(merchant=shop.merchant, customer=alice, external_id=named)
         with statements(exactly=1):
