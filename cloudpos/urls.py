@@ -57,6 +57,7 @@ urlpatterns = [
     path("admin/messaging/", messaging_page, name="messaging_page"),
     path("admin/analytics/", include("cloudpos.admin.analytics.urls")),
     path("admin/segments/", include("cloudpos.admin.segments.urls")),
+    path("admin/event-types/", include("cloudpos.admin.events.urls")),
     path("admin/campaigns/", include("cloudpos.admin.campaigns.urls")),
     path("admin/imports/", include("cloudpos.admin.imports.urls")),
     path("admin/exports/", include("cloudpos.admin.exports.urls")),

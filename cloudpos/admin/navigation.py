@@ -85,6 +85,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _link("Campaigns", "send", "campaigns_page", Role.MANAGER, site=""),
                 _link("Customer groups", "group_work", "groups_page", Role.MANAGER, site=""),
                 _link("Messaging", "settings_phone", "messaging_page", Role.MANAGER, site=""),
+                _link("Event types", "bolt", "event_types_page", Role.MANAGER, site=""),
                 _list(Webhook, "webhook", Role.MANAGER),
                 _list(WebhookDelivery, "outgoing_mail", Role.MANAGER),
             ],

@@ -6,12 +6,16 @@ from datetime import UTC, datetime
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.core.mail import EmailMessage
 from django.test import Client
 from django.urls import reverse
+from django.utils.timezone import now
 
 from customers.models import Consent, Customer, Event, Merge, Preferences, Purchase
 from customers.services import update_customer
 from loyalty.models import LedgerEntry, Tier, TierOverride
+from marketing.consents.requests import send_due
+from marketing.models import ConsentRequest
 from tests.admin.conftest import Regulars
 from tests.fixtures import Shop
 
@@ -76,6 +80,24 @@ def test_consent_is_appended_to_the_log(manager: Client, shop: Shop, regulars: R
     follow(manager, page(bob, "consent"), **{**sent, "source": ""})
     assert manager.get(page(bob, "consent")).status_code == 405
     assert Consent.objects.filter(customer=bob).count() == 2
+
+
+def test_consent_is_asked_for_by_mail(
+    manager: Client, shop: Shop, regulars: Regulars, mailoutbox: list[EmailMessage]
+) -> None:
+    bob = regulars.bob
+    assert "The mail is on its way." in follow(manager, page(bob, "ask_consent"), purpose="marketing")
+    send_due(at=now())
+    assert [mail.to for mail in mailoutbox] == [[bob.email]]
+    shown = manager.get(reverse("admin:customers_customer_change", args=[bob.pk])).content.decode()
+    assert "The link holds until" in shown
+    # Nothing is allowed by asking.
+    assert not Consent.objects.filter(customer=bob).exists()
+    assert "Say what to ask for." in follow(manager, page(bob, "ask_consent"), purpose="everything")
+    for _ in range(2):
+        follow(manager, page(bob, "ask_consent"), purpose="marketing")
+    assert "within a day already" in follow(manager, page(bob, "ask_consent"), purpose="marketing")
+    assert ConsentRequest.objects.filter(customer=bob).count() == 3
 
 
 def test_merge_shows_what_wins_then_does_it(manager: Client, regulars: Regulars) -> None:

@@ -16,7 +16,13 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from cloudpos.admin.customers import erasure, merge, operations, tiers
-from cloudpos.admin.customers.forms import AddressForm, ConsentForm, CustomerForm, address_rows
+from cloudpos.admin.customers.forms import (
+    AddressForm,
+    AskConsentForm,
+    ConsentForm,
+    CustomerForm,
+    address_rows,
+)
 from cloudpos.admin.customers.listing import (
     CustomerChangeList,
     CustomerPaginator,
@@ -221,6 +227,7 @@ class CustomerAdmin(TenantModelAdmin):
             "tags": tag_badges(customer),
             "rows_slice": f":{ROWS_SHOWN}",
             "consent_form": ConsentForm(initial={"state": "granted"}),
+            "ask_form": AskConsentForm(),
             "title": customer.display_name,
             "subtitle": None,
             "show_delete": False,
@@ -296,6 +303,11 @@ class CustomerAdmin(TenantModelAdmin):
             self.admin_site.admin_view(require_POST(self.record_consent)),
             name="customers_customer_consent",
         )
+        ask = path(
+            "<path:object_id>/ask-consent/",
+            self.admin_site.admin_view(require_POST(self.ask_consent)),
+            name="customers_customer_ask_consent",
+        )
         undo = path(
             "<path:object_id>/undo-merge/",
             self.admin_site.admin_view(require_POST(self.undo_merge)),
@@ -306,7 +318,7 @@ class CustomerAdmin(TenantModelAdmin):
             self.admin_site.admin_view(require_POST(self.end_tier)),
             name="customers_customer_end_tier",
         )
-        return [consent, undo, end_tier, *super().get_urls()]
+        return [consent, ask, undo, end_tier, *super().get_urls()]
 
     def end_tier(self, request: HttpRequest, object_id: str) -> HttpResponse:
         if not self.has_change_permission(request):
@@ -322,6 +334,11 @@ class CustomerAdmin(TenantModelAdmin):
         if not self.has_change_permission(request):
             raise PermissionDenied
         return self._operation(request, object_id, operations.record_consent)
+
+    def ask_consent(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        return self._operation(request, object_id, operations.ask_consent)
 
     def _operation(self, request: HttpRequest, object_id: str, operation: Any) -> HttpResponse:
         customer = self.get_object(request, unquote(object_id))

@@ -163,6 +163,10 @@ class ConsentForm(forms.Form):
     )
 
 
+class AskConsentForm(forms.Form):
+    purpose = forms.ChoiceField(choices=Purpose.choices, widget=UnfoldAdminSelectWidget, label="What for")
+
+
 class PointsForm(forms.Form):
     direction = forms.ChoiceField(
         choices=[("add", "Add points"), ("take", "Take points away")],

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from cloudpos.admin.customers.forms import ConsentForm, PointsForm
+from cloudpos.admin.customers.forms import AskConsentForm, ConsentForm, PointsForm
 from cloudpos.admin.customers.operation import back_to, operation_page, refused_when_closed
 from cloudpos.api.errors import ApiError
 from cloudpos.tenancy.backoffice.access import acting_for
@@ -17,6 +17,7 @@ from customers import services
 from customers.models import Customer
 from loyalty.models import Enrollment
 from loyalty.services import post_points
+from marketing.consents.requests import ask_for_consent
 
 if TYPE_CHECKING:
     from cloudpos.admin.customers.customer import CustomerAdmin
@@ -79,6 +80,28 @@ def record_consent(
             messages.success(request, f"Recorded. {statement}.")
     else:
         messages.error(request, "Say the channel, the purpose and where the customer said it.")
+    return back_to(customer, "consent")
+
+
+def ask_consent(
+    page: "CustomerAdmin", request: HttpRequest, customer: Customer, merchant: Merchant
+) -> HttpResponse:
+    """The mail of a double opt-in."""
+    if refused_when_closed(page, request, customer):
+        return back_to(customer)
+    form = AskConsentForm(request.POST)
+    if form.is_valid():
+        try:
+            asked = ask_for_consent(
+                merchant_id=merchant.pk, customer_id=customer.pk, purpose=form.cleaned_data["purpose"]
+            )
+        except ApiError as refusal:
+            messages.error(request, str(refusal.message))
+        else:
+            page.log_change(request, customer, f"Asked for consent by e-mail: {asked.get_purpose_display()}")
+            messages.success(request, "The mail is on its way. The consent counts once its link is followed.")
+    else:
+        messages.error(request, "Say what to ask for.")
     return back_to(customer, "consent")
 
 

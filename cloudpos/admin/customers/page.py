@@ -26,10 +26,12 @@ from customers.models import (
 )
 from customers.services.consents import DEFAULTS
 from loyalty.models import Enrollment, LedgerEntry, Lot, Tier
+from marketing.models import ConsentRequest
 
 ROWS_SHOWN = 15
 TIMELINE_SHOWN = 25
 LOTS_SHOWN = 10
+REQUESTS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def customer_page(customer: Customer, merchant: Merchant) -> dict[str, Any]:
         "tier_lasts_until": lasts_until(account),
         "consents": consents,
         "permissions": _permissions(customer),
+        "consent_requests": _consent_requests(customer),
         "channels": Channel.labels,
         "default_address": Address.objects.for_merchant(merchant)
         .filter(customer_id=customer.pk, is_default=True)
@@ -168,6 +171,14 @@ def _consents(customer: Customer) -> list[Any]:
         Consent.objects.for_merchant(customer.merchant_id)
         .filter(customer_id=customer.pk)
         .order_by("-occurred_at", "-pk")[: ROWS_SHOWN + 1]
+    )
+
+
+def _consent_requests(customer: Customer) -> list[Any]:
+    return list(
+        ConsentRequest.objects.for_merchant(customer.merchant_id)
+        .filter(customer_id=customer.pk)
+        .order_by("-created_at")[:REQUESTS_SHOWN]
     )
 
 
