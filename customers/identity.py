@@ -7,6 +7,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 
 import email_validator
@@ -25,6 +26,9 @@ _PLAIN_EMAIL = re.compile(
 _SPECIAL_DOMAINS = tuple(f".{name}" for name in email_validator.SPECIAL_USE_DOMAIN_NAMES if name != "test")
 _LOCAL_CHARS_MAX = 64
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+# Digits with what people put between them.
+_PLAIN_NATIONAL = re.compile(r"\(?[0-9](?:[ ()/.-]{0,2}[0-9]){3,16}", re.ASCII)
+_PUNCTUATION = str.maketrans("", "", " ()/.-")
 
 
 class NotAnEmail(ValueError):
@@ -76,6 +80,10 @@ def normal_phone(raw: str, *, country: str) -> str:
         return ""
     if _E164.fullmatch(text) and _is_plainly_possible(text[1:]):
         return text
+    if country and _PLAIN_NATIONAL.fullmatch(text):
+        known = _plain_national(text.translate(_PUNCTUATION), country.upper())
+        if known is not None:
+            return known
     try:
         number = phonenumbers.parse(text, country.upper() or None)
     except phonenumbers.NumberParseException:
@@ -114,6 +122,61 @@ def _numbering(calling_code: int) -> tuple[frozenset[int], re.Pattern[str]] | No
         return frozenset(), re.compile("")
     return frozenset(metadata.general_desc.possible_length), re.compile(
         metadata.national_prefix_for_parsing or "0"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialling:
+    """How numbers are written inside a country. `prefix` is dialled before a national number, `abroad` before another country's.
+
+    `own`: what a national number looks like. `lengths`: the possible ones of a number with its area.
+    """
+
+    code: str
+    abroad: re.Pattern[str]
+    prefix: re.Pattern[str] | None
+    own: re.Pattern[str]
+    lengths: frozenset[int]
+
+
+def _plain_national(digits: str, country: str) -> str | None:
+    """What the library would make of `digits` written in `country`, in a tenth of its time; None where that is not plain.
+
+    It is plain where they cannot be read as another country's, where what is dialled before them is certain, and the rest has a
+    length that numbers of the country have.
+    """
+    dialling = _dialling(country)
+    if dialling is None or digits.startswith(dialling.code) or dialling.abroad.match(digits):
+        return None
+    national = digits
+    dialled = dialling.prefix.match(digits) if dialling.prefix is not None else None
+    if dialled is not None:
+        if dialling.own.fullmatch(digits):
+            return None
+        national = digits[dialled.end() :]
+    if len(national) not in dialling.lengths:
+        return None
+    return f"+{dialling.code}{national}"
+
+
+@cache
+def _dialling(country: str) -> _Dialling | None:
+    """None: there is no such country, or its prefixes change the number behind them."""
+    # Before its metadata are asked for: the library keeps what it was asked for, and callers may ask for anything.
+    if country not in phonenumbers.SUPPORTED_REGIONS:
+        return None
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(country, None)
+    if metadata is None or metadata.general_desc is None or metadata.national_prefix_transform_rule:
+        return None
+    prefix = metadata.national_prefix_for_parsing
+    # Guernsey's numbers are, once the country's code is before them, measured as those of Great Britain.
+    code_lengths, _ = _numbering(metadata.country_code) or (frozenset(), None)
+    return _Dialling(
+        str(metadata.country_code),
+        re.compile(metadata.international_prefix or ""),
+        re.compile(prefix) if prefix else None,
+        re.compile(metadata.general_desc.national_number_pattern or ""),
+        code_lengths.intersection(metadata.general_desc.possible_length),
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -84,6 +85,10 @@ _HOLD = """
 UPDATE jobs SET leased_until = statement_timestamp() + %s * interval '1 second'
 WHERE merchant_id = %s AND id = %s AND claim = %s
 RETURNING cancel_requested
+"""
+
+_CHUNK = """
+SELECT set_config('statement_timeout', %s, true), set_config('synchronous_commit', 'off', true)
 """
 
 _FINISH = """
@@ -185,6 +190,19 @@ class Work:
                     self._claim,
                 ],
             )
+
+
+@contextmanager
+def chunk_transaction(*, ms_max: int) -> Iterator[None]:
+    """The transaction of a chunk that ends with a checkpoint; no statement of it may take longer than `ms_max`.
+
+    Its commit does not wait for the disk. A server that loses its power then may lose the last chunks, and with them that they
+    were done: the job does them again. Whoever builds upon one commits after it, and by that waits for it too.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_CHUNK, [str(ms_max)])
+        yield
 
 
 def run_jobs() -> int:

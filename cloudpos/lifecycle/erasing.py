@@ -19,6 +19,7 @@ from cloudpos.exports.services import forget_files_with
 from cloudpos.lifecycle.family import family_of, top_of
 from cloudpos.lifecycle.tables import BY_MODEL, OnErase, Table
 from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.drafting import draft
 from customers.event_types import OUR_NOUNS
 from customers.events import emit, event
 from customers.imports.services import forget_files_of
@@ -35,7 +36,7 @@ from customers.models import (
     PurchaseReturn,
 )
 from customers.services import hide_customer, lock_customers
-from customers.services.copying import update_in
+from customers.services.copying import copy_in, copy_lines, update_in
 from loyalty.models import LedgerEntry, TierOverride
 from marketing.models import ConsentRequest, SegmentMember, WebhookAttempt, WebhookDelivery
 
@@ -141,12 +142,17 @@ def erase_imported(
         "importId": str(import_id),
     }
     receipts = [
-        Erasure(
-            merchant_id=merchant_id, customer_id=customer.pk, actor_id=actor_id, erased_at=at, receipt=receipt
+        draft(
+            Erasure,
+            merchant_id=merchant_id,
+            customer_id=customer.pk,
+            actor_id=actor_id,
+            erased_at=at,
+            receipt=receipt,
         )
         for customer in customers
     ]
-    Erasure.objects.bulk_create(receipts)
+    copy_in(Erasure, [copy_lines(Erasure, receipts)])
     events = [
         event(
             merchant_id=merchant_id,
@@ -160,7 +166,7 @@ def erase_imported(
     ]
     for happened in events:
         happened.dispatched_at = at
-    Event.objects.bulk_create(events)
+    copy_in(Event, [copy_lines(Event, events)])
 
 
 def _lock_family(access: Access, customer_id: uuid.UUID) -> tuple[Customer, list[Customer]]:

@@ -10,17 +10,18 @@ from django.db.models import Q
 from django.utils.timezone import now
 
 from cloudpos.api.errors import Conflict
-from cloudpos.jobs.running import Work
+from cloudpos.jobs.running import Work, chunk_transaction
 from cloudpos.lifecycle.erasing import erase_imported
 from cloudpos.tenancy.models import Merchant
 from customers.events import emit, event
 from customers.imports.running import access_of
 from customers.models import Address, Customer, Event, ExternalId, Import, ImportRow
 from customers.services import index_customer, keep_one_default
-from customers.services.copying import update_in
+from customers.services.copying import copy_in, copy_lines, update_in
 from marketing.segment_membership import recount
 
-CHUNK_ROWS = 500
+CHUNK_ROWS = 1_000
+CHUNK_MS_MAX = 60_000
 CHUNK_TRIES_MAX = 10
 # What this service works out by itself is no sign that somebody has to do with a customer.
 DERIVED_EVENTS = ("segment.entered", "segment.exited", "segment.changed", "customer.exported")
@@ -96,7 +97,7 @@ def _undo_chunk(
 ) -> dict[str, int]:
     for _ in range(CHUNK_TRIES_MAX):
         try:
-            with transaction.atomic():
+            with chunk_transaction(ms_max=CHUNK_MS_MAX):
                 _Chunk(source, rows, at=now()).undo()
                 found: dict[str, int] = {}
                 for row in rows:
@@ -131,7 +132,13 @@ class _Chunk:
         }
         self.touched = self._touched(ids)
         self.holders = self._holders()
+        self.addresses = self._addresses()
+        self.external_ids = self._external_ids()
         self.events: list[Event] = []
+        self.addresses_back: list[Address] = []
+        self.address_columns: set[str] = set()
+        self.addresses_gone: list[Address] = []
+        self.external_ids_gone: list[ExternalId] = []
 
     def undo(self) -> None:
         gone: list[Customer] = []
@@ -155,7 +162,8 @@ class _Chunk:
         # Before an e-mail returns to whom it was taken from by somebody who goes now.
         erase_imported(gone, import_id=self.source.pk, actor_id=self.source.actor_id, at=self.at)
         update_in(Customer, restored, sorted({*columns, "search", "sort_name", "version", "updated_at"}))
-        Event.objects.bulk_create(self.events)
+        self._write_parts()
+        copy_in(Event, [copy_lines(Event, self.events)])
         update_in(ImportRow, self.rows, ["undo", "undo_notes"])
 
     def _touched(self, ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
@@ -182,6 +190,21 @@ class _Chunk:
             ("phone", key) for key in visible.filter(phone__in=phones).values_list("phone", flat=True)
         }
 
+    def _addresses(self) -> dict[uuid.UUID, Address]:
+        """Those that the import made or changed, as they are now."""
+        ids = [row.after["address"]["id"] for row in self.rows if "address" in row.after]
+        if not ids:
+            return {}
+        return {each.pk: each for each in Address.objects.for_merchant(self.merchant_id).filter(pk__in=ids)}
+
+    def _external_ids(self) -> dict[tuple[uuid.UUID, str], ExternalId]:
+        """By (customer, external ID) those that the import gave, as far as they are there."""
+        given = [row.after["external_id"] for row in self.rows if "external_id" in row.after]
+        if not given:
+            return {}
+        found = ExternalId.objects.for_merchant(self.merchant_id).filter(external_id__in=given)
+        return {(each.customer_id, each.external_id): each for each in found}
+
     def _give_back(self, row: ImportRow, customer: Customer) -> set[str]:
         """Put on the instance what the import took from it: the columns that it has again."""
         notes: list[str] = []
@@ -200,10 +223,10 @@ class _Chunk:
         if "address" in row.after:
             did = self._give_back_address(row, customer, notes) or did
         if "external_id" in row.after:
-            named = ExternalId.objects.for_merchant(self.merchant_id).filter(
-                customer_id=customer.pk, external_id=row.after["external_id"]
-            )
-            did = bool(named.delete()[0]) or did
+            named = self.external_ids.get((customer.pk, row.after["external_id"]))
+            if named is not None:
+                self.external_ids_gone.append(named)
+                did = True
         for channel in row.after.get("withdrawn", ()):
             notes.append(f"The withdrawal of consent ({channel}) stays.")
         _mark(row, Undo.UNDONE if not notes else Undo.PARTLY if did else Undo.KEPT, notes)
@@ -216,24 +239,38 @@ class _Chunk:
 
     def _give_back_address(self, row: ImportRow, customer: Customer, notes: list[str]) -> bool:
         made = row.after["address"]
-        address = (
-            Address.objects.for_merchant(self.merchant_id)
-            .filter(pk=made["id"], customer_id=customer.pk)
-            .first()
-        )
+        address = self.addresses.get(uuid.UUID(made["id"]))
         after = {name: value for name, value in made.items() if name != "id"}
-        if address is None or any(getattr(address, name) != value for name, value in after.items()):
+        if (
+            address is None
+            or address.customer_id != customer.pk
+            or any(getattr(address, name) != value for name, value in after.items())
+        ):
             notes.append("The address was changed since.")
             return False
         if "address" in row.before:
             for name, value in row.before["address"].items():
                 setattr(address, name, value)
             address.updated_at = self.at
-            address.save(update_fields=[*row.before["address"], "updated_at"])
+            self.addresses_back.append(address)
+            self.address_columns |= row.before["address"].keys()
         else:
-            address.delete()
-            keep_one_default(customer)
+            self.addresses_gone.append(address)
         return True
+
+    def _write_parts(self) -> None:
+        """The addresses and external IDs of those that were changed."""
+        update_in(Address, self.addresses_back, sorted({*self.address_columns, "updated_at"}))
+        mine = Address.objects.for_merchant(self.merchant_id)
+        if self.addresses_gone:
+            mine.filter(pk__in=[each.pk for each in self.addresses_gone]).delete()
+            # Most have no other one.
+            left = mine.filter(customer_id__in=[each.customer_id for each in self.addresses_gone])
+            for customer_id in set(left.values_list("customer_id", flat=True)):
+                keep_one_default(self.customers[customer_id])
+        if self.external_ids_gone:
+            gone = [each.pk for each in self.external_ids_gone]
+            ExternalId.objects.for_merchant(self.merchant_id).filter(pk__in=gone).delete()
 
     def _log(self, customer: Customer, back: Iterable[str], *, address: bool) -> None:
         fields = {name for name in back if name != "email_key"} | ({"addresses"} if address else set())

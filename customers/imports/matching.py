@@ -17,6 +17,26 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+# A prepared plan does not hash the keys, and compares each with every customer of the merchant where statistics are missing: an
+# import is what makes them wrong. The setting must be gone before the commit, which would plan each check of a reference anew.
+_FOR_THESE_KEYS = "SET LOCAL plan_cache_mode = force_custom_plan"
+_AS_EVER = "SET LOCAL plan_cache_mode = auto"
+_BY_EMAIL, _BY_PHONE = (
+    f"SELECT {column}, id, customer_number, true FROM customers"  # noqa: S608 - a column of ours
+    f" WHERE merchant_id = %s AND {column} = ANY(%s) AND {column} <> '' AND deleted_at IS NULL"
+    for column in ("email_key", "phone")
+)
+_BY_NUMBER = (
+    "SELECT customer_number, id, customer_number, deleted_at IS NULL FROM customers"
+    " WHERE merchant_id = %s AND customer_number = ANY(%s)"
+)
+_BY_EXTERNAL_ID = (
+    "SELECT e.external_id, c.id, c.customer_number, c.deleted_at IS NULL FROM customer_external_ids e"
+    " JOIN customers c ON c.merchant_id = e.merchant_id AND c.id = e.customer_id"
+    " WHERE e.merchant_id = %s AND e.external_id = ANY(%s)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     id: uuid.UUID
@@ -44,48 +64,30 @@ class Found:
 
 
 def find_customers(merchant_id: uuid.UUID, rows: Sequence[ReadRow]) -> Found:
-    """Who has the keys of these rows; at most a statement for each kind of key."""
+    """Who has the keys of these rows, inside the caller's transaction; at most a statement for each kind of key."""
     found = Found()
     emails = {row.email_key for row in rows if row.email_key}
     phones = {row.phone for row in rows if row.phone}
     numbers = {row.customer_number for row in rows if row.customer_number}
     external_ids = {row.external_id for row in rows if row.external_id}
+    hidden: list[tuple[str, dict[str, Hit], uuid.UUID, str]] = []
     with connection.cursor() as cursor:
-        for column, keys, into in (
-            ("email_key", emails, found.by_email),
-            ("phone", phones, found.by_phone),
+        cursor.execute(_FOR_THESE_KEYS)
+        for sql, keys, into in (
+            (_BY_EMAIL, emails, found.by_email),
+            (_BY_PHONE, phones, found.by_phone),
+            (_BY_NUMBER, numbers, found.by_number),
+            (_BY_EXTERNAL_ID, external_ids, found.by_external_id),
         ):
-            if keys:
-                cursor.execute(
-                    f"SELECT {column}, id, customer_number FROM customers WHERE merchant_id = %s"  # noqa: S608
-                    f" AND {column} = ANY(%s) AND {column} <> '' AND deleted_at IS NULL",
-                    [merchant_id, list(keys)],
-                )
-                into.update((key, Hit(id_, number)) for key, id_, number in cursor.fetchall())
-        hidden: list[tuple[str, dict[str, Hit], uuid.UUID, str]] = []
-        if numbers:
-            cursor.execute(
-                "SELECT customer_number, id, deleted_at IS NULL FROM customers"
-                " WHERE merchant_id = %s AND customer_number = ANY(%s)",
-                [merchant_id, list(numbers)],
-            )
-            for number, id_, is_visible in cursor.fetchall():
+            if not keys:
+                continue
+            cursor.execute(sql, [merchant_id, list(keys)])
+            for key, id_, number, is_visible in cursor.fetchall():
                 if is_visible:
-                    found.by_number[number] = Hit(id_, number)
+                    into[key] = Hit(id_, number)
                 else:
-                    hidden.append((number, found.by_number, id_, number))
-        if external_ids:
-            cursor.execute(
-                "SELECT e.external_id, c.id, c.customer_number, c.deleted_at IS NULL FROM customer_external_ids e"
-                " JOIN customers c ON c.merchant_id = e.merchant_id AND c.id = e.customer_id"
-                " WHERE e.merchant_id = %s AND e.external_id = ANY(%s)",
-                [merchant_id, list(external_ids)],
-            )
-            for external_id, id_, number, is_visible in cursor.fetchall():
-                if is_visible:
-                    found.by_external_id[external_id] = Hit(id_, number)
-                else:
-                    hidden.append((external_id, found.by_external_id, id_, number))
+                    hidden.append((key, into, id_, number))
+        cursor.execute(_AS_EVER)
     for key, into, id_, number in hidden:
         # Of one that was merged into another, that one is meant; one that was deleted is nobody's.
         try:

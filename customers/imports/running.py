@@ -5,16 +5,19 @@ commit together, so that a process may die at any moment.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import transaction
 from django.utils.timezone import now
 
 from cloudpos.api.errors import Conflict
 from cloudpos.garbage import rare_collections
-from cloudpos.jobs.running import Work
+from cloudpos.jobs.running import Work, chunk_transaction
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Merchant, Store
 from cloudpos.tenancy.roles import Role
@@ -26,13 +29,19 @@ from customers.imports.settings import settings_of
 from customers.imports.tables import TableRow, layout_of, read_rows
 from customers.imports.writing import keep_rows, write
 from customers.models import Import, ImportRow
+from customers.services.bulk import tell_planner
 
 CHECK = "customers.check_import"
 RUN = "customers.run_import"
 CHUNK_ROWS = 1_000
+CHUNK_MS_MAX = 60_000
 CHUNK_TRIES_MAX = 10
+# When the planner is told of the new customers, and when again.
+TELL_AFTER_ROWS = 1_000
+TELL_AGAIN_AT_TIMES = 10
 
 State, Phase = Import.State, ImportRow.Phase
+T = TypeVar("T")
 
 
 class ImportBusy(Conflict):
@@ -52,16 +61,9 @@ def check(work: Work) -> dict[str, Any]:
     context = context_of(source)
     seen = Seen()
     done_with = int(work.cursor)
-    with rare_collections():
-        for rows in _chunks(source, context):
-            decisions = _look(context, seen, rows)
-            if rows[-1].number <= done_with:
-                # Looked at again for what it says of later rows: its own problems are kept already.
-                continue
-            with transaction.atomic():
-                failed = [each for each in decisions if each.outcome == Outcome.FAILED]
-                keep_rows(failed, source, Phase.CHECK)
-                work.checkpoint(rows[-1].number, done=len(rows), **_counts(decisions))
+    with rare_collections(), closing(_read(_chunks(source, context), context.reader)) as chunks:
+        for rows in chunks:
+            _until_unchanged(rows, seen, partial(_check_chunk, work, source, context, seen, rows, done_with))
     found = {"rows": work.done, **work.counts}
     with transaction.atomic():
         _update(source, state=State.CHECKED, check_counts=found)
@@ -69,15 +71,17 @@ def check(work: Work) -> dict[str, Any]:
     return found
 
 
-def _look(context: Context, seen: Seen, rows: list[TableRow]) -> list[Decision]:
-    """What would be done about a chunk, as the customers are at the moment."""
-    before = seen.mark()
-    for _ in range(CHUNK_TRIES_MAX):
-        try:
-            return decide([context.reader.read(row) for row in rows], context, seen, locked=False)
-        except ChangedMeanwhile:
-            seen.forget_since(before)
-    raise ImportBusy()
+def _check_chunk(
+    work: Work, source: Import, context: Context, seen: Seen, rows: list[ReadRow], done_with: int
+) -> None:
+    with chunk_transaction(ms_max=CHUNK_MS_MAX):
+        decisions = decide(rows, context, seen, locked=False)
+        if rows[-1].number <= done_with:
+            # Looked at again for what it says of later rows: its own problems are kept already.
+            return
+        failed = [each for each in decisions if each.outcome == Outcome.FAILED]
+        keep_rows(failed, source, Phase.CHECK)
+        work.checkpoint(rows[-1].number, done=len(rows), **_counts(decisions))
 
 
 def run(work: Work) -> dict[str, Any]:
@@ -91,11 +95,14 @@ def run(work: Work) -> dict[str, Any]:
     counts = dict(source.run_counts)
     with rare_collections():
         _recall(source, context, seen)
-        for rows in _chunks(source, context, after=source.position):
-            read = [context.reader.read(row) for row in rows]
-            decisions = _import_chunk(work, source, context, seen, read, counts)
-            for name, number in {"rows": len(rows), **_counts(decisions)}.items():
-                counts[name] = counts.get(name, 0) + number
+        ahead = _read(_chunks(source, context, after=source.position), context.reader)
+        with closing(ahead) as chunks:
+            tell_at = TELL_AFTER_ROWS
+            for rows in chunks:
+                counts = _import_chunk(work, source, context, seen, rows, counts)
+                if counts["rows"] >= tell_at:
+                    tell_at = counts["rows"] * TELL_AGAIN_AT_TIMES
+                    tell_planner()
     at = now()
     with transaction.atomic():
         _update(source, state=State.DONE, finished_at=at)
@@ -118,28 +125,54 @@ def _import_chunk(
     source: Import,
     context: Context,
     seen: Seen,
-    read: list[ReadRow],
+    rows: list[ReadRow],
     counts: dict[str, int],
-) -> list[Decision]:
-    """One chunk in one transaction; again when somebody else changed one of its customers meanwhile."""
+) -> dict[str, int]:
+    """One chunk in one transaction. Returns the counts with its own."""
+
+    def once() -> dict[str, int]:
+        with chunk_transaction(ms_max=CHUNK_MS_MAX):
+            decisions = decide(rows, context, seen, locked=True)
+            write(decisions, source, context)
+            found = _counts(decisions)
+            total = dict(counts)
+            for name, number in {"rows": len(rows), **found}.items():
+                total[name] = total.get(name, 0) + number
+            _update(source, position=rows[-1].number, run_counts=total)
+            work.checkpoint(rows[-1].number, done=len(rows), **found)
+        return total
+
+    return _until_unchanged(rows, seen, once)
+
+
+def _until_unchanged(rows: list[ReadRow], seen: Seen, once: Callable[[], T]) -> T:
+    """Again, as if for the first time, when somebody else changed one of a chunk's customers meanwhile."""
     before = seen.mark()
-    problems = [list(row.problems) for row in read]
+    problems = [list(row.problems) for row in rows]
     for _ in range(CHUNK_TRIES_MAX):
         try:
-            with transaction.atomic():
-                decisions = decide(read, context, seen, locked=True)
-                write(decisions, source, context)
-                found = {"rows": len(read), **_counts(decisions)}
-                total = {name: counts.get(name, 0) + number for name, number in found.items()}
-                _update(source, position=read[-1].number, run_counts={**counts, **total})
-                del found["rows"]
-                work.checkpoint(read[-1].number, done=len(read), **found)
-            return decisions
+            return once()
         except ChangedMeanwhile:
             seen.forget_since(before)
-            for row, known in zip(read, problems, strict=True):
+            for row, known in zip(rows, problems, strict=True):
                 row.problems = list(known)
     raise ImportBusy()
+
+
+def _read(chunks: Iterator[list[TableRow]], reader: RowReader) -> Iterator[list[ReadRow]]:
+    """The chunks read, each while PostgreSQL works on the one before: reading needs no database."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-import") as executor:
+
+        def begin() -> Future[list[ReadRow]] | None:
+            # The file itself is in the database, and so read here: a thread would have a connection of its own.
+            rows = next(chunks, None)
+            return executor.submit(lambda: [reader.read(row) for row in rows]) if rows is not None else None
+
+        coming = begin()
+        while coming is not None:
+            rows = coming.result()
+            coming = begin()
+            yield rows
 
 
 def _recall(source: Import, context: Context, seen: Seen) -> None:

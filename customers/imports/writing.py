@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
 from cloudpos.tenancy.drafting import draft
 from customers.events import event
@@ -25,12 +25,9 @@ from customers.services.copying import copy_in, copy_lines, update_in
 from customers.services.profile import index_customer
 from customers.services.withdrawals import append_withdrawals
 
-CHUNK_MS_MAX = 60_000
-
 
 def write(decisions: Sequence[Decision], source: Import, context: Context) -> None:
     """Create and change customers, and keep what became of each row. Raises ChangedMeanwhile: then begin the chunk again."""
-    _allow_time()
     created = [each for each in decisions if each.outcome == Outcome.CREATED]
     updated = [each for each in decisions if each.outcome == Outcome.UPDATED]
     try:
@@ -66,11 +63,6 @@ def keep_rows(decisions: Sequence[Decision], source: Import, phase: str) -> None
             )
         )
     copy_in(ImportRow, [copy_lines(ImportRow, rows)])
-
-
-def _allow_time() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = {CHUNK_MS_MAX}")
 
 
 def _create(created: Sequence[Decision], context: Context) -> None:
@@ -125,14 +117,15 @@ def _keep_external_ids(decisions: Sequence[Decision], context: Context) -> None:
             customer = each.draft.customer if each.draft is not None else each.customer
             assert customer is not None
             rows.append(
-                ExternalId(
+                draft(
+                    ExternalId,
                     merchant_id=customer.merchant_id,
                     customer_id=customer.pk,
                     external_id=each.external_id,
                     created_at=context.at,
                 )
             )
-    ExternalId.objects.bulk_create(rows)
+    copy_in(ExternalId, [copy_lines(ExternalId, rows)])
 
 
 def _log(created: Sequence[Decision], updated: Sequence[Decision], context: Context) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
+import orjson
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 
@@ -42,6 +43,8 @@ def copy_in(model: type[models.Model], lines: Iterable[str], *, table: str | Non
     target = table or model._meta.db_table
     with (
         connection.cursor() as cursor,
+        # What is wrong with the rows is said when the copy ends, which Django does not see by itself.
+        connection.wrap_database_errors,
         cursor.copy(f"COPY {target} ({column_names(model)}) FROM STDIN") as copy,
     ):
         for start in range(0, len(text), CHARS_PER_WRITE):
@@ -76,7 +79,7 @@ def _writer(field: "models.Field[Any, Any]") -> Callable[[Any], str]:
     if isinstance(field, LexemesField):
         return lambda found: _escaped(tsvector_literal(found))
     if isinstance(field, models.JSONField):
-        return lambda value: "{}" if value == {} else _escaped(json.dumps(value, ensure_ascii=False))
+        return _json
     if isinstance(field, models.UUIDField | models.ForeignKey):
         return _uuid
     if isinstance(field, ArrayField):
@@ -90,6 +93,19 @@ def _writer(field: "models.Field[Any, Any]") -> Callable[[Any], str]:
 def _array(values: Sequence[str]) -> str:
     quoted = ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
     return _escaped(f"{{{quoted}}}")
+
+
+def _json(value: Any) -> str:
+    if value == {}:
+        return "{}"
+    if value == []:
+        return "[]"
+    try:
+        text = orjson.dumps(value).decode()
+    except TypeError:
+        # A whole number beyond 64 bits, which PostgreSQL keeps as it is.
+        text = json.dumps(value, ensure_ascii=False)
+    return _escaped(text)
 
 
 def _uuid(value: uuid.UUID) -> str:

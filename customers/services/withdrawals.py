@@ -6,8 +6,9 @@ from datetime import timedelta
 from django.db.models import Max
 from django.utils.timezone import now
 
+from cloudpos.tenancy.drafting import draft
 from customers.models import Consent, Preferences
-from customers.services.copying import update_in
+from customers.services.copying import copy_in, copy_lines, update_in
 
 
 def append_withdrawals(statements: Sequence[Consent]) -> None:
@@ -37,12 +38,13 @@ def append_withdrawals(statements: Sequence[Consent]) -> None:
         if said is not None:
             # A till with a fast clock dated it after now.
             statement.occurred_at = max(statement.occurred_at, said + timedelta(microseconds=1))
-        row = rows.setdefault(
-            statement.customer_id, Preferences(merchant_id=merchant_id, customer_id=statement.customer_id)
-        )
+        row = rows.get(statement.customer_id)
+        if row is None:
+            row = draft(Preferences, merchant_id=merchant_id, customer_id=statement.customer_id)
+            rows[statement.customer_id] = row
         row.consents.setdefault(statement.channel, {})[statement.purpose] = False
         row.updated_at = at
-    Consent.objects.bulk_create(statements)
-    Preferences.objects.bulk_create([row for row in rows.values() if row._state.adding])
+    copy_in(Consent, [copy_lines(Consent, statements)])
+    copy_in(Preferences, [copy_lines(Preferences, [row for row in rows.values() if row._state.adding])])
     changed = [row for row in rows.values() if not row._state.adding]
     update_in(Preferences, changed, ["consents", "updated_at"])

@@ -103,22 +103,45 @@ def test_no_phone(raw: str, country: str) -> None:
         normal_phone(raw, country=country)
 
 
+def by_the_library(raw: str, country: str | None) -> str | None:
+    try:
+        number = phonenumbers.parse(raw, country)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def by_us(raw: str, country: str) -> str | None:
+    try:
+        return normal_phone(raw, country=country)
+    except NotAPhone:
+        return None
+
+
 @given(st.from_regex(r"\+[1-9][0-9]{5,15}", fullmatch=True))
 def test_the_short_way_agrees_with_the_library(raw: str) -> None:
-    def by_the_library() -> str | None:
-        try:
-            number = phonenumbers.parse(raw, None)
-        except phonenumbers.NumberParseException:
-            return None
-        if not phonenumbers.is_possible_number(number):
-            return None
-        return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    assert by_us(raw, "") == by_the_library(raw, None)
 
-    try:
-        found: str | None = normal_phone(raw, country="")
-    except NotAPhone:
-        found = None
-    assert found == by_the_library()
+
+@given(
+    st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)),
+    st.sampled_from(["", "0", "00", "1", "8", "06", "9", "("]),
+    st.sampled_from(["", " ", "-", "/", ") ", ". "]),
+    st.integers(0, 4),
+    st.from_regex(r"[0-9]{4,12}", fullmatch=True),
+)
+def test_the_short_way_of_a_national_number_agrees_with_the_library(
+    country: str, dialled: str, between: str, place: int, digits: str
+) -> None:
+    raw = dialled + digits[:place] + between + digits[place:]
+    assert by_us(raw, country) == by_the_library(raw, country)
+    example = phonenumbers.example_number(country)
+    if example is not None:
+        # Of the country's own form, whatever stands before it.
+        raw = dialled + str(example.national_number)
+        assert by_us(raw, country) == by_the_library(raw, country)
 
 
 def test_customer_numbers() -> None:

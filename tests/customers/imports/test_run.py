@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cloudpos.tenancy.models import Store
+from customers.imports import running
 from customers.models import Address, Customer, Event, ExternalId
 from customers.services import create_customer, delete_customer
 from tests.customers.conftest import Make, mallory  # noqa: F401
@@ -314,6 +315,29 @@ def test_a_merged_customer_s_number_leads_on_and_a_deleted_one_s_e_mail_is_free(
     assert brought.run() == {"rows": 2, "updated": 1, "created": 1}
     alice.refresh_from_db()
     assert alice.notes == "New"
+
+
+def test_what_somebody_has_taken_meanwhile_is_looked_at_again(
+    bring: Bring, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = make("Alice")
+    looks = []
+
+    def look(*arguments: Any, **named: Any) -> Any:
+        decisions = decide(*arguments, **named)
+        looks.append(named["locked"])
+        if looks == [False, True]:
+            ExternalId.objects.create(merchant_id=alice.merchant_id, customer=alice, external_id="crm-1")
+        return decisions
+
+    decide = running.decide
+    monkeypatch.setattr(running, "decide", look)
+    brought = bring(csv_of(("E-mail", "External ID"), ("bob@example.com", "crm-1"), ("bad", "")))
+    # What was taken is rolled back with the chunk that it spoiled.
+    assert brought.run() == {"rows": 2, "created": 1, "failed": 1}
+    assert looks == [False, True, True]
+    assert ExternalId.objects.get().customer.email == "bob@example.com"
+    assert len(brought.problems()) == 1
 
 
 def test_companies(bring: Bring) -> None:
