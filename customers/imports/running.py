@@ -5,7 +5,7 @@ commit together, so that a process may die at any moment.
 """
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -159,7 +159,7 @@ def _until_unchanged(rows: list[ReadRow], seen: Seen, once: Callable[[], T]) -> 
     raise ImportBusy()
 
 
-def _read(chunks: Iterator[list[TableRow]], reader: RowReader) -> Iterator[list[ReadRow]]:
+def _read(chunks: Iterator[list[TableRow]], reader: RowReader) -> Generator[list[ReadRow]]:
     """The chunks read, each while PostgreSQL works on the one before: reading needs no database."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-import") as executor:
 
