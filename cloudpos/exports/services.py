@@ -27,6 +27,7 @@ from customers.events import emit, event
 
 # Files that are there or being made, of one merchant.
 EXPORTS_KEPT_MAX = 50
+TAKING_ROOM = (*ACTIVE, Job.State.DONE, "ready")
 FORGOTTEN_AT_ONCE_MAX = 20
 CSV = "text/csv; charset=utf-8"
 
@@ -73,7 +74,8 @@ def request_export(
     for other in mine.filter(kind=kind, format=format, gone="", ready_at=None, timezone=access.timezone):
         if (other.columns, other.filters) == (names, asked) and _job_is_active(other):
             return other
-    if mine.filter(gone="").count() >= EXPORTS_KEPT_MAX:
+    # What was stopped or has failed takes no room.
+    if exports_of(access.merchant_id).filter(state__in=TAKING_ROOM).count() >= EXPORTS_KEPT_MAX:
         raise TooManyExports()
     export_id = new_id()
     at = now()
