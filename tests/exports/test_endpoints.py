@@ -12,7 +12,7 @@ from cloudpos.exports import running, services
 from cloudpos.exports.models import FILE_KEPT_FOR, ROW_KEPT_FOR, ExportPart
 from cloudpos.exports.models import Export as Row
 from cloudpos.jobs.models import Job
-from cloudpos.jobs.running import run_here
+from cloudpos.jobs.running import JobLost, claim_job, run_here
 from customers.models import Event
 from customers.services import create_customer
 from tests.exports.conftest import Export, answer, asked
@@ -221,3 +221,21 @@ def test_kept_for_a_week(shop: Shop, export: Export) -> None:
     Row.objects.filter(pk=old.id).update(created_at=now() - ROW_KEPT_FOR - timedelta(minutes=1))
     services.forget_old_exports(at=now())
     assert [str(pk) for pk in Row.objects.values_list("pk", flat=True)] == [new.id]
+
+
+def test_a_process_that_lost_its_job_releases_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_customer(access=shop.access, data={"first_name": "Ann"})
+    found = asked(shop.manager)
+    read = running._read
+
+    def read_late(*arguments: Any) -> Any:
+        Job.objects.update(claim=uuid.uuid4())
+        return read(*arguments)
+
+    monkeypatch.setattr(running, "_read", read_late)
+    work = claim_job(job_id=uuid.UUID(found.read()["jobId"]))
+    assert work is not None
+    with pytest.raises(JobLost):
+        running.make(work)
+    assert Row.objects.get().ready_at is None and not ExportPart.objects.exists()
+    assert not Event.objects.filter(type="export.made").exists()
