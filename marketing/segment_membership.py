@@ -19,6 +19,7 @@ from analytics.recalculations import stale_customers
 from cloudpos.tenancy.models import Merchant
 from cloudpos.tenancy.zones import store_zones
 from customers.events import emit_all, event
+from customers.models import Merge
 from marketing.models import Segment, SegmentMember
 from marketing.segments.compiling import Compiler
 from marketing.segments.days import Clock
@@ -236,6 +237,27 @@ def follow_customers(*, merchant_id: uuid.UUID, customer_ids: Collection[uuid.UU
     changed = change_members(merchant_id, came=sorted(came), gone=sorted(gone), at=at)
     count_lists(merchant_id, named)
     return sum(map(sum, changed.values()))
+
+
+@transaction.atomic
+def part_ways(*, merchant_id: uuid.UUID, merge_id: uuid.UUID, at: datetime) -> int:
+    """After an undone merge, who had followed the other onto lists leaves them again. Returns how many lists.
+
+    A line of the target's on a list of the source's that was made while they were one came by the merge.
+    """
+    merge = Merge.objects.for_merchant(merchant_id).filter(pk=merge_id, undone_at__isnull=False).first()
+    if merge is None:
+        return 0
+    rows = SegmentMember.objects.for_merchant(merchant_id).filter(segment__kind=Segment.Kind.LIST)
+    # Merged again by now: they follow each other as before.
+    source = rows.filter(customer_id=merge.source_id, customer__merged_into=None)
+    followed = rows.filter(customer_id=merge.target_id, entered_at__range=(merge.merged_at, merge.undone_at))
+    named = sorted(followed.filter(segment__in=source.values("segment")).values_list("segment_id", flat=True))
+    lists = Segment.objects.for_merchant(merchant_id).filter(pk__in=named)
+    list(lists.order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    change_members(merchant_id, came=[], gone=[(segment, merge.target_id) for segment in named], at=at)
+    count_lists(merchant_id, named)
+    return len(named)
 
 
 @transaction.atomic

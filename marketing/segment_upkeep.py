@@ -26,6 +26,7 @@ from marketing.segment_builds import build_segments
 from marketing.segment_membership import (
     follow_customers,
     in_order,
+    part_ways,
     recount,
     refresh_members,
     tidy_list,
@@ -75,6 +76,9 @@ def refresh_after(*, merchant_id: uuid.UUID, event_ids: Sequence[str], at: datet
     )
     if coming_or_going:
         moved += follow_customers(merchant_id=merchant_id, customer_ids=_customers(coming_or_going), at=at)
+    for _, type_, data in rows:
+        if type_ == "customer.unmerged":
+            moved += part_ways(merchant_id=merchant_id, merge_id=uuid.UUID(data["mergeId"]), at=at)
     if any(type_ == "customer.erased" for _, type_, _ in rows):
         recount(merchant_id=merchant_id)
     return moved
