@@ -12,64 +12,28 @@ import time
 import uuid
 from datetime import UTC, datetime
 
+from benchmarks.campaign_world import make_campaign, make_people
 from benchmarks.loyalty_expiry import throw_away_database
 from benchmarks.mail_sink import mail_sink
 
 PREPARED_GOAL, SENT_GOAL, MEMORY_GOAL_MB = 1_000, 300, 300
-HTML = (
-    "<html><body><h1>Hello {{ customer.first_name }}</h1><p>You have {{ customer.points }} points, and were here"
-    " {{ last_visit | date: '%d %B' }}. <a href='https://shop.example/offers'>Look at this week's offers</a>.</p></body></html>"
-)
-
-_CUSTOMERS = """
-INSERT INTO customers (id, merchant_id, customer_number, type, status, first_name, last_name, company_name, tax_id, email,
-    email_key, phone, gender, language, notes, tags, metadata, tier, points, segment, total_spent, visit_count, search,
-    sort_name, version, created_at, updated_at)
-SELECT gen_random_uuid(), %(merchant)s, n::text, 'individual', 'active', 'Person' || n, 'Test', '', '',
-    'p' || n || '@mail.example', 'p' || n || '@mail.example', '', '', '', '', '{}', '{}', '', n %% 500, 'new', 0, 0,
-    '{}', 'test', 1, now(), now()
-FROM generate_series(1, %(count)s) AS n
-"""
-_PREFERENCES = """
-INSERT INTO customer_preferences (id, merchant_id, customer_id, consents, language, updated_at)
-SELECT gen_random_uuid(), merchant_id, id, '{"email": {"marketing": true}}', '', now() FROM customers
-WHERE merchant_id = %(merchant)s
-"""
 
 
 def run(recipients: int, send: int) -> None:
     from django.conf import settings
     from django.core.management import call_command
-    from django.db import connection
 
     from cloudpos.tenancy.models import Merchant
     from marketing.campaigns import sending
     from marketing.campaigns.audience import prepare_chunk
     from marketing.campaigns.runs import start_due
-    from marketing.models import Campaign, CampaignMessage, CampaignRun
+    from marketing.models import CampaignMessage, CampaignRun
 
     call_command("migrate", verbosity=0)
     merchant = Merchant.objects.create(name="Campaigns", slug=f"campaigns-{uuid.uuid4().hex[:12]}")
-    with connection.cursor() as cursor:
-        cursor.execute(_CUSTOMERS, {"merchant": merchant.pk, "count": recipients})
-        cursor.execute(_PREFERENCES, {"merchant": merchant.pk})
-        cursor.execute("ANALYZE")
+    make_people(merchant.pk, recipients)
     now = datetime.now(UTC)
-    Campaign.objects.create(
-        merchant=merchant,
-        name="Offers",
-        consent_channel="email",
-        state="scheduled",
-        next_run_at=now,
-        variants=[
-            {
-                "key": key,
-                "weight": 1,
-                "content": {"subject": f"{key} for {{{{ customer.first_name }}}}", "html": HTML},
-            }
-            for key in "AB"
-        ],
-    )
+    make_campaign(merchant.pk, now)
     started = time.perf_counter()
     start_due(at=now)
     campaign_run = CampaignRun.objects.get()
@@ -99,9 +63,10 @@ def run(recipients: int, send: int) -> None:
     _say("sent", sent / seconds, SENT_GOAL, f"{sent:,} in {seconds:.1f} s, {processor:.1f} s of this process")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{'memory':10} {memory:10,.0f} MB   goal {MEMORY_GOAL_MB}")
-    twice = sum(n > 1 for n in sink.received.values())
-    print(f"{len(sink.received):,} addresses have a mail, {twice} more than one")
-    raise SystemExit(1 if twice or len(sink.received) != sent else 0)
+    received = sink.received
+    twice = sum(n > 1 for n in received.values())
+    print(f"{len(received):,} addresses have a mail, {twice} more than one")
+    raise SystemExit(1 if twice or len(received) != sent else 0)
 
 
 def _say(what: str, a_second: float, goal: int, more: str) -> None:

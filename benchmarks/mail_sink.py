@@ -1,8 +1,9 @@
-"""A mail server on this machine, in a process of its own, that takes everything and counts it.
+"""A mail server on this machine, in a process of its own, that takes everything and keeps who got what when.
 
 with mail_sink() as sink:
     ...  # SMTP to 127.0.0.1, sink.port
 sink.received  # {address: how many mails, ...}
+sink.mails  # each of them, in the order in which they were taken
 """
 
 import contextlib
@@ -15,14 +16,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SERVER = """
-import collections, json, signal, socket, sys, time
+import json, socket, sys, time
 from aiosmtpd.controller import Controller
 
-received = collections.Counter()
+mails = []
 
 class Handler:
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        envelope.begun = time.time()
+        envelope.mail_from = address
+        return "250 OK"
+
     async def handle_DATA(self, server, session, envelope):
-        received.update(envelope.rcpt_tos)
+        mails.extend((to, envelope.begun, time.time()) for to in envelope.rcpt_tos)
         return "250 OK"
 
 with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -32,14 +38,29 @@ controller.start()
 print(controller.port, flush=True)
 sys.stdin.read()
 controller.stop()
-print(json.dumps(received), flush=True)
+print(json.dumps(mails), flush=True)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """`begun`: when its sender was named; `taken`: when all of it was there. In seconds since 1970."""
+
+    to: str
+    begun: float
+    taken: float
 
 
 @dataclass
 class Sink:
+    """`mails` are there when the server has ended."""
+
     port: int
-    received: Counter[str] = field(default_factory=Counter)
+    mails: list[Mail] = field(default_factory=list)
+
+    @property
+    def received(self) -> Counter[str]:
+        return Counter(mail.to for mail in self.mails)
 
 
 @contextlib.contextmanager
@@ -56,7 +77,7 @@ def mail_sink() -> Iterator[Sink]:
     try:
         yield sink
         server.stdin.close()
-        sink.received.update(json.loads(server.stdout.readline()))
+        sink.mails.extend(Mail(*mail) for mail in json.loads(server.stdout.readline()))
     finally:
         server.kill()
         server.wait()
