@@ -52,6 +52,7 @@ _ENTRY = {"entryId": _ID, "points": {**_POINTS, "description": "Signed"}, "balan
 _MERGE = {"mergeId": _ID, "sourceId": _ID, "targetId": _ID}
 _HOLD = {"holdId": _ID, "points": _POINTS}
 _REDEMPTION = {"redemptionId": _ID, "rewardId": _or_null(_ID), "entryId": _ID, "points": _POINTS}
+_VOUCHER = {"voucherId": _ID, "rewardId": _ID}
 _SALE = {"purchaseId": _ID, "storeId": _ID, "amount": _MONEY, "currency": _CURRENCY, "transactionId": _TEXT}
 _MEMBERSHIP = {"segmentId": _ID}
 _RUN = {"campaignId": _ID, "runId": _ID, "number": {**_COUNT, "description": "From 1"}}
@@ -102,6 +103,9 @@ CATALOGUE: dict[str, EventType] = {
     "hold.lapsed": _type("Reserved points are free again, since nobody came back to them.", _HOLD),
     "redemption.made": _type("Points became a reward or money off.", _REDEMPTION),
     "redemption.cancelled": _type("A redemption was undone.", _REDEMPTION),
+    "voucher.given": _type("A customer was given a reward for no points.", _VOUCHER),
+    "voucher.used": _type("A customer took at a till what a voucher was for.", _VOUCHER),
+    "voucher.released": _type("The sale did not come about: a voucher is as before.", _VOUCHER),
     "tier.changed": _type(
         "A member reached another tier.",
         {"from": _TIER_OR_SEGMENT, "to": _TIER_OR_SEGMENT, "reason": _TEXT, "until": _or_null(_TIME)},

@@ -9,7 +9,7 @@ from cloudpos.tenancy.formats import count, moment, money, signed
 from customers.admin import CustomerFilter, SearchesByCustomer, customer_link, link, numbers
 from loyalty.admin_program import ProgramAdmin
 from loyalty.admin_promotions import PromotionAdmin
-from loyalty.admin_rewards import HoldAdmin, RedemptionAdmin, RewardAdmin
+from loyalty.admin_rewards import HoldAdmin, RedemptionAdmin, RewardAdmin, VoucherAdmin
 from loyalty.models import Enrollment, LedgerEntry
 
 # Registered where they are written.
@@ -21,6 +21,7 @@ __all__ = [
     "PromotionAdmin",
     "RedemptionAdmin",
     "RewardAdmin",
+    "VoucherAdmin",
 ]
 
 ENTRY_LABELS = {

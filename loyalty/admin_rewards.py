@@ -14,9 +14,10 @@ from cloudpos.tenancy.backoffice.pages import StoreFilter, TenantForm, TenantMod
 from cloudpos.tenancy.formats import count, moment, money
 from cloudpos.tenancy.roles import Role
 from customers.admin import SearchesByCustomer, customer_link, link, numbers
-from loyalty.models import Hold, Redemption, Reward, Tier
+from loyalty.models import Hold, Redemption, Reward, Tier, Voucher
 from loyalty.services.holds import state_of
 from loyalty.services.rewards import archive_reward, create_reward, update_reward
+from loyalty.services.vouchers import state_of as voucher_state_of
 
 STATE_LABELS = {
     "Held": "info",
@@ -24,6 +25,8 @@ STATE_LABELS = {
     "Released": "primary",
     "Lapsed": "warning",
     "Redeemed": "success",
+    "Open": "info",
+    "Used": "success",
     "Cancelled": "danger",
 }
 
@@ -213,6 +216,55 @@ class HoldAdmin(SpendingPage, TenantModelAdmin):
     @display(description="Closed")
     def closed(self, hold: Hold) -> str:
         return moment(hold.closed_at, get_current_timezone())
+
+
+@admin.register(Voucher)
+class VoucherAdmin(SearchesByCustomer, TenantModelAdmin):
+    """Nobody writes them here; of a code its end is shown: who has it whole can use it."""
+
+    list_select_related = ["customer", "reward", "store", "merchant"]
+    search_fields = ["customer"]
+    search_help_text = "The customer's name, e-mail, phone or number"
+    list_display = ["since", "who", "what", "ending", "standing", "until", "store"]
+    list_filter = ["state"]
+    ordering = ["-given_at"]
+    fields = [("who", "standing"), ("what", "ending"), ("since", "until"), ("used", "number")]
+    readonly_fields = ["who", "standing", "what", "ending", "since", "until", "used", "number"]
+    empty_icon = "redeem"
+    empty_title = "No vouchers yet"
+    empty_text = "Rewards that customers were given for no points, such as with a campaign."
+
+    @display(description="Customer")
+    def who(self, voucher: Voucher) -> str:
+        return customer_link(voucher.customer)
+
+    @display(description="Reward")
+    def what(self, voucher: Voucher) -> str:
+        return voucher.reward.name
+
+    @display(description="Code ends in")
+    def ending(self, voucher: Voucher) -> str:
+        return voucher.code[-3:]
+
+    @display(description="State", label=STATE_LABELS)
+    def standing(self, voucher: Voucher) -> str:
+        return str(Voucher.State(voucher_state_of(voucher, at=now())).label)
+
+    @display(description="Given", ordering="given_at")
+    def since(self, voucher: Voucher) -> str:
+        return moment(voucher.given_at, get_current_timezone())
+
+    @display(description="Until", ordering="expires_at")
+    def until(self, voucher: Voucher) -> str:
+        return moment(voucher.expires_at, get_current_timezone())
+
+    @display(description="Used")
+    def used(self, voucher: Voucher) -> str:
+        return moment(voucher.used_at, get_current_timezone())
+
+    @display(description="Number at the till")
+    def number(self, voucher: Voucher) -> str:
+        return voucher.transaction_id
 
 
 @admin.register(Redemption)

@@ -322,4 +322,5 @@ from loyalty.models_promotions import PromotionAward as PromotionAward  # noqa: 
 from loyalty.models_rewards import Hold as Hold  # noqa: E402
 from loyalty.models_rewards import Redemption as Redemption  # noqa: E402
 from loyalty.models_rewards import Reward as Reward  # noqa: E402
+from loyalty.models_rewards import Voucher as Voucher  # noqa: E402
 from loyalty.models_rollups import Rollup, RollupAccount, RollupDay, RollupLots, RollupSettlement  # noqa: E402, F401

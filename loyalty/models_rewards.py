@@ -1,4 +1,4 @@
-"""What points are spent on: the catalogue of rewards, holds of a till that is closing a sale, and redemptions."""
+"""What points are spent on: the catalogue of rewards, holds of a till that is closing a sale, redemptions, and vouchers."""
 
 from decimal import Decimal
 
@@ -40,7 +40,9 @@ class Reward(TenantModel):
         null=True, blank=True, help_text="How often it can be had in all; empty: any number"
     )
     taken = models.IntegerField(
-        default=0, editable=False, help_text="Redeemed and not cancelled, or held at this moment"
+        default=0,
+        editable=False,
+        help_text="Redeemed and not cancelled, held at this moment, or given as a voucher",
     )
     tiers = models.JSONField(
         default=list, blank=True, help_text="Codes of the tiers that may have it; empty: all"
@@ -251,3 +253,64 @@ class Redemption(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.points} points"
+
+
+class Voucher(TenantModel):
+    """A reward that a customer was given for no points. Who names its code at a till has it, once, until it expires.
+
+    It counts for the reward's stock and the member's limit from when it is given until it has lapsed. What it is worth was
+    promised: it stays so when its reward is changed, switched off or archived.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        USED = "used", "Used"
+        LAPSED = "lapsed", "Lapsed"
+
+    customer = TenantForeignKey(Customer, on_delete=models.PROTECT, related_name="vouchers", db_index=False)
+    reward = TenantForeignKey(Reward, on_delete=models.PROTECT, related_name="vouchers", db_index=False)
+    code = models.CharField(max_length=12, help_text="Without the hyphen that people see")
+    cause = models.CharField(max_length=60, help_text="What it was given for: once for each")
+    kind = models.CharField(max_length=10, choices=Reward.Kind.choices, help_text="The reward's, then")
+    value = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    sku = models.CharField(max_length=100, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    given_at = models.DateTimeField(default=now, editable=False)
+    expires_at = models.DateTimeField(help_text="The first instant at which it is over")
+    used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    store = TenantForeignKey(
+        Store, on_delete=models.PROTECT, related_name="+", null=True, blank=True, db_index=False
+    )
+    actor_id = models.UUIDField(null=True, blank=True, help_text="Who took it at the till")
+    transaction_id = models.CharField(max_length=100, blank=True)
+
+    class Meta:
+        db_table = "loyalty_vouchers"
+        constraints = [
+            unique_in_merchant("loyalty_vouchers"),
+            *tenant_references("loyalty_vouchers", "customer", "reward", "store"),
+            models.UniqueConstraint(fields=["merchant", "code"], name="loyalty_vouchers_code_uniq"),
+            models.UniqueConstraint(fields=["merchant", "cause"], name="loyalty_vouchers_given_once"),
+            models.CheckConstraint(
+                condition=Q(state="used", used_at__isnull=False, store__isnull=False)
+                | Q(state__in=["open", "lapsed"], used_at=None, store=None),
+                name="loyalty_vouchers_used_somewhere",
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at__gt=F("given_at")), name="loyalty_vouchers_expire_later"
+            ),
+        ]
+        indexes = [
+            # The sweep's queue.
+            models.Index(fields=["expires_at"], name="loyalty_vouchers_due_idx", condition=Q(state="open")),
+            models.Index(fields=["merchant", "customer", "expires_at"], name="loyalty_vouchers_customer_idx"),
+            models.Index(fields=["merchant", "given_at"], name="loyalty_vouchers_time_idx"),
+            models.Index(
+                fields=["merchant", "reward", "expires_at"],
+                name="loyalty_vouchers_reward_idx",
+                condition=Q(state="open"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reward}, {self.get_state_display().lower()}"

@@ -12,11 +12,15 @@ from django.utils.timezone import now
 
 from cloudpos.tenancy.access import Access
 from customers.services import find_customer
-from loyalty.models import Hold, Redemption, Reward
+from loyalty.models import Hold, Redemption, Reward, Voucher
 from loyalty.services import read_account
 from loyalty.services.holds import Capture, find_hold, state_of
 from loyalty.services.redemptions import RedemptionAnswer
 from loyalty.services.stock import INSUFFICIENT, Member, hindrances, lapsed_unswept, times_had
+from loyalty.services.vouchers import money_off, shown_code
+from loyalty.services.vouchers import state_of as voucher_state_of
+
+VOUCHERS_SHOWN_MAX = 100
 
 
 def describe_hold(hold: Hold, *, at: datetime | None = None) -> dict[str, Any]:
@@ -54,6 +58,40 @@ def describe_redemption(answer: RedemptionAnswer | Capture) -> dict[str, Any]:
         "redeemedAt": redemption.redeemed_at,
         "cancelledAt": redemption.cancelled_at,
     }
+
+
+def describe_voucher(voucher: Voucher, *, at: datetime | None = None) -> dict[str, Any]:
+    """A voucher as it is at an instant: lapsed from the end of its time on."""
+    return {
+        "id": voucher.pk,
+        "customerId": voucher.customer_id,
+        "rewardId": voucher.reward_id,
+        "name": voucher.reward.name,
+        "code": shown_code(voucher.code),
+        "kind": str(voucher.kind),
+        "value": None if voucher.value is None else f"{voucher.value:.2f}",
+        "sku": voucher.sku,
+        "state": voucher_state_of(voucher, at=at or now()),
+        "discount": money_off(voucher),
+        "givenAt": voucher.given_at,
+        "expiresAt": voucher.expires_at,
+        "usedAt": voucher.used_at,
+        "storeId": voucher.store_id,
+        "transactionId": voucher.transaction_id,
+    }
+
+
+def open_vouchers_of(*, access: Access, customer_id: uuid.UUID) -> list[dict[str, Any]]:
+    """What a customer can use at this moment: VOUCHERS_SHOWN_MAX, the first to expire first. Raises CustomerNotFound."""
+    customer = find_customer(merchant_id=access.merchant_id, id=customer_id)
+    at = now()
+    rows = (
+        Voucher.objects.for_merchant(access.merchant_id)
+        .filter(customer_id=customer.pk, state=Voucher.State.OPEN, expires_at__gt=at)
+        .select_related("reward")
+        .order_by("expires_at", "pk")
+    )
+    return [describe_voucher(voucher, at=at) for voucher in rows[:VOUCHERS_SHOWN_MAX]]
 
 
 def hold_of(*, access: Access, hold_id: uuid.UUID) -> dict[str, Any]:

@@ -41,8 +41,9 @@ def review_due_tiers() -> int:
 
 @shared_task(name="loyalty.tasks.lapse_holds")
 def lapse_holds() -> int:
-    """Write down which holds are over. Returns how many."""
-    return lapsing.lapse_holds(at=now())
+    """Write down which holds and vouchers are over. Returns how many."""
+    at = now()
+    return lapsing.lapse_holds(at=at) + lapsing.lapse_vouchers(at=at)
 
 
 @shared_task(name="loyalty.tasks.expire_points")

@@ -1,6 +1,13 @@
 from django.urls import path
 
-from loyalty import views, views_analytics, views_promotions, views_rewards, views_tiers
+from loyalty import (
+    views,
+    views_analytics,
+    views_promotions,
+    views_rewards,
+    views_tiers,
+    views_vouchers,
+)
 
 urlpatterns = [
     path("customers/loyalty/points", views.PointsView.as_view()),
@@ -14,6 +21,10 @@ urlpatterns = [
         "customers/<uuid:customer_id>/loyalty/rewards/<uuid:reward_id>/redeem",
         views_rewards.RewardRedeemView.as_view(),
     ),
+    path("customers/<uuid:customer_id>/loyalty/vouchers", views_vouchers.CustomerVouchersView.as_view()),
+    path("loyalty/vouchers/lookup", views_vouchers.VoucherLookupView.as_view()),
+    path("loyalty/vouchers/use", views_vouchers.VoucherUseView.as_view()),
+    path("loyalty/vouchers/<uuid:voucher_id>/release", views_vouchers.VoucherReleaseView.as_view()),
     path("loyalty/holds/<uuid:hold_id>", views_rewards.HoldView.as_view()),
     path("loyalty/holds/<uuid:hold_id>/capture", views_rewards.HoldCaptureView.as_view()),
     path("loyalty/holds/<uuid:hold_id>/release", views_rewards.HoldReleaseView.as_view()),

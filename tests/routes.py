@@ -80,6 +80,7 @@ class World:
     hold: uuid.UUID
     reward: uuid.UUID
     redemption: uuid.UUID
+    voucher: uuid.UUID
     promotion: uuid.UUID
     job: uuid.UUID
     delivery: uuid.UUID
@@ -96,6 +97,7 @@ class World:
     phone: str
     email: str
     event_id: str
+    voucher_code: str
     cursor_query: str = ""
 
     def path(self, template: str) -> str:
@@ -108,6 +110,7 @@ class World:
             "<uuid:hold_id>": self.hold,
             "<uuid:reward_id>": self.reward,
             "<uuid:redemption_id>": self.redemption,
+            "<uuid:voucher_id>": self.voucher,
             "<uuid:promotion_id>": self.promotion,
             "<uuid:job_id>": self.job,
             "<uuid:delivery_id>": self.delivery,
@@ -141,6 +144,7 @@ def absent_world() -> World:
         phone="+441614960123",
         email="nobody@nowhere.example",
         event_id="never-sent",
+        voucher_code="00000-00000",
     )
 
 
@@ -401,6 +405,16 @@ CASES: dict[str, Case] = {
     f"POST {CUSTOMER}/loyalty/rewards/<uuid:reward_id>/redeem": Case(
         Role.CASHIER, lambda world: {"transactionId": "REWARD-1"}
     ),
+    f"GET {CUSTOMER}/loyalty/vouchers": Case(Role.CASHIER),
+    f"GET {V1}/loyalty/vouchers/lookup": Case(
+        Role.CASHIER, queries=(lambda world: f"code={world.voucher_code}",)
+    ),
+    f"POST {V1}/loyalty/vouchers/use": Case(
+        Role.CASHIER,
+        lambda world: {"code": world.voucher_code, "transactionId": "VOUCHER-1"},
+        naming=(lambda world: {"code": world.voucher_code, "transactionId": "VOUCHER-2"},),
+    ),
+    f"POST {V1}/loyalty/vouchers/<uuid:voucher_id>/release": Case(Role.CASHIER),
     f"GET {V1}/loyalty/holds/<uuid:hold_id>": Case(Role.CASHIER),
     f"POST {V1}/loyalty/holds/<uuid:hold_id>/capture": Case(Role.CASHIER),
     f"POST {V1}/loyalty/holds/<uuid:hold_id>/release": Case(Role.CASHIER),

@@ -18,6 +18,7 @@ INDEXES_WITHOUT_MERCHANT = {
     "webhook_deliveries_due_idx",
     "webhook_deliveries_open_idx",
     "loyalty_holds_due_idx",
+    "loyalty_vouchers_due_idx",
     # Whose memberships are these? Asked at log-in, before there is a merchant.
     "memberships_user_id",
     # Made by the field itself on tables of a few rows per merchant.

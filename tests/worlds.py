@@ -2,15 +2,19 @@
 
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils.timezone import now
 
 from cloudpos.jobs.models import Job
 from cloudpos.jobs.running import run_here
-from customers.models import Event
+from customers.models import Customer, Event
+from loyalty.models import Voucher
 from loyalty.services import active_program, create_program
+from loyalty.services.vouchers import give_voucher
 from tests.fixtures import Shop, make_shop
 from tests.routes import World
 
@@ -91,6 +95,7 @@ def make_world(shop: Shop, word: str) -> World:
             {"transactionId": f"{word}-G-1"},
         )
     )
+    given = _given(customer_id, uuid.UUID(reward["id"]))
     doubled = {"name": f"{word} doubled", "kind": "multiplier", "multiplier": "2", "weekdays": [2]}
     promotion = _made(shop.manager.post("/loyalty/promotions", doubled))
     _made(
@@ -146,6 +151,8 @@ def make_world(shop: Shop, word: str) -> World:
         hold=uuid.UUID(hold["id"]),
         reward=uuid.UUID(reward["id"]),
         redemption=uuid.UUID(redeemed["id"]),
+        voucher=given.pk,
+        voucher_code=given.code,
         promotion=uuid.UUID(promotion["id"]),
         job=job.pk,
         delivery=uuid.UUID(tested["id"]),
@@ -162,6 +169,19 @@ def make_world(shop: Shop, word: str) -> World:
         email=email,
         event_id=event_id,
     )
+
+
+def _given(customer_id: uuid.UUID, reward_id: uuid.UUID) -> Voucher:
+    """A voucher, as a campaign gives it."""
+    at = now()
+    with transaction.atomic():
+        return give_voucher(
+            customer=Customer.objects.select_for_update(no_key=True).get(pk=customer_id),
+            reward_id=reward_id,
+            cause="tests",
+            expires_at=at + timedelta(days=30),
+            at=at,
+        )
 
 
 def _uploaded(shop: Shop, name: str, text: str) -> uuid.UUID:

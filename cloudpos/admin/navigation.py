@@ -14,7 +14,7 @@ from cloudpos.tenancy.backoffice.access import ALL_MERCHANTS, staff_access
 from cloudpos.tenancy.models import Membership, Merchant, Store, User
 from cloudpos.tenancy.roles import Role
 from customers.models import Consent, Customer, Event, Purchase, PurchaseReturn
-from loyalty.models import Enrollment, Hold, LedgerEntry, Program, Promotion, Redemption, Reward
+from loyalty.models import Enrollment, Hold, LedgerEntry, Program, Promotion, Redemption, Reward, Voucher
 from marketing.models import Webhook, WebhookDelivery
 
 
@@ -76,6 +76,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _list(Reward, "redeem", Role.MANAGER),
                 _list(Redemption, "shopping_bag", Role.MANAGER),
                 _list(Hold, "lock_clock", Role.MANAGER),
+                _list(Voucher, "confirmation_number", Role.MANAGER),
             ],
         },
         {

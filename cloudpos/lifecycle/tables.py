@@ -37,6 +37,7 @@ from loyalty.models import (
     Redemption,
     Shortfall,
     TierOverride,
+    Voucher,
 )
 from marketing.models import (
     CampaignClick,
@@ -293,6 +294,15 @@ TABLES = (
         BOOKKEEPING,
         order=("redeemed_at", "pk"),
         hidden=frozenset({"content_hash"}),
+    ),
+    Table(
+        Voucher,
+        "customer_id",
+        "loyaltyVouchers",
+        OnMerge.MOVES,
+        OnErase.KEPT,
+        BOOKKEEPING,
+        order=("given_at", "pk"),
     ),
     Table(
         TierOverride,

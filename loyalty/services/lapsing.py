@@ -1,6 +1,6 @@
-"""Holds whose time is over: written down, and what they had of a reward's stock put back.
+"""Holds and vouchers whose time is over: written down, and what they had of a reward's stock put back.
 
-Their points are free from the instant itself; this is bookkeeping, and may be late.
+A hold's points are free from the instant itself; this is bookkeeping, and may be late.
 """
 
 from __future__ import annotations
@@ -84,6 +84,39 @@ def lapse_due(
             for merchant, hold, customer, store, _, points, expires_at in rows
         ]
     )
+    return [row[1] for row in rows]
+
+
+def lapse_vouchers(*, at: datetime) -> int:
+    """Write down that vouchers are over, in parts as `lapse_holds`. Returns how many."""
+    total = 0
+    while lapsed := _lapse_some_vouchers(at):
+        total += lapsed
+    return total
+
+
+@use_case
+def _lapse_some_vouchers(at: datetime) -> int:
+    return len(lapse_vouchers_due(at=at))
+
+
+def lapse_vouchers_due(
+    *, at: datetime, merchant_id: uuid.UUID | None = None, reward_id: uuid.UUID | None = None
+) -> Sequence[uuid.UUID]:
+    """Lapse some vouchers in the caller's transaction: all merchants', or those of a merchant's reward. Returns their ids."""
+    only = "" if reward_id is None else " AND merchant_id = %s AND reward_id = %s"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH due AS (SELECT merchant_id, id FROM loyalty_vouchers WHERE state = 'open' AND expires_at <= %s"  # noqa: S608
+            f"{only} ORDER BY expires_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)"
+            " UPDATE loyalty_vouchers v SET state = 'lapsed' FROM due"
+            " WHERE v.merchant_id = due.merchant_id AND v.id = due.id RETURNING v.merchant_id, v.id, v.reward_id",
+            [at, *([] if reward_id is None else [merchant_id, reward_id]), LAPSED_AT_ONCE_MAX],
+        )
+        rows = cursor.fetchall()
+    rewards = Counter((merchant, reward) for merchant, _, reward in rows)
+    for (merchant, reward), number in sorted(rewards.items()):
+        put_back(merchant_id=merchant, reward_id=reward, number=number)
     return [row[1] for row in rows]
 
 

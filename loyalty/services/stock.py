@@ -12,7 +12,7 @@ from django.db import connection
 from cloudpos.api.errors import Conflict, NotFound
 from loyalty.ledger import Account
 from loyalty.models import Reward
-from loyalty.services.lapsing import lapse_due
+from loyalty.services.lapsing import lapse_due, lapse_vouchers_due
 
 
 class RewardNotFound(NotFound):
@@ -76,18 +76,32 @@ def take_for(*, account: Account, reward_id: uuid.UUID) -> Reward:
 
     The customer's lock keeps the member's limit, the reward's row its stock. Raises RewardNotFound, RewardUnavailable.
     """
-    reward = find_reward(merchant_id=account.merchant_id, reward_id=reward_id)
-    had = times_had(
-        merchant_id=account.merchant_id, customer_id=account.customer_id, at=account.at, reward_id=reward_id
+    return take_one_for(
+        merchant_id=account.merchant_id,
+        customer_id=account.customer_id,
+        tier=account.tier,
+        at=account.at,
+        reward_id=reward_id,
     )
-    member = Member(account.tier, had.get(reward_id, 0))
+
+
+def take_one_for(
+    *, merchant_id: uuid.UUID, customer_id: uuid.UUID, tier: str, at: datetime, reward_id: uuid.UUID
+) -> Reward:
+    """`take_for` a locked customer without their account."""
+    reward = find_reward(merchant_id=merchant_id, reward_id=reward_id)
+    had = times_had(merchant_id=merchant_id, customer_id=customer_id, at=at, reward_id=reward_id)
+    member = Member(tier, had.get(reward_id, 0))
     # Whether any is left is what the statement below finds out.
-    reasons = hindrances(reward, member=member, taken=0, at=account.at)
+    reasons = hindrances(reward, member=member, taken=0, at=at)
     if reasons:
         raise unavailable(reasons)
     if not _take_one(reward):
-        # Holds on it may be over and not yet swept.
-        lapsed = lapse_due(at=account.at, merchant_id=account.merchant_id, reward_id=reward_id)
+        # Holds on it and vouchers of it may be over and not yet swept.
+        lapsed = [
+            *lapse_due(at=at, merchant_id=merchant_id, reward_id=reward_id),
+            *lapse_vouchers_due(at=at, merchant_id=merchant_id, reward_id=reward_id),
+        ]
         if not (lapsed and _take_one(reward)):
             raise unavailable(["out_of_stock"])
     return reward
@@ -112,9 +126,10 @@ def _take_one(reward: Reward) -> bool:
 def times_had(
     *, merchant_id: uuid.UUID, customer_id: uuid.UUID, at: datetime, reward_id: uuid.UUID | None = None
 ) -> dict[uuid.UUID, int]:
-    """By reward, how often a customer has redeemed it (and not cancelled) or holds it at this instant."""
+    """By reward, how often a customer has redeemed it (and not cancelled), holds it at this instant, or was given it."""
     only = " AND reward_id = %s" if reward_id is not None else " AND reward_id IS NOT NULL"
     which = [reward_id] if reward_id is not None else []
+    at_this_instant = [merchant_id, customer_id, at, *which]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT reward_id, count(*) FROM ("  # noqa: S608
@@ -123,8 +138,11 @@ def times_had(
             " UNION ALL "
             "SELECT reward_id FROM loyalty_holds"
             f" WHERE merchant_id = %s AND customer_id = %s AND state = 'held' AND expires_at > %s{only}"
+            " UNION ALL "
+            "SELECT reward_id FROM loyalty_vouchers WHERE merchant_id = %s AND customer_id = %s"
+            f" AND (state = 'used' OR state = 'open' AND expires_at > %s){only}"
             ") had GROUP BY reward_id",
-            [merchant_id, customer_id, *which, merchant_id, customer_id, at, *which],
+            [merchant_id, customer_id, *which, *at_this_instant, *at_this_instant],
         )
         return dict(cursor.fetchall())
 
@@ -133,8 +151,12 @@ def lapsed_unswept(*, merchant_id: uuid.UUID, at: datetime) -> dict[uuid.UUID, i
     """By reward, how many of those taken are free again although no sweep has come by."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT reward_id, count(*) FROM loyalty_holds WHERE merchant_id = %s AND state = 'held'"
-            " AND reward_id IS NOT NULL AND expires_at <= %s GROUP BY reward_id",
-            [merchant_id, at],
+            "SELECT reward_id, count(*) FROM ("
+            "SELECT reward_id FROM loyalty_holds WHERE merchant_id = %s AND state = 'held'"
+            " AND reward_id IS NOT NULL AND expires_at <= %s"
+            " UNION ALL "
+            "SELECT reward_id FROM loyalty_vouchers WHERE merchant_id = %s AND state = 'open' AND expires_at <= %s"
+            ") lapsed GROUP BY reward_id",
+            [merchant_id, at] * 2,
         )
         return dict(cursor.fetchall())

@@ -42,6 +42,7 @@ OTHERS = (
     "loyalty_redemptions_entry_uniq",
     "loyalty_redemptions_transaction_uniq",
     "loyalty_rewards_stock_holds",
+    "loyalty_vouchers_given_once",
     "loyalty_promotions_total_caps_hold",
     "loyalty_awards_uniq",
     "loyalty_awards_entry_uniq",

@@ -34,10 +34,10 @@ CHECKS = (
     ),
     Check(
         20,
-        "of a reward as many are taken as are redeemed and held, and never more than there are",
+        "of a reward as many are taken as are redeemed, held and given, and never more than there are",
         """
-        SELECT w.merchant_id, w.id, format('reward: taken %s of %s, redeemed %s, held %s', w.taken, w.stock,
-            coalesce(r.redeemed, 0), coalesce(h.held, 0))
+        SELECT w.merchant_id, w.id, format('reward: taken %s of %s, redeemed %s, held %s, given %s', w.taken, w.stock,
+            coalesce(r.redeemed, 0), coalesce(h.held, 0), coalesce(v.given, 0))
         FROM loyalty_rewards w
         LEFT JOIN (
             SELECT merchant_id, reward_id, count(*) AS redeemed FROM loyalty_redemptions WHERE state = 'redeemed' GROUP BY 1, 2
@@ -45,7 +45,11 @@ CHECKS = (
         LEFT JOIN (
             SELECT merchant_id, reward_id, count(*) AS held FROM loyalty_holds WHERE state = 'held' GROUP BY 1, 2
         ) h ON h.merchant_id = w.merchant_id AND h.reward_id = w.id
-        WHERE {only:w} AND (w.taken <> coalesce(r.redeemed, 0) + coalesce(h.held, 0) OR w.taken > w.stock)
+        LEFT JOIN (
+            SELECT merchant_id, reward_id, count(*) AS given FROM loyalty_vouchers WHERE state <> 'lapsed' GROUP BY 1, 2
+        ) v ON v.merchant_id = w.merchant_id AND v.reward_id = w.id
+        WHERE {only:w} AND (
+            w.taken <> coalesce(r.redeemed, 0) + coalesce(h.held, 0) + coalesce(v.given, 0) OR w.taken > w.stock)
         """,
     ),
     Check(
