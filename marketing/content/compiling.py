@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from markupsafe import escape
 
+from marketing.content.foot import foot_of_html, foot_of_text
 from marketing.content.html import HtmlWrong
 from marketing.content.language import RenderFailed, Template, pieces, read_template
 from marketing.content.links import numbered
@@ -57,7 +58,7 @@ class Compiled:
     body: Any = None
 
     def render(self, variables: Mapping[str, Any]) -> Rendered:
-        """`variables`: as `read_variables` gives them, with `unsubscribe_url`, `incentive_points` and `trigger`.
+        """`variables`: as `read_variables` gives them, with `unsubscribe_url`, `incentive_points`, `reward` and `trigger`.
 
         Raises RenderFailed.
         """
@@ -143,7 +144,9 @@ def _email(compiled: Compiled, variables: Mapping[str, Any]) -> Rendered:
     preheader = compiled.line("preheader", variables, SUBJECT_CHARS_MAX)
     if preheader:
         html = _at_top(html, _PREHEADER.format(escape(preheader)))
-    html = _with_foot(html, variables)
+    if foot := foot_of_html(html, variables):
+        at = body_end(html)
+        html = html[:at] + foot + html[at:]
     return Rendered(subject=subject, html=html, text=_text_with_foot(text, variables))
 
 
@@ -163,50 +166,14 @@ def _at_top(html: str, piece: str) -> str:
     return html[:at] + piece + html[at:]
 
 
-def _said(variables: Mapping[str, Any], name: str) -> str:
-    return str(variables.get(name) or "")
-
-
-def _with_foot(html: str, variables: Mapping[str, Any]) -> str:
-    """What every mail of marketing has to say, where it does not say it by itself: who writes, and how to end it."""
-    merchant = variables.get("merchant") or {}
-    name, address = str(merchant.get("name") or ""), str(merchant.get("postal_address") or "")
-    unsubscribe, preferences = _said(variables, "unsubscribe_url"), _said(variables, "preferences_url")
-    lines = []
-    if unsubscribe and unsubscribe not in html:
-        links = [f'<a href="{escape(unsubscribe)}" style="color:inherit">Unsubscribe</a>']
-        if preferences and preferences not in html:
-            links.append(f'<a href="{escape(preferences)}" style="color:inherit">Your choices</a>')
-        lines.append(f"You receive this because you agreed to messages of {escape(name)}.")
-        lines.append(" &middot; ".join(links))
-    if address and str(escape(address)) not in html:
-        lines.append(str(escape(f"{name}, {address}" if name else address)))
-    if not lines:
-        return html
-    foot = f'<div style="{_FOOT_STYLE}">{"<br>".join(lines)}</div>'
-    at = body_end(html)
-    return html[:at] + foot + html[at:]
-
-
 def body_end(html: str) -> int:
     """Where the last thing of a mail belongs."""
     ends = list(_BODY_ENDS.finditer(html))
     return ends[-1].start() if ends else len(html)
 
 
-_FOOT_STYLE = "margin:32px auto 16px;max-width:600px;font:12px/1.6 sans-serif;color:#6b7280;text-align:center;padding:0 16px"
-
-
 def _text_with_foot(text: str, variables: Mapping[str, Any]) -> str:
-    merchant = variables.get("merchant") or {}
-    name, address = str(merchant.get("name") or ""), str(merchant.get("postal_address") or "")
-    unsubscribe = _said(variables, "unsubscribe_url")
-    lines = []
-    if unsubscribe and unsubscribe not in text:
-        lines.append(f"You receive this because you agreed to messages of {name}.")
-        lines.append(f"Unsubscribe: {unsubscribe}")
-    if address and address not in text:
-        lines.append(f"{name}, {address}" if name else address)
+    lines = foot_of_text(text, variables)
     text = _CONTROLS_IN_TEXT.sub("", text.replace("\r\n", "\n")).strip()
     return f"{text}\n\n-- \n" + "\n".join(lines) + "\n" if lines else f"{text}\n"
 

@@ -11,6 +11,7 @@ from marketing.content.checking import (
     check_content,
 )
 from marketing.content.compiling import compile_content
+from marketing.content.foot import WORDS
 from marketing.content.language import RenderFailed
 from marketing.content.links import without_numbers
 from marketing.content.variables import empty_values, example_values
@@ -133,6 +134,27 @@ def test_a_mail_for_marketing_ends_with_the_way_out() -> None:
         "Hi\n\n-- \nYou receive this because you agreed to messages of Corner Shop.\n"
         "Unsubscribe: https://x.example/unsubscribe/abc\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "why", "way_out"),
+    [
+        ("de-AT", "weil Sie Nachrichten von Tea &amp; Co zugestimmt haben", "Abmelden"),
+        ("fr", "Vous recevez ce message", "Se désabonner"),
+        ("xx", "You receive this because", "Unsubscribe"),
+    ],
+)
+def test_the_foot_is_in_the_customers_language(language: str, why: str, way_out: str) -> None:
+    values = {**example_values(), "unsubscribe_url": "https://x.example/u"}
+    values["customer"]["language"], values["merchant"]["name"] = language, "Tea & Co"
+    mail = compile_content("email", {"subject": "Hi", "html": "<p>Hi</p>"}).render(values)
+    assert why in mail.html and f">{way_out}</a>" in mail.html
+    assert why.replace("&amp;", "&") in mail.text and f"{way_out}: https://x.example/u" in mail.text
+
+
+@pytest.mark.parametrize("language", WORDS)
+def test_each_language_names_who_writes(language: str) -> None:
+    assert WORDS[language].why.format(name="Corner Shop").count("Corner Shop") == 1
 
 
 def test_no_foot_where_the_text_has_the_way_out_itself_or_there_is_none() -> None:
