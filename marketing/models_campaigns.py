@@ -14,6 +14,7 @@ from cloudpos.tenancy.constraints import tenant_references, unique_in_merchant
 from cloudpos.tenancy.models import TenantForeignKey, TenantModel, TenantPart
 from customers.models import Channel as ConsentChannel
 from customers.models import Customer, Purpose
+from loyalty.models import Reward
 
 CAMPAIGNS_PER_MERCHANT_MAX = 2_000
 CONTROL_PERCENT_DEFAULT = 10
@@ -21,6 +22,8 @@ CONTROL_PERCENT_MAX = 50
 CONVERSION_DAYS_DEFAULT = 7
 CONVERSION_DAYS_MAX = 90
 SEND_WITHIN_HOURS_DEFAULT = 48
+INCENTIVE_DAYS_DEFAULT = 30
+INCENTIVE_DAYS_MAX = 365
 
 
 class Channel(models.TextChoices):
@@ -89,6 +92,20 @@ class Campaign(TenantModel):
     incentive_points = models.PositiveIntegerField(
         null=True, blank=True, help_text="Given to each recipient once, just before their message"
     )
+    incentive_reward = TenantForeignKey(
+        Reward,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        db_index=False,
+        help_text="Each recipient gets a voucher for it once, just before their message",
+    )
+    incentive_days = models.PositiveSmallIntegerField(
+        default=INCENTIVE_DAYS_DEFAULT,
+        db_default=INCENTIVE_DAYS_DEFAULT,
+        help_text="For how many days a voucher can be used",
+    )
     conversion_days = models.PositiveSmallIntegerField(
         default=CONVERSION_DAYS_DEFAULT, help_text="A purchase within so many days counts"
     )
@@ -107,6 +124,12 @@ class Campaign(TenantModel):
         db_table = "marketing_campaigns"
         constraints = [
             unique_in_merchant("marketing_campaigns"),
+            *tenant_references("marketing_campaigns", "incentive_reward"),
+            models.CheckConstraint(
+                condition=(Q(incentive_points=None) | Q(incentive_reward=None))
+                & Q(incentive_days__gte=1, incentive_days__lte=INCENTIVE_DAYS_MAX),
+                name="marketing_campaigns_incentive",
+            ),
             models.CheckConstraint(
                 condition=Q(state__in=["draft", "scheduled", "sending", "paused", "sent", "cancelled"]),
                 name="marketing_campaigns_state_known",
@@ -149,6 +172,10 @@ class Campaign(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def has_incentive(self) -> bool:
+        return bool(self.incentive_points) or self.incentive_reward_id is not None
 
     @property
     def is_over(self) -> bool:

@@ -16,6 +16,8 @@ from customers.models import Customer, Preferences, Purpose
 from customers.services.consents import DEFAULTS
 from loyalty.services.effects import NoProgram
 from loyalty.services.gifts import give_points
+from loyalty.services.stock import RewardUnavailable
+from loyalty.services.vouchers import give_voucher
 from marketing.campaigns.audience import (
     ADDRESS,
     GONE,
@@ -25,11 +27,14 @@ from marketing.campaigns.audience import (
     SUPPRESSED,
 )
 from marketing.campaigns.claiming import Claimed
+from marketing.campaigns.gifts import gift_of, voucher_end
 from marketing.campaigns.quiet import Hours, quiet_until
 from marketing.channels.suppressions import suppressed
 from marketing.models import Campaign, MessagingSettings
 
 TOO_LATE, TOO_OFTEN, NO_PROGRAM = "too_late", "too_often", "no_program"
+# Followed by why: `reward_out_of_stock`.
+NO_REWARD = "reward_"
 # Whoever is served at a till right now is looked at again after this.
 BUSY_SECONDS = 2
 CAP_DAYS = timedelta(days=7)
@@ -67,7 +72,8 @@ def begin(
 ) -> list[Begun] | None:
     """Begin those that may leave, in their order; the others are left out or wait. None of a campaign that was stopped.
 
-    A transaction of its own: whoever withdraws a consent has the same lock, before or after. Points are given in it too.
+    A transaction of its own: whoever withdraws a consent has the same lock, before or after. Points and vouchers are given in
+    it too.
     Raises ClaimLost.
     """
     customers = _locked(campaign.merchant_id, [message.customer_id for message in claimed])
@@ -91,27 +97,39 @@ def begin(
         else:
             counted[customer.pk] = counted.get(customer.pk, 0) + 1
             begun.append(Begun(message, customer, guards.address(customer)))
-    if campaign.incentive_points:
-        begun = [each for each in begun if _has_gift(campaign, each, left_out)]
+    if campaign.has_incentive:
+        begun = [each for each in begun if _has_gift(campaign, each, left_out, at)]
     _write(campaign.merchant_id, claim_id, left_out, waiting)
     _mark_begun(campaign, claim_id, begun)
     return begun
 
 
-def _has_gift(campaign: Campaign, begun: Begun, left_out: list[tuple[Claimed, str]]) -> bool:
-    """Give what the message speaks of, unless an earlier attempt did; without a program it is not sent."""
-    points = campaign.incentive_points
-    if begun.message.incentive_given or not points:
+def _has_gift(campaign: Campaign, begun: Begun, left_out: list[tuple[Claimed, str]], at: datetime) -> bool:
+    """Give what the message speaks of, unless an earlier attempt did; who cannot have it is not written to."""
+    if begun.message.incentive_given:
         return True
+    cause = gift_of(begun.message.id)
     try:
-        give_points(
-            customer=begun.customer,
-            points=points,
-            description=campaign.name,
-            transaction_id=f"campaign:{begun.message.id}",
-        )
+        if campaign.incentive_points:
+            give_points(
+                customer=begun.customer,
+                points=campaign.incentive_points,
+                description=campaign.name,
+                transaction_id=cause,
+            )
+        elif campaign.incentive_reward_id is not None:
+            give_voucher(
+                customer=begun.customer,
+                reward_id=campaign.incentive_reward_id,
+                cause=cause,
+                expires_at=voucher_end(campaign, at),
+                at=at,
+            )
     except NoProgram:
         left_out.append((begun.message, NO_PROGRAM))
+        return False
+    except RewardUnavailable as refused:
+        left_out.append((begun.message, f"{NO_REWARD}{refused.extra['reasons'][0]}"))
         return False
     return True
 
@@ -300,7 +318,7 @@ def _mark_begun(campaign: Campaign, claim_id: uuid.UUID, begun: Sequence[Begun])
                 "merchant": campaign.merchant_id,
                 "claim": claim_id,
                 "ids": [each.message.id for each in begun],
-                "gift": bool(campaign.incentive_points),
+                "gift": campaign.has_incentive,
             },
         )
         if cursor.rowcount != len(begun):

@@ -9,12 +9,14 @@ from typing import Any
 
 from cloudpos.api.errors import ApiError, BadRequest, Conflict, FieldError
 from customers.models import Purpose
+from loyalty.models import Reward
 from loyalty.services.programs import active_program
+from loyalty.services.stock import REASONS, Member, find_reward, hindrances
 from marketing.campaigns.designs import check_design, html_of
 from marketing.campaigns.recurrence import read_recurrence
 from marketing.campaigns.triggers import read_trigger
 from marketing.channels import sender_for
-from marketing.content import check_content
+from marketing.content import check_content, compile_content
 from marketing.models import Campaign, MessagingSettings, Segment
 from marketing.models_campaigns import Channel
 
@@ -41,6 +43,7 @@ def check_campaign(campaign: Campaign) -> None:
         *_wrong_segments(campaign.merchant_id, "includeSegments", campaign.include_segments),
         *_wrong_segments(campaign.merchant_id, "excludeSegments", campaign.exclude_segments),
         *_wrong_times(campaign),
+        *_wrong_incentive(campaign),
     ]
     if campaign.trigger is not None:
         trigger = read_trigger(campaign.trigger)
@@ -143,6 +146,39 @@ def _wrong_times(campaign: Campaign) -> list[FieldError]:
     return []
 
 
+def _wrong_incentive(campaign: Campaign) -> list[FieldError]:
+    if campaign.incentive_reward_id is None:
+        return []
+    if campaign.incentive_points:
+        return [FieldError("incentiveRewardId", "Give points or a reward, not both.", "conflict")]
+    known = Reward.objects.for_merchant(campaign.merchant_id).filter(pk=campaign.incentive_reward_id)
+    if known.exists():
+        return []
+    return [FieldError("incentiveRewardId", "There is no such reward.", "unknown_reward")]
+
+
+def _missing_reward(campaign: Campaign, at: datetime) -> list[FieldError]:
+    """Why nobody could be given what the texts speak of."""
+    if campaign.incentive_reward_id is None:
+        compiled = [compile_content(campaign.channel, each["content"]) for each in campaign.variants]
+        if any(name.startswith("reward.") for each in compiled for name in each.names):
+            message = "A text speaks of a reward, and this campaign gives none."
+            return [FieldError("incentiveRewardId", message, "required")]
+        return []
+    reward = find_reward(merchant_id=campaign.merchant_id, reward_id=campaign.incentive_reward_id)
+    anybody = Member(reward.tiers[0] if reward.tiers else "", had=0)
+    # One that begins later may have begun by then.
+    reasons = [
+        reason
+        for reason in hindrances(reward, member=anybody, taken=reward.taken, at=at)
+        if reason != "not_started"
+    ]
+    return [
+        FieldError("incentiveRewardId", f"Nobody can have this reward: {REASONS[reason]}.", reason)
+        for reason in reasons
+    ]
+
+
 def check_ready(campaign: Campaign, *, at: datetime) -> None:
     """Whether it could be sent now or when it is due. Raises CampaignNotReady with all that is missing, and NoProvider."""
     problems = []
@@ -154,6 +190,7 @@ def check_ready(campaign: Campaign, *, at: datetime) -> None:
     if campaign.incentive_points and active_program(campaign.merchant_id) is None:
         message = "There is no active loyalty program to give points in."
         problems.append(FieldError("incentivePoints", message, "no_program"))
+    problems += _missing_reward(campaign, at)
     if problems:
         raise CampaignNotReady(errors=problems)
     settings = MessagingSettings.objects.for_merchant(campaign.merchant_id).first()

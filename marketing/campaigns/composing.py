@@ -8,6 +8,7 @@ from typing import Any
 
 from customers.models import Event, Purpose
 from marketing.campaigns.beginning import Begun
+from marketing.campaigns.gifts import NO_REWARD, rewards_of
 from marketing.channels import Outgoing
 from marketing.consents.links import unsubscribe_url
 from marketing.content import Compiled, compile_content
@@ -34,11 +35,13 @@ class Composer:
             merchant_id=merchant_id, customer_ids=[each.customer.pk for each in begun], names=names
         )
         triggers = self._triggers(begun)
+        rewards = rewards_of(self.campaign, [each.message.id for each in begun])
         return {
             each.message.id: {
                 **people[each.customer.pk],
                 TRIGGER: triggers.get(each.message.occasion, {}),
                 "incentive_points": self.campaign.incentive_points or 0,
+                "reward": rewards.get(each.message.id, NO_REWARD),
             }
             for each in begun
             # Who went since it was begun is not there.

@@ -6,11 +6,14 @@ import uuid
 from dataclasses import asdict
 from typing import Any
 
+from django.utils.timezone import now
+
 from cloudpos.api.errors import BadRequest, FieldError
 from cloudpos.api.schema import Fields, Many
 from cloudpos.ids import new_id
 from customers.identity import NotAnEmail, NotAPhone, normal_email, normal_phone
 from customers.services import find_customer
+from marketing.campaigns.gifts import sample_reward
 from marketing.channels import Outgoing, sender_for
 from marketing.content import Rendered, RenderFailed, compile_content
 from marketing.content.text_messages import segments
@@ -78,6 +81,7 @@ def render_for(*, campaign: Campaign, variant: str, customer_id: uuid.UUID | Non
     # Nobody is unsubscribed by looking.
     values["unsubscribe_url"] = values["preferences_url"] = example_values()["unsubscribe_url"]
     values["incentive_points"] = campaign.incentive_points or 0
+    values["reward"] = sample_reward(campaign, at=now())
     try:
         return compile_content(campaign.channel, contents[variant]).render(values)
     except RenderFailed as failure:

@@ -30,6 +30,8 @@ from marketing.models_campaigns import (
     CONTROL_PERCENT_MAX,
     CONVERSION_DAYS_DEFAULT,
     CONVERSION_DAYS_MAX,
+    INCENTIVE_DAYS_DEFAULT,
+    INCENTIVE_DAYS_MAX,
     SEND_WITHIN_HOURS_DEFAULT,
     Channel,
 )
@@ -107,6 +109,8 @@ CAMPAIGN = RowShape(
         Column.json("trigger", schema=_or_null(_TRIGGER)),
         "ends_at",
         "incentive_points",
+        "incentive_reward_id",
+        "incentive_days",
         "conversion_days",
         "send_within_hours",
         "next_run_at",
@@ -197,8 +201,8 @@ class TriggerField(_Json):
 
 _SETTABLE = {
     "name", "kind", "channel", "consentChannel", "purpose", "includeSegments", "excludeSegments", "variants",
-    "controlPercent", "sendAt", "recurrence", "trigger", "endsAt", "incentivePoints", "conversionDays",
-    "sendWithinHours",
+    "controlPercent", "sendAt", "recurrence", "trigger", "endsAt", "incentivePoints", "incentiveRewardId",
+    "incentiveDays", "conversionDays", "sendWithinHours",
 }  # fmt: skip
 
 
@@ -224,6 +228,12 @@ class CampaignInput(CamelSerializer):
     ends_at = AwareDateTimeField(required=False, allow_null=True)
     incentive_points = StrictIntegerField(
         min_value=1, max_value=INCENTIVE_POINTS_MAX, required=False, allow_null=True
+    )
+    incentive_reward_id = StrictUuidField(
+        required=False, allow_null=True, help_text="Each recipient gets a voucher for this reward"
+    )
+    incentive_days = StrictIntegerField(
+        min_value=1, max_value=INCENTIVE_DAYS_MAX, default=INCENTIVE_DAYS_DEFAULT
     )
     conversion_days = StrictIntegerField(
         min_value=1, max_value=CONVERSION_DAYS_MAX, default=CONVERSION_DAYS_DEFAULT

@@ -88,6 +88,16 @@ RESULTS = Fields(
             "description": "Everybody who was meant to get a message beside the control group (intention to treat)",
         },
         "comparisons": _list(_object({"variant": _TEXT, "against": _TEXT, "comparison": _COMPARISON})),
+        "given": _object(
+            {
+                "messages": _COUNT,
+                "points": _COUNT,
+                "vouchers": _COUNT,
+                "vouchersUsed": _COUNT,
+                "discount": {**MONEY, "description": "By used vouchers, as far as their reward says a sum"},
+            },
+            description="What came with the messages",
+        ),
         "notes": _list(_TEXT),
     },
 )
@@ -125,6 +135,13 @@ def render_results(found: Results) -> dict[str, Any]:
             {"variant": key, "against": first, "comparison": _comparison(compared)}
             for key, compared in found.against_first.items()
         ],
+        "given": {
+            "messages": found.given.messages,
+            "points": found.given.points,
+            "vouchers": found.given.vouchers,
+            "vouchersUsed": found.given.used,
+            "discount": _money(found.given.discount),
+        },
         "notes": found.notes,
     }  # fmt: skip
 

@@ -78,7 +78,8 @@ def copy_campaign(*, access: Access, campaign_id: uuid.UUID, name: str) -> Campa
         raise TooManyCampaigns()
     kept = [
         "kind", "channel", "consent_channel", "purpose", "include_segments", "exclude_segments", "variants",
-        "control_percent", "recurrence", "trigger", "incentive_points", "conversion_days", "send_within_hours",
+        "control_percent", "recurrence", "trigger", "incentive_points", "incentive_reward_id", "incentive_days",
+        "conversion_days", "send_within_hours",
     ]  # fmt: skip
     copy: Campaign = Campaign.objects.create(
         merchant=merchant,

@@ -15,7 +15,7 @@ from marketing.campaigns.serializers_results import RESULTS, render_results
 
 
 class CampaignResultsView(ApiView):
-    """Kept for a minute. Hours and days are those of the store."""
+    """Kept for a minute, and for a few seconds while it is sent. Hours and days are those of the store."""
 
     roles = {"get": Role.MANAGER}
     outputs = {"get": RESULTS}

@@ -57,6 +57,9 @@ _ALL = (
     Variable("merchant.currency", "text", "Your currency", "GBP"),
     Variable("today", "date", "The day on which it is sent", date(2026, 1, 31)),
     Variable("incentive_points", "whole", "Points that this campaign gives", 100),
+    Variable("reward.code", "text", "Code of the voucher that this campaign gives", "ABCDE-12345"),
+    Variable("reward.name", "text", "What the voucher is for", "Free coffee"),
+    Variable("reward.expires_on", "date", "The last day on which it can be used", date(2026, 2, 28)),
     Variable("unsubscribe_url", "url", "Link to unsubscribe with one click", "https://example.com/unsubscribe/x"),
     Variable("preferences_url", "url", "Link to choose what to receive", "https://example.com/preferences/x"),
 )  # fmt: skip
@@ -92,8 +95,8 @@ def read_variables(
 ) -> dict[uuid.UUID, dict[str, Any]]:
     """The values of the customers that are there, in six queries at most, however many they are.
 
-    All of the catalogue but `unsubscribe_url`, `incentive_points` and `trigger`, which the message has. `names` are those that
-    the text uses (`Compiled.names`): what is dear is not looked up for nothing.
+    All of the catalogue but `unsubscribe_url`, `incentive_points`, `reward` and `trigger`, which the message has. `names` are
+    those that the text uses (`Compiled.names`): what is dear is not looked up for nothing.
     """
     ids = list(customer_ids)
     asked = VARIABLES.keys() if names is None else frozenset(names)

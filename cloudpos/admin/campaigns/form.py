@@ -9,6 +9,7 @@ from uuid import UUID
 
 import orjson
 from django import forms
+from django.db.models import Q
 from django.utils import timezone
 
 from cloudpos.api.errors import ApiError
@@ -18,9 +19,16 @@ from customers.event_catalogue import CATALOGUE
 from customers.models import Channel as ConsentChannel
 from customers.models import Purpose
 from customers.models.event_type import CustomEventType
+from loyalty.models import Reward
 from marketing.campaigns.checks import KEYS
 from marketing.models import Campaign
-from marketing.models_campaigns import CONTROL_PERCENT_DEFAULT, CONTROL_PERCENT_MAX, Channel
+from marketing.models_campaigns import (
+    CONTROL_PERCENT_DEFAULT,
+    CONTROL_PERCENT_MAX,
+    INCENTIVE_DAYS_DEFAULT,
+    INCENTIVE_DAYS_MAX,
+    Channel,
+)
 from marketing.segment_reading import segments_of
 
 WEEKDAYS = [(1, "Mon"), (2, "Tue"), (3, "Wed"), (4, "Thu"), (5, "Fri"), (6, "Sat"), (7, "Sun")]
@@ -111,6 +119,10 @@ class CampaignForm(forms.Form):
     again_days = _number("Days", 1, 3_650, required=False, initial=30)
     ends_at = _moment("Ends")
     incentive_points = _number("Points for each recipient", 1, 1_000_000, required=False)
+    incentive_reward = _choice("Reward for each recipient", [], required=False)
+    incentive_days = _number(
+        "Days to use it in", 1, INCENTIVE_DAYS_MAX, required=False, initial=INCENTIVE_DAYS_DEFAULT
+    )
     conversion_days = _number("Days in which a purchase counts", 1, 90, initial=7)
 
     def __init__(self, typed: Any, *, merchant: Merchant, campaign: Campaign | None) -> None:
@@ -128,6 +140,18 @@ class CampaignForm(forms.Form):
         self.fields["trigger_event"].choices = [  # type: ignore[attr-defined]
             ("", "coming into a group"),
             *((each, each) for each in types if not each.startswith("segment.")),
+        ]
+
+        rewards = Reward.objects.for_merchant(merchant)
+        kept = campaign.incentive_reward_id if campaign else None
+        self.fields["incentive_reward"].choices = [  # type: ignore[attr-defined]
+            ("", "–"),
+            *(
+                (str(pk), name)
+                for pk, name in rewards.filter(Q(archived_at=None) | Q(pk=kept))
+                .order_by("name")
+                .values_list("pk", "name")
+            ),
         ]
 
     def full_clean(self) -> None:
@@ -153,6 +177,8 @@ class CampaignForm(forms.Form):
             "trigger": self._trigger(),
             "ends_at": said["ends_at"],
             "incentive_points": said["incentive_points"],
+            "incentive_reward_id": UUID(said["incentive_reward"]) if said["incentive_reward"] else None,
+            "incentive_days": said["incentive_days"] or INCENTIVE_DAYS_DEFAULT,
             "conversion_days": said["conversion_days"],
             "variants": typed_variants(said["channel"], self.data),
         }
@@ -216,6 +242,8 @@ def _initial(campaign: Campaign, merchant: Merchant) -> dict[str, Any]:
         "again_days": again or 30,
         "ends_at": local(campaign.ends_at),
         "incentive_points": campaign.incentive_points,
+        "incentive_reward": str(campaign.incentive_reward_id or ""),
+        "incentive_days": campaign.incentive_days,
         "conversion_days": campaign.conversion_days,
     }
 

@@ -9,6 +9,7 @@ from django.utils.timezone import now
 from cloudpos.admin.charts import chart_options
 from cloudpos.tenancy.formats import count, counted, money
 from cloudpos.tenancy.models import Merchant
+from marketing.campaigns.gifts import Given
 from marketing.campaigns.results import Funnel, Results, results_of
 from marketing.campaigns.uplift import Comparison, Estimate
 from marketing.models import Campaign
@@ -17,6 +18,10 @@ REASONS = {
     "no_consent": "withdrew their consent", "no_address": "have no address", "suppressed": "bounced or complained before",
     "not_active": "are not active", "gone": "are gone", "too_late": "could not be reached in time",
     "too_often": "had enough messages that week", "no_program": "could not be given points",
+    "reward_out_of_stock": "came too late for the reward", "reward_limit_reached": "had the reward as often as allowed",
+    "reward_wrong_tier": "have a tier that the reward is not for", "reward_ended": "came after the reward had ended",
+    "reward_inactive": "came when the reward was switched off", "reward_archived": "came when the reward was archived",
+    "reward_not_started": "came before the reward began",
 }  # fmt: skip
 SHADES = {"opens": "#8a94a6", "clicks": "#0d9488"}
 
@@ -44,7 +49,18 @@ def results_shown(campaign: Campaign, merchant: Merchant) -> dict[str, Any]:
         "chart_options": json.dumps(chart_options(mark=(8, 8), gap=16)),
         "moments": [(_label(found, each.at), each.opens, each.clicks) for each in found.series],
         "revenue": money(found.funnel.revenue, merchant.currency),
+        "given": _given(found.given, merchant.currency),
     }
+
+
+def _given(given: Given, currency: str) -> str:
+    if given.points:
+        return f"It gave {counted(given.points, 'point')} to {counted(given.messages, 'recipient')}."
+    if given.vouchers:
+        used = f"{count(given.used)} of them used"
+        worth = f", {money(given.discount, currency)} off" if given.discount else ""
+        return f"It gave {counted(given.vouchers, 'voucher')}, {used}{worth}."
+    return ""
 
 
 def _steps(funnel: Funnel) -> list[Step]:

@@ -7,6 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.timezone import now
 
+from loyalty.services.rewards import create_reward
 from marketing.models import Campaign
 from tests.admin.conftest import person as colleague
 from tests.admin.conftest import staff_client
@@ -65,6 +66,17 @@ def test_a_draft_is_saved_and_shown_again(manager: Client, shop: Shop) -> None:
     assert "Look &amp; see" in text
     assert "2027-01-31T09:00" in text
     assert 'value="Spring"' in manager.get(f"{url}").content.decode()
+
+
+def test_a_reward_comes_with_it(manager: Client, shop: Shop) -> None:
+    values = {"name": "Free coffee", "kind": "free_item", "sku": "COFFEE", "points": 50}
+    reward = create_reward(merchant_id=shop.merchant.pk, values=values)
+    manager.post(reverse("new_campaign_page"), typed(incentive_reward=str(reward.pk), incentive_days="14"))
+    campaign = Campaign.objects.get()
+    assert (campaign.incentive_reward_id, campaign.incentive_days) == (reward.pk, 14)
+    text = manager.get(reverse("campaign_page", args=[campaign.pk])).content.decode()
+    assert f'<option value="{reward.pk}" selected>Free coffee</option>' in text
+    assert 'data-variable="reward.code"' in text
 
 
 def test_what_is_wrong_is_said_and_nothing_is_saved(manager: Client) -> None:

@@ -14,6 +14,7 @@ from cloudpos.lifecycle.merging import merge_customers
 from cloudpos.tenancy.access import forget_access
 from customers.models import Customer
 from customers.services import create_customer
+from marketing.campaigns.results import WATCHED_SECONDS, kept_for
 from marketing.models import Campaign, CampaignClick, CampaignMessage, CampaignRun
 from tests.fixtures import ApiClient, Shop
 
@@ -130,6 +131,7 @@ def test_a_campaign_that_has_not_begun(shop: Shop, campaign: Campaign) -> None:
         "series": {"interval": "hour", "points": []},
         "uplift": None,
         "comparisons": [],
+        "given": {"messages": 0, "points": 0, "vouchers": 0, "vouchersUsed": 0, "discount": "0.00"},
         "notes": ["Nobody was to be written to yet."],
     }
 
@@ -352,3 +354,23 @@ def test_nobody_elses(shop: Shop, foreign_shop: Shop, campaign: Campaign, add: A
     absent = shop.manager.get(f"/campaigns/{uuid.uuid4()}/results")
     assert (absent.status_code, absent.json()["code"]) == (404, "campaign_not_found")
     assert shop.cashier.get(f"/campaigns/{campaign.pk}/results").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("ended_minutes_ago", "taken", "seconds"),
+    [(None, 0.01, 3), (None, 1.02, 11), (None, 30, 60), (9, 0.01, 3), (11, 0.01, 60)],
+)
+def test_while_it_is_watched_it_is_kept_for_a_few_seconds_and_never_costs_more_than_a_tenth(
+    campaign: Campaign, ended_minutes_ago: int | None, taken: float, seconds: int
+) -> None:
+    if ended_minutes_ago is not None:
+        campaign.finished_at = AFTER - timedelta(minutes=ended_minutes_ago)
+    assert kept_for(campaign, at=AFTER, taken=taken) == seconds
+
+
+def test_right_after_the_start_it_shows_what_is_so(shop: Shop, campaign: Campaign, add: Add) -> None:
+    path = f"/campaigns/{campaign.pk}/results"
+    assert shop.manager.get(path).json()["data"]["overall"]["recipients"] == 0
+    add(state="sent")
+    key = f"campaign-results:{shop.merchant.pk}:{campaign.pk}:{shop.merchant.timezone}"
+    assert 0 < cache.ttl(key) <= WATCHED_SECONDS

@@ -24,7 +24,7 @@ from marketing.campaigns.audience import prepare_chunk
 from marketing.campaigns.claiming import LEASE_SECONDS, claim, end_leases
 from marketing.campaigns.composing import Composer
 from marketing.campaigns.sending import GROUP_FIRST
-from marketing.channels import Outcome
+from marketing.channels import Outcome, Outgoing
 from marketing.channels.email import SMTP_BACKEND
 from marketing.channels.outgoing import NOT_BEGUN
 from marketing.channels.suppressions import suppress
@@ -328,13 +328,15 @@ class Provider:
     def __init__(self, *outcomes: Outcome) -> None:
         self.outcomes, self.taken, self.seconds = list(outcomes), 0, 0.0
         self.groups: list[int] = []
+        self.subjects: list[str] = []
         self.meanwhile: Callable[[], object] = lambda: None
 
     def open(self) -> None: ...
 
     def close(self) -> None: ...
 
-    def send(self, messages: list[object], *, until: float | None = None) -> list[Outcome]:
+    def send(self, messages: list[Outgoing], *, until: float | None = None) -> list[Outcome]:
+        self.subjects += [message.rendered.subject for message in messages]
         self.taken += len(messages)
         self.groups.append(len(messages))
         self.meanwhile()

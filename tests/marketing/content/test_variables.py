@@ -138,7 +138,13 @@ def test_points_that_last_while_the_member_is_active_expire_with_the_activity(
 
 def test_the_catalogue_is_what_is_read(shop: Shop, alice: Customer) -> None:
     (found,) = read_variables(merchant_id=shop.merchant.pk, customer_ids=[alice.pk]).values()
-    of_the_message = {"unsubscribe_url", "incentive_points"}
+    of_the_message = {
+        "unsubscribe_url",
+        "incentive_points",
+        "reward.code",
+        "reward.name",
+        "reward.expires_on",
+    }
     given = {
         f"{root}.{name}" if name else root
         for root, value in found.items()
