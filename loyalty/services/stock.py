@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -129,7 +130,7 @@ def times_had(
     """By reward, how often a customer has redeemed it (and not cancelled), holds it at this instant, or was given it."""
     only = " AND reward_id = %s" if reward_id is not None else " AND reward_id IS NOT NULL"
     which = [reward_id] if reward_id is not None else []
-    at_this_instant = [merchant_id, customer_id, at, *which]
+    at_this_instant: list[Any] = [merchant_id, customer_id, at, *which]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT reward_id, count(*) FROM ("  # noqa: S608

@@ -20,8 +20,7 @@ from marketing.content.links import links_of
 from marketing.models_campaigns import Campaign, CampaignClick, CampaignRun
 
 KEPT_SECONDS = 60
-# Of a campaign that is not over, or has been for less than SETTLING, figures are watched: they are kept for this long, and
-# for long enough that working them out takes no more than a tenth of the time.
+# Figures of a campaign that is not over, or not for longer than SETTLING: no longer than working them out is worth.
 WATCHED_SECONDS = 3
 TIMES_TAKEN = 10
 SETTLING = timedelta(minutes=10)
