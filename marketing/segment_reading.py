@@ -29,7 +29,7 @@ from marketing.segments.language import Node, conditions
 from marketing.segments.parsing import parse_rule
 from marketing.segments.wording import in_words
 
-PREVIEW_SECONDS_MAX = 10
+PREVIEW_SECONDS_MAX = 20
 SAMPLE_MAX = 20
 SAMPLE_DEFAULT = 5
 # How many customers a guess at the fields of a merchant's own looks at, and how many fields it names.
