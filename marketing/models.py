@@ -163,11 +163,11 @@ class WebhookAttempt(TenantPart):
 
 
 from marketing.models_campaigns import Campaign as Campaign  # noqa: E402
-from marketing.models_campaigns import CampaignClick as CampaignClick  # noqa: E402
-from marketing.models_campaigns import CampaignMessage as CampaignMessage  # noqa: E402
 from marketing.models_campaigns import CampaignRun as CampaignRun  # noqa: E402
-from marketing.models_campaigns import MessagingSettings as MessagingSettings  # noqa: E402
-from marketing.models_campaigns import Suppression as Suppression  # noqa: E402
 from marketing.models_consents import ConsentRequest as ConsentRequest  # noqa: E402
+from marketing.models_messages import CampaignClick as CampaignClick  # noqa: E402
+from marketing.models_messages import CampaignMessage as CampaignMessage  # noqa: E402
+from marketing.models_messaging import MessagingSettings as MessagingSettings  # noqa: E402
+from marketing.models_messaging import Suppression as Suppression  # noqa: E402
 from marketing.models_segments import Segment as Segment  # noqa: E402
 from marketing.models_segments import SegmentMember as SegmentMember  # noqa: E402

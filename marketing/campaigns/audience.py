@@ -16,7 +16,7 @@ from customers.services.consents import DEFAULTS
 from marketing.campaigns.groups import CONTROL, group_of
 from marketing.channels.suppressions import suppressed
 from marketing.models import Campaign, CampaignRun
-from marketing.models_campaigns import Channel
+from marketing.models_messaging import Channel
 
 CHUNK = 2_000
 # The most customers that are looked at to tell how large an audience is.

@@ -18,7 +18,7 @@ from marketing.campaigns.triggers import read_trigger
 from marketing.channels import sender_for
 from marketing.content import check_content, compile_content
 from marketing.models import Campaign, MessagingSettings, Segment
-from marketing.models_campaigns import Channel
+from marketing.models_messaging import Channel
 
 VARIANTS_MAX = 5
 WEIGHT_MAX = 100

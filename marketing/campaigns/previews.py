@@ -19,7 +19,7 @@ from marketing.content import Rendered, RenderFailed, compile_content
 from marketing.content.text_messages import segments
 from marketing.content.variables import example_values, read_variables
 from marketing.models import Campaign, MessagingSettings
-from marketing.models_campaigns import Channel
+from marketing.models_messaging import Channel
 
 _TEXT = {"type": "string"}
 PREVIEW = Fields(

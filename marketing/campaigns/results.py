@@ -17,7 +17,8 @@ from marketing.campaigns.gifts import Given, given_by
 from marketing.campaigns.services import find_campaign
 from marketing.campaigns.uplift import Comparison, Group, compare
 from marketing.content.links import links_of
-from marketing.models_campaigns import Campaign, CampaignClick, CampaignRun
+from marketing.models_campaigns import Campaign, CampaignRun
+from marketing.models_messages import CampaignClick
 
 KEPT_SECONDS = 60
 # Figures of a campaign that is not over, or not for longer than SETTLING: no longer than working them out is worth.

@@ -27,7 +27,7 @@ from marketing.channels.suppressions import suppress
 from marketing.channels.throttling import throttle
 from marketing.content import RenderFailed
 from marketing.models import Campaign, CampaignRun, MessagingSettings
-from marketing.models_campaigns import Suppression
+from marketing.models_messaging import Suppression
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)

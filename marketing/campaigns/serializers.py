@@ -33,8 +33,8 @@ from marketing.models_campaigns import (
     INCENTIVE_DAYS_DEFAULT,
     INCENTIVE_DAYS_MAX,
     SEND_WITHIN_HOURS_DEFAULT,
-    Channel,
 )
+from marketing.models_messaging import Channel
 
 INCENTIVE_POINTS_MAX = 1_000_000
 SEND_WITHIN_HOURS_MAX = 24 * 30

@@ -10,7 +10,7 @@ from marketing.channels.handing_over import WebhookSender
 from marketing.channels.onesignal import OneSignalSender
 from marketing.channels.outgoing import NoProvider, Sender
 from marketing.channels.twilio import TwilioSender
-from marketing.models_campaigns import Channel, MessagingSettings
+from marketing.models_messaging import Channel, MessagingSettings
 
 CONSOLE_MAIL = "django.core.mail.backends.console.EmailBackend"
 

@@ -13,7 +13,7 @@ from cloudpos.api.serializers import (
 from cloudpos.api.shape_schema import nullable
 from customers.serializers import ClockField
 from marketing.channels.settings import SECRETS
-from marketing.models_campaigns import MessagingSettings
+from marketing.models_messaging import MessagingSettings
 
 MESSAGES_PER_WEEK_MAX = 1_000
 SECRET_CHARS_MAX = 300

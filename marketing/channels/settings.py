@@ -11,7 +11,7 @@ from cloudpos.api.errors import BadRequest, FieldError
 from cloudpos.api.transactions import use_case
 from customers.identity import NotAnEmail, normal_email
 from marketing import encryption
-from marketing.models_campaigns import MessagingSettings
+from marketing.models_messaging import MessagingSettings
 from marketing.webhooks.signing import PREFIX
 from marketing.webhooks.targets import UrlRefused, check_url
 

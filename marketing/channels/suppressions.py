@@ -12,7 +12,7 @@ from django.conf import settings
 from cloudpos.api.errors import BadRequest, NotFound
 from cloudpos.tenancy.models import Merchant
 from customers.identity import NotAnEmail, NotAPhone, normal_email, normal_phone
-from marketing.models_campaigns import Channel, Suppression
+from marketing.models_messaging import Channel, Suppression
 
 HASH_BYTES = 16
 # What has an address at all.

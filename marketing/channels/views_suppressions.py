@@ -19,7 +19,7 @@ from marketing.channels.suppressions import (
     delete_suppression,
     suppressions_of,
 )
-from marketing.models_campaigns import Suppression
+from marketing.models_messaging import Suppression
 
 SUPPRESSION = RowShape("Suppression", ["id", "channel", "reason", "created_at"], model=Suppression)
 

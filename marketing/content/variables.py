@@ -16,7 +16,7 @@ from cloudpos.tenancy.models import Merchant
 from customers.models import Customer
 from loyalty.models import Lot, Tier
 from marketing.consents.links import preferences_url
-from marketing.models_campaigns import MessagingSettings
+from marketing.models_messaging import MessagingSettings
 
 FAVOURITE_DAYS = 365
 EXPIRING_DAYS_DEFAULT = 30

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 from marketing import encryption
 from marketing.channels.settings import messaging_settings_of
 from marketing.channels.twilio import status_url
-from marketing.models_campaigns import MessagingSettings
+from marketing.models_messaging import MessagingSettings
 from marketing.tracking.reports import hear_twilio
 
 FIELDS_MAX = 60

@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 
 from cloudpos.api.transactions import use_case
-from marketing.models_campaigns import CampaignClick, CampaignMessage
+from marketing.models_messages import CampaignClick, CampaignMessage
 from marketing.tracking.tokens import Followed
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,9 @@ from cloudpos.api.transactions import use_case
 from customers.models import Purpose
 from customers.services import CustomerNotFound, append_own, lock_customer
 from marketing.channels.suppressions import suppress
-from marketing.models_campaigns import Campaign, CampaignMessage, Suppression
+from marketing.models_campaigns import Campaign
+from marketing.models_messages import CampaignMessage
+from marketing.models_messaging import Suppression
 from marketing.tracking.recording import note_state, note_time
 
 COMPLAINT_SOURCE = "complaint to the mail provider"

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from cloudpos.api.errors import TooManyRequests
 from cloudpos.api.throttling import throttle
 from marketing.content.compiling import is_web_url
-from marketing.models_campaigns import CampaignClick
+from marketing.models_messages import CampaignClick
 from marketing.tracking.recording import note_followed
 from marketing.tracking.tokens import Followed, TokenInvalid, read_click, read_open
 

@@ -27,8 +27,8 @@ from marketing.models_campaigns import (
     CONTROL_PERCENT_MAX,
     INCENTIVE_DAYS_DEFAULT,
     INCENTIVE_DAYS_MAX,
-    Channel,
 )
+from marketing.models_messaging import Channel
 from marketing.segment_reading import segments_of
 
 WEEKDAYS = [(1, "Mon"), (2, "Tue"), (3, "Wed"), (4, "Thu"), (5, "Fri"), (6, "Sat"), (7, "Sun")]

@@ -26,7 +26,7 @@ from marketing.campaigns.previews import render_for, send_test
 from marketing.content.text_messages import segments
 from marketing.content.variables import VARIABLES
 from marketing.models import Campaign, Segment
-from marketing.models_campaigns import Channel
+from marketing.models_messaging import Channel
 
 State = Campaign.State
 SHADES = {
