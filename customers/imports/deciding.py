@@ -12,7 +12,7 @@ from cloudpos.api.encoding import encode
 from cloudpos.api.errors import FieldError
 from cloudpos.tenancy.access import Access
 from customers.identity import normal_tags
-from customers.imports.matching import Found, Hit, Seen, find_customers
+from customers.imports.matching import Found, Hit, Seen, find_customers, withdrawn_by_hidden
 from customers.imports.rows import ReadRow, RowReader
 from customers.imports.settings import KEYS, Settings
 from customers.models import Address, ConsentState, Customer, ImportRow, Preferences, Purpose
@@ -114,6 +114,7 @@ def decide(rows: Sequence[ReadRow], context: Context, seen: Seen, *, locked: boo
     customers, addresses, said = _read(
         merchant_id, {hit.id for number, hit in known.items() if number not in again}, context, locked=locked
     )
+    refused = _refused([row for row in rows if row.number not in known and not row.problems], context)
     for decision in decisions:
         row = decision.row
         hit = known.get(row.number)
@@ -123,7 +124,7 @@ def decide(rows: Sequence[ReadRow], context: Context, seen: Seen, *, locked: boo
         if row.problems:
             continue
         if hit is None:
-            _decide_new(decision, context, indexed=locked)
+            _decide_new(decision, context, refused, indexed=locked)
         elif hit.id in customers:
             customer = customers[hit.id]
             _decide_known(decision, customer, addresses.get(hit.id), said.get(hit.id, {}), found, context)
@@ -189,7 +190,17 @@ def _read(
     return customers, addresses, said
 
 
-def _decide_new(decision: Decision, context: Context, *, indexed: bool) -> None:
+def _refused(rows: Sequence[ReadRow], context: Context) -> Mapping[str, set[str]]:
+    """By e-mail key or phone of new rows that say yes: the channels on which that person had said no before they were hidden."""
+    asked = [row for row in rows if any(row.consents.values())]
+    if not asked or not context.settings.consent_source:
+        return {}
+    return withdrawn_by_hidden(context.access.merchant_id, asked)
+
+
+def _decide_new(
+    decision: Decision, context: Context, refused: Mapping[str, set[str]], *, indexed: bool
+) -> None:
     row, settings = decision.row, context.settings
     if settings.mode == "update":
         decision.outcome = Outcome.SKIPPED
@@ -216,9 +227,10 @@ def _decide_new(decision: Decision, context: Context, *, indexed: bool) -> None:
         return
     draft.customer.created_at = draft.customer.updated_at = context.at
     statements = []
+    said_no = refused.get(row.email_key, set()) | refused.get(row.phone, set())
     for channel, granted in row.consents.items():
-        if granted and not settings.consent_source:
-            # Nobody could say later where this yes came from.
+        if granted and (not settings.consent_source or channel in said_no):
+            # Nobody could say later where this yes came from; or it is older than a no, for all that anybody knows.
             decision.consents_ignored += 1
             continue
         statements.append(

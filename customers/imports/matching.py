@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from customers.imports.rows import ReadRow
+from customers.models import Purpose
 from customers.services.finding import CustomerNotFound, visible_customer_id
 
 if TYPE_CHECKING:
@@ -95,6 +97,34 @@ def find_customers(merchant_id: uuid.UUID, rows: Sequence[ReadRow]) -> Found:
         except CustomerNotFound:
             continue
     return found
+
+
+# What people said who are hidden by now; of one who was merged into another, what that one said counts too.
+_WITHDRAWN = """
+SELECT c.email_key, c.phone, p.consents FROM customers c
+JOIN customer_preferences p ON p.merchant_id = c.merchant_id AND p.customer_id IN (c.id, c.merged_into_id)
+WHERE c.merchant_id = %s AND c.deleted_at IS NOT NULL AND c.{column} = ANY(%s) AND c.{column} <> ''
+"""
+
+
+def withdrawn_by_hidden(merchant_id: uuid.UUID, rows: Sequence[ReadRow]) -> dict[str, set[str]]:
+    """By e-mail key or phone, on which channels somebody who was deleted or merged had withdrawn consent to marketing."""
+    withdrawn: dict[str, set[str]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_FOR_THESE_KEYS)
+        for column, keys in (
+            ("email_key", {row.email_key for row in rows if row.email_key}),
+            ("phone", {row.phone for row in rows if row.phone}),
+        ):
+            if not keys:
+                continue
+            cursor.execute(_WITHDRAWN.format(column=column), [merchant_id, list(keys)])
+            for email_key, phone, consents in cursor.fetchall():
+                said = json.loads(consents)
+                channels = {name for name, told in said.items() if told.get(Purpose.MARKETING.value) is False}
+                withdrawn.setdefault(email_key if column == "email_key" else phone, set()).update(channels)
+        cursor.execute(_AS_EVER)
+    return withdrawn
 
 
 class Seen:

@@ -103,7 +103,16 @@ IMPORT_WITH_COLUMNS = RowShape(
     "CustomerImportWithColumns",
     list(IMPORT.columns),
     model=Import,
-    extra={"layout": _LAYOUT, "settings": _SETTINGS, "columns": Many(_COLUMN)},
+    extra={
+        "layout": _LAYOUT,
+        "settings": _SETTINGS,
+        "columns": Many(_COLUMN),
+        "keptUntil": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When the file, its rows and the way back are deleted; what was never imported, as a whole",
+        },
+    },
 )
 PROBLEM = {
     "type": "object",
@@ -159,6 +168,7 @@ def describe_import(source: Import) -> dict[str, Any]:
         "consentWording": settings.consent_wording,
     }
     shown["columns"] = columns_of(source)
+    shown["keptUntil"] = source.kept_until
     return shown
 
 

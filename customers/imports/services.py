@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.db.models.functions import Length
 
 from cloudpos.api.errors import BadRequest, Conflict, FieldError, NotFound, TooLarge
@@ -28,7 +28,7 @@ from customers.imports.storage import FILE_BYTES_MAX, write_part
 from customers.imports.tables import CSV, ENCODINGS, Layout, layout_of, recognise
 from customers.imports.tables import as_stored as stored_layout
 from customers.models import Import, ImportPart, ImportRow
-from customers.models.imports import KEPT_FOR
+from customers.models.imports import DRAFTS_KEPT_FOR, KEPT_FOR
 
 UNDO = "customers.undo_import"
 IMPORTS_WAITING_MAX = 20
@@ -75,7 +75,7 @@ def find_import(*, merchant_id: uuid.UUID, import_id: uuid.UUID) -> Import:
 def create_import(*, access: Access, file_name: str) -> Import:
     """An import whose file is to be uploaded. Raises TooManyImports."""
     waiting = Import.objects.for_merchant(access.merchant_id).filter(
-        forgotten_at=None, state__in=[State.UPLOADING, State.UPLOADED, State.CHECKING, State.CHECKED]
+        forgotten_at=None, state__in=Import.DRAFTS
     )
     if waiting.count() >= IMPORTS_WAITING_MAX:
         raise TooManyImports()
@@ -238,16 +238,28 @@ def stop_import(*, merchant_id: uuid.UUID, import_id: uuid.UUID) -> Import:
 
 @use_case
 def forget_old_imports(*, at: datetime) -> int:
-    """Delete files, rows and ways back of imports whose time is over; what came of them stays. Returns how many."""
+    """Delete files, rows and ways back of imports whose time is over, and drafts as a whole. Returns how many.
+
+    What came of an import stays. One that is worked on waits for the next time.
+    """
+    over = Q(created_at__lt=at - KEPT_FOR) | Q(state__in=Import.DRAFTS, created_at__lt=at - DRAFTS_KEPT_FOR)
     old = list(
-        Import.objects.filter(forgotten_at=None, created_at__lt=at - KEPT_FOR)
+        Import.objects.filter(over, forgotten_at=None)
         .order_by("created_at")
         .select_for_update(skip_locked=True)[:FORGOTTEN_AT_ONCE_MAX]
     )
+    forgotten = 0
     for source in old:
+        last = job_of(source)
+        if last is not None and last.is_active:
+            continue
         _delete_contents(source)
-        _save(source, forgotten_at=at, layout={}, settings={})
-    return len(old)
+        forgotten += 1
+        if source.is_draft:
+            source.delete()
+        else:
+            _save(source, forgotten_at=at, layout={}, settings={})
+    return forgotten
 
 
 def forget_files_of(*, merchant_id: uuid.UUID, customer_ids: list[uuid.UUID]) -> int:

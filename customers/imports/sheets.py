@@ -39,7 +39,10 @@ def sheet_rows(file: io.BufferedReader, sheet: str, *, columns_max: int) -> Iter
     with closing(_workbook(file)) as book:
         if sheet not in book.sheetnames:
             raise SheetUnreadable("This Excel file has no such sheet.")
-        rows = book[sheet].iter_rows(max_col=columns_max, values_only=True)
+        cells = book[sheet]
+        # Each row as long as it is: by the sheet's own word, or by ours, each would be filled up with a thousand empty cells.
+        cells.reset_dimensions()
+        rows = cells.iter_rows(min_row=1, values_only=True)
         while True:
             try:
                 row = next(rows, None)
@@ -47,7 +50,7 @@ def sheet_rows(file: io.BufferedReader, sheet: str, *, columns_max: int) -> Iter
                 raise SheetUnreadable() from error
             if row is None:
                 return
-            yield _texts(row)
+            yield _texts(row[:columns_max])
 
 
 def _workbook(file: io.BufferedReader) -> Any:

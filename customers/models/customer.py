@@ -177,6 +177,17 @@ class Customer(TenantModel):
                 condition=Q(deleted_at=None),
             ),
             GinIndex(fields=["search"], name="customers_search_idx", fastupdate=False),
+            # Who is hidden is few, and asked for where an import brings them anew: did they withdraw consent?
+            models.Index(
+                fields=["merchant", "email_key"],
+                name="customers_gone_email_idx",
+                condition=~Q(deleted_at=None) & ~Q(email_key=""),
+            ),
+            models.Index(
+                fields=["merchant", "phone"],
+                name="customers_gone_phone_idx",
+                condition=~Q(deleted_at=None) & ~Q(phone=""),
+            ),
         ]
 
     def __str__(self) -> str:

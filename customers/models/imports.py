@@ -13,6 +13,8 @@ from customers.models.customer import Customer
 
 # The file, the problems of its rows and what an undo needs are personal data: they are kept as long as a person may need them.
 KEPT_FOR = timedelta(days=30)
+# Of a file that was never imported nobody needs anything: as long as one may take to find out what to do with it.
+DRAFTS_KEPT_FOR = timedelta(days=3)
 EXTERNAL_ID_CHARS_MAX = 100
 
 
@@ -31,6 +33,9 @@ class Import(TenantModel):
         DONE = "done", "Imported"
         UNDOING = "undoing", "Being undone"
         UNDONE = "undone", "Undone"
+
+    # Nothing came of it yet.
+    DRAFTS = (State.UPLOADING, State.UPLOADED, State.CHECKING, State.CHECKED)
 
     file_name = models.CharField(max_length=200)
     file_bytes = models.BigIntegerField(default=0)
@@ -89,7 +94,11 @@ class Import(TenantModel):
 
     @property
     def kept_until(self) -> datetime:
-        return self.created_at + KEPT_FOR
+        return self.created_at + (DRAFTS_KEPT_FOR if self.is_draft else KEPT_FOR)
+
+    @property
+    def is_draft(self) -> bool:
+        return self.state in self.DRAFTS
 
 
 class ImportPart(TenantPart):

@@ -15,6 +15,7 @@ from cloudpos.api.errors import ApiError
 from cloudpos.api.parsing import read_body
 from cloudpos.tenancy.backoffice.access import acting_for, staff_access
 from cloudpos.tenancy.models import Merchant
+from cloudpos.tenancy.roles import Role
 from customers.imports import services
 from customers.imports.serializers import FILE_NAME_CHARS_MAX
 from customers.imports.storage import PART_BYTES_MAX
@@ -28,11 +29,11 @@ def _answering(view: Callable[..., dict[str, Any]]) -> Any:
 
     @wraps(view)
     def answer(request: HttpRequest, **named: Any) -> HttpResponse:
-        merchant = staff_access(request).current
-        if merchant is None:
+        access = staff_access(request)
+        if access.current is None or not access.may(Role.MANAGER):
             raise PermissionDenied
         try:
-            return JsonResponse(view(request, merchant, **named))
+            return JsonResponse(view(request, access.current, **named))
         except services.ImportNotFound:
             raise Http404 from None
         except ApiError as refusal:

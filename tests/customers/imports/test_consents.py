@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from customers.models import Consent, Customer, Preferences
-from customers.services import create_customer, record_consent
+from customers.services import create_customer, delete_customer, record_consent, update_customer
+from marketing.channels.suppressions import suppress, suppressed
 from tests.customers.imports.conftest import Bring, csv_of
 from tests.fixtures import Shop
 
@@ -84,6 +85,54 @@ def test_a_yes_of_a_new_customer_needs_its_source(shop: Shop, bring: Bring) -> N
         "import: paper form 2026", "v7", shop.manager.user_id,
     )  # fmt: skip
     assert Preferences.objects.get(customer=bob).consents == {"email": {"marketing": True}}
+
+
+def test_the_no_of_somebody_who_was_deleted_holds_when_they_come_anew(shop: Shop, bring: Bring) -> None:
+    alice, bob, carol, dora = (known(shop, name) for name in ("Alice", "Bob", "Carol", "Dora"))
+    update_customer(access=shop.access, customer_id=bob.pk, data={"phone": "+447700900123"})
+    for customer in (alice, bob):
+        say(shop, customer, "withdrawn")
+    say(shop, carol, "granted")
+    for customer in (alice, bob, carol):
+        delete_customer(access=shop.access, customer_id=customer.pk)
+    # Who was merged said no with the one that is left.
+    eve = create_customer(access=shop.access, data={"first_name": "Eve", "email": "eve@example.com"})
+    say(shop, eve, "withdrawn", channel="sms")
+    shop.manager.post(f"/customers/{dora.pk}/merge", {"sourceId": str(eve.pk)})
+    brought = bring(
+        csv_of(
+            ("E-mail", "Phone", *HEAD[1:]),
+            ("ALICE@example.com", "", "yes", "yes"),
+            ("bob@new.example", "07700 900123", "yes", ""),
+            ("carol@example.com", "", "yes", ""),
+            ("eve@example.com", "", "yes", "yes"),
+        )
+    )
+    brought.set(consentSource="paper form 2026")
+    counts = {"rows": 4, "created": 4, "granted": 3, "consentsIgnored": 3}
+    assert brought.check() == brought.run() == counts
+    said = Consent.objects.filter(source__startswith="import").order_by("customer__email", "channel")
+    assert list(said.values_list("customer__email", "channel", "state")) == [
+        ("ALICE@example.com", "sms", "granted"),
+        ("carol@example.com", "email", "granted"),
+        ("eve@example.com", "email", "granted"),
+    ]
+
+
+def test_nothing_is_sent_to_an_address_that_complained_whoever_comes_with_it(
+    shop: Shop, bring: Bring
+) -> None:
+    alice = known(shop, "Alice")
+    suppress(
+        merchant_id=shop.merchant.pk, channel="email", addresses=["alice@example.com"], reason="complaint"
+    )
+    shop.manager.post(f"/customers/{alice.pk}/erase")
+    alice.refresh_from_db()
+    assert alice.erased_at is not None
+    brought = bring(csv_of(HEAD, ("Alice@Example.com", "yes", "")))
+    brought.set(consentSource="paper form 2026")
+    brought.run()
+    assert suppressed(shop.merchant.pk, "email", ["alice@example.com"]) == {"alice@example.com"}
 
 
 def test_a_no_counts_also_against_a_till_with_a_fast_clock(shop: Shop, bring: Bring) -> None:

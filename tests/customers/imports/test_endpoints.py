@@ -142,6 +142,26 @@ def test_files_are_forgotten_after_their_time(shop: Shop, bring: Bring) -> None:
     assert Customer.objects.count() == 1
 
 
+def test_a_file_that_was_never_imported_leaves_nothing_after_three_days(
+    shop: Shop, foreign_shop: Shop, bring: Bring
+) -> None:
+    checked, uploaded = bring(FILE), bring(FILE)
+    checked.check()
+    unfinished = upload(foreign_shop.manager, FILE)
+    imported = bring(FILE)
+    imported.run()
+    assert checked.read()["keptUntil"] < imported.read()["keptUntil"]
+    assert forget_old_imports(at=now() + timedelta(days=2, hours=23)) == 0
+    checking = answer(shop.manager.post(f"{uploaded.path}/check"))
+    assert forget_old_imports(at=now() + timedelta(days=3, hours=1)) == 2
+    shop.manager.post(f"/jobs/{checking['id']}/cancel")
+    assert forget_old_imports(at=now() + timedelta(days=3, hours=1)) == 1
+    for draft in (checked, uploaded, unfinished):
+        assert draft.client.get(draft.path).status_code == 404
+    assert set(ImportPart.objects.values_list("source_id", flat=True)) == {imported.row.pk}
+    assert imported.undo() == {"undone": 1}
+
+
 def test_files_that_wait_are_bounded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "IMPORTS_WAITING_MAX", 1)
     upload(shop.manager, FILE)
