@@ -1,13 +1,15 @@
-"""Excel files (.xlsx), which are zip archives of XML: refused before anything of them is unpacked that would not fit."""
+"""Excel files (.xlsx), which are zip archives of XML: refused before anything of them is unpacked that would not fit.
+
+openpyxl reads what a workbook says of itself: its sheets, and which styles mean days. The cells are many, and read by `cells`.
+"""
 
 import io
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import date, datetime, time
-from typing import Any
 
 from cloudpos.api.errors import BadRequest
+from customers.imports.cells import Formats, rows_of, shared_texts
 
 # Unpacked. Sheets are read as a stream; all the other parts of a workbook are in memory at once.
 SHEET_BYTES_MAX = 1_073_741_824
@@ -28,7 +30,7 @@ class SheetTooLarge(BadRequest):
 def sheet_names(file: io.BufferedReader) -> list[str]:
     """The sheets that have cells. Raises SheetUnreadable and SheetTooLarge."""
     with closing(_workbook(file)) as book:
-        names = [str(sheet.title) for sheet in book.worksheets]
+        names = list(book.sheets)
     if not names:
         raise SheetUnreadable("This Excel file has no sheet.")
     return names
@@ -37,12 +39,9 @@ def sheet_names(file: io.BufferedReader) -> list[str]:
 def sheet_rows(file: io.BufferedReader, sheet: str, *, columns_max: int) -> Iterator[list[str]]:
     """A sheet's rows as texts. Raises SheetUnreadable and SheetTooLarge."""
     with closing(_workbook(file)) as book:
-        if sheet not in book.sheetnames:
+        if sheet not in book.sheets:
             raise SheetUnreadable("This Excel file has no such sheet.")
-        cells = book[sheet]
-        # Each row as long as it is: by the sheet's own word, or by ours, each would be filled up with a thousand empty cells.
-        cells.reset_dimensions()
-        rows = cells.iter_rows(min_row=1, values_only=True)
+        rows = book.rows(sheet, columns_max=columns_max)
         while True:
             try:
                 row = next(rows, None)
@@ -50,10 +49,53 @@ def sheet_rows(file: io.BufferedReader, sheet: str, *, columns_max: int) -> Iter
                 raise SheetUnreadable() from error
             if row is None:
                 return
-            yield _texts(row[:columns_max])
+            yield row
 
 
-def _workbook(file: io.BufferedReader) -> Any:
+class _Workbook:
+    """`sheets`: where in the archive each sheet with cells is, by its name."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        # Here: it brings numpy along, which no process should have that does not read a workbook.
+        from openpyxl.reader.excel import ExcelReader
+        from openpyxl.styles.stylesheet import apply_stylesheet
+        from openpyxl.xml.constants import SHARED_STRINGS, XLSM, XLSX, XLTM, XLTX
+
+        reader = ExcelReader(file, read_only=True, data_only=True, keep_links=False)
+        reader.read_manifest()
+        for part in reader.package.Override:
+            # Only what is read as a stream may be as large as a sheet.
+            if part.ContentType in (SHARED_STRINGS, XLSM, XLSX, XLTM, XLTX) and _is_sheet(part.PartName[1:]):
+                raise SheetUnreadable()
+        reader.read_workbook()
+        apply_stylesheet(reader.archive, reader.wb)
+        self._archive, self._book = reader.archive, reader.wb
+        shared = reader.package.find(SHARED_STRINGS)
+        self._shared = shared.PartName[1:] if shared is not None else None
+        self.sheets: dict[str, str] = {
+            str(sheet.name): relation.target
+            for sheet, relation in reader.parser.find_sheets()
+            if relation.target in reader.valid_files and "chartsheet" not in relation.Type
+        }
+
+    def rows(self, sheet: str, *, columns_max: int) -> Iterator[list[str]]:
+        shared: list[str] = []
+        if self._shared is not None:
+            with self._archive.open(self._shared) as part:
+                shared = shared_texts(part)
+        formats = Formats(
+            days=frozenset(map(str, self._book._date_formats)),
+            durations=frozenset(map(str, self._book._timedelta_formats)),
+            epoch=self._book.epoch,
+        )
+        with self._archive.open(self.sheets[sheet]) as part:
+            yield from rows_of(part, shared=shared, formats=formats, columns_max=columns_max)
+
+    def close(self) -> None:
+        self._archive.close()
+
+
+def _workbook(file: io.BufferedReader) -> _Workbook:
     file.seek(0)
     try:
         with zipfile.ZipFile(file) as archive:
@@ -67,10 +109,7 @@ def _workbook(file: io.BufferedReader) -> Any:
         raise SheetTooLarge()
     file.seek(0)
     try:
-        # Here: it brings numpy along, which no process should have that does not read a workbook.
-        from openpyxl import load_workbook
-
-        return load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        return _Workbook(file)
     except Exception as error:
         # Whatever a hostile or broken archive makes the library raise: KeyError, XML errors, its own.
         raise SheetUnreadable() from error
@@ -78,24 +117,3 @@ def _workbook(file: io.BufferedReader) -> Any:
 
 def _is_sheet(name: str) -> bool:
     return name.startswith("xl/worksheets/")
-
-
-def _texts(row: tuple[Any, ...]) -> list[str]:
-    cells = ["" if value is None else value if type(value) is str else _text(value) for value in row]
-    # A sheet that was once formatted to its last column has hundreds of empty cells in each row.
-    while cells and not cells[-1]:
-        cells.pop()
-    return cells
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        # Excel knows no whole numbers: a phone number of digits is one.
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, datetime):
-        return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    return str(value)
