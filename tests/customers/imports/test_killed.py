@@ -1,13 +1,14 @@
 """An import and its undo whose process is killed at any moment, again and again: nobody is lost, and nobody comes twice."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -21,11 +22,13 @@ from tests.ops.processes import wait_for
 
 ROWS, KNOWN, KILLS = 60, 20, 3
 
-# In small chunks, each of which takes a moment, so that a kill falls into one of them or right between two.
-WORKER = """
-import time
+# Forks a worker for each line that it reads, so that Django is set up once. In small chunks, each of which takes a moment, so
+# that a kill falls into one of them or right between two.
+NURSERY = """
+import os, signal, sys, time
 import django
 django.setup()
+import numpy
 from cloudpos.jobs import running
 from cloudpos.lifecycle import undoing_imports
 from customers.imports import running as imports
@@ -36,53 +39,88 @@ write = imports.write
 imports.write = lambda *arguments: (write(*arguments), time.sleep(0.01))[0]
 decide = imports.decide
 imports.decide = lambda *arguments, **named: (time.sleep(0.03), decide(*arguments, **named))[1]
-while True:
-    running.run_jobs()
-    time.sleep(0.05)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+nursery = os.getpid()
+for line in sys.stdin:
+    worker = os.fork()
+    if worker:
+        print(worker, flush=True)
+        continue
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    while os.getppid() == nursery:
+        running.run_jobs()
+        time.sleep(0.05)
+    os._exit(0)
 """
 
 
-def start_worker() -> subprocess.Popen[bytes]:
-    url = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
-    return subprocess.Popen(
-        [sys.executable, "-c", WORKER],
-        env={**os.environ, "DATABASE_URL": url, "REDIS_URL": "none", "ENVIRONMENT": "test"},
-        cwd=settings.BASE_DIR,
-    )
+class Workers:
+    """One worker at a time, each a process of its own."""
+
+    def __init__(self) -> None:
+        url = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+        self._nursery = subprocess.Popen(
+            [sys.executable, "-c", NURSERY],
+            env={**os.environ, "DATABASE_URL": url, "REDIS_URL": "none", "ENVIRONMENT": "test"},
+            cwd=settings.BASE_DIR,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._worker: psutil.Process | None = None
+
+    def begin(self) -> None:
+        assert self._worker is None and self._nursery.stdin is not None and self._nursery.stdout is not None
+        print(file=self._nursery.stdin, flush=True)
+        self._worker = psutil.Process(int(self._nursery.stdout.readline()))
+
+    def kill(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker.wait()
+            self._worker = None
+
+    def close(self) -> None:
+        self.kill()
+        self._nursery.kill()
+        self._nursery.communicate()
 
 
-def do_while_killed(brought: Brought, step: str, total: int) -> None:
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    workers = Workers()
+    yield workers
+    workers.close()
+
+
+def do_while_killed(workers: Workers, brought: Brought, step: str, total: int) -> None:
     job = Job.objects.get(pk=uuid.UUID(answer(brought.client.post(f"{brought.path}/{step}"))["id"]))
 
     def done() -> int:
         job.refresh_from_db()
         return job.done
 
-    worker = start_worker()
-    try:
-        for kill in range(1, KILLS + 1):
-            wait_for(lambda kill=kill: done() >= kill * total // (KILLS + 1))  # type: ignore[misc]
-            time.sleep(kill * 0.004)
-            worker.send_signal(signal.SIGKILL)
-            worker.wait()
-            assert done() < total and job.state == Job.State.RUNNING
-            worker = start_worker()
-        wait_for(lambda: bool(done()) and not job.is_active)
-    finally:
-        worker.kill()
-        worker.wait()
+    workers.begin()
+    for kill in range(1, KILLS + 1):
+        wait_for(lambda kill=kill: done() >= kill * total // (KILLS + 1))  # type: ignore[misc]
+        time.sleep(kill * 0.004)
+        workers.kill()
+        assert done() < total and job.state == Job.State.RUNNING
+        workers.begin()
+    wait_for(lambda: bool(done()) and not job.is_active)
+    workers.kill()
     assert (job.state, job.done) == (Job.State.DONE, total)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_killed_again_and_again_each_row_is_done_once(shop: Shop, bring: Bring) -> None:
+def test_killed_again_and_again_each_row_is_done_once(shop: Shop, bring: Bring, workers: Workers) -> None:
     for number in range(KNOWN):
         create_customer(access=shop.access, data={"first_name": "Old", "email": f"p{number}@example.com"})
     people = [(f"p{number}@example.com", f"New{number}") for number in range(ROWS)]
     brought = bring(csv_of(("E-mail", "First name"), *people, ("p50@example.com", "twice"), ("bad", "")))
     total = ROWS + 2
 
-    do_while_killed(brought, "check", total)
+    do_while_killed(workers, brought, "check", total)
     counts = {"rows": total, "created": ROWS - KNOWN, "updated": KNOWN, "failed": 2}
     assert brought.read()["checkCounts"] == counts
     assert brought.problems() == [
@@ -91,7 +129,7 @@ def test_killed_again_and_again_each_row_is_done_once(shop: Shop, bring: Bring) 
     ]
     assert Customer.objects.filter(first_name="Old").count() == Customer.objects.count() == KNOWN
 
-    do_while_killed(brought, "run", total)
+    do_while_killed(workers, brought, "run", total)
     assert brought.read()["runCounts"] == counts
     assert sorted(Customer.objects.values_list("email", "first_name")) == sorted(people)
     assert ImportRow.objects.filter(phase="run").count() == total
@@ -103,7 +141,7 @@ def test_killed_again_and_again_each_row_is_done_once(shop: Shop, bring: Bring) 
     assert Event.objects.filter(type="import.finished").count() == 1
     assert Event.objects.filter(type="customer.updated").count() == KNOWN
 
-    do_while_killed(brought, "undo", ROWS)
+    do_while_killed(workers, brought, "undo", ROWS)
     assert brought.read()["undoCounts"] == {"undone": ROWS}
     visible = Customer.objects.filter(deleted_at=None)
     assert set(visible.values_list("first_name", flat=True)) == {"Old"} and visible.count() == KNOWN
