@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from cloudpos.api.parameters import Choices
@@ -32,6 +33,14 @@ from customers.models.customer import TAG_CHARS_MAX, TAGS_MAX
 
 FILE_NAME_CHARS_MAX = 200
 _COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
+_OUTCOMES = {
+    "rows": 1200,
+    "created": 930,
+    "updated": 240,
+    "failed": 30,
+    "granted": 610,
+    "consentsIgnored": 85,
+}
 
 IMPORT = RowShape(
     "CustomerImport",
@@ -40,9 +49,16 @@ IMPORT = RowShape(
         "file_name",
         "file_bytes",
         "state",
-        Column.json("check_counts", schema={**_COUNTS, "description": "What the import would do"}),
-        Column.json("run_counts", schema={**_COUNTS, "description": "What it did so far"}),
-        Column.json("undo_counts", schema=_COUNTS),
+        Column.json(
+            "check_counts",
+            schema={**_COUNTS, "description": "What the import would do", "examples": [_OUTCOMES]},
+        ),
+        Column.json(
+            "run_counts", schema={**_COUNTS, "description": "What it did so far", "examples": [_OUTCOMES]}
+        ),
+        Column.json(
+            "undo_counts", schema={**_COUNTS, "examples": [{"undone": 1150, "partly": 15, "kept": 5}]}
+        ),
         "job_id",
         "actor_id",
         "created_at",
@@ -65,11 +81,19 @@ _COLUMN = Fields(
     "ImportColumn",
     {
         "index": {"type": "integer"},
-        "header": _TEXT,
-        "samples": {"type": "array", "items": _TEXT},
-        "field": {**_TEXT_OR_NULL, "description": "What the column is; null: it is left out"},
-        "title": _TEXT_OR_NULL,
-        "suggestion": {**_TEXT_OR_NULL, "description": "The field of `metadata` that it could be kept as"},
+        "header": {**_TEXT, "examples": ["Vorname"]},
+        "samples": {"type": "array", "items": _TEXT, "examples": [["Ann", "Bob"]]},
+        "field": {
+            **_TEXT_OR_NULL,
+            "description": "What the column is; null: it is left out",
+            "examples": ["firstName", "metadata.shoe_size", None],
+        },
+        "title": {**_TEXT_OR_NULL, "examples": ["First name"]},
+        "suggestion": {
+            **_TEXT_OR_NULL,
+            "description": "The field of `metadata` that it could be kept as",
+            "examples": ["metadata.vorname"],
+        },
     },
 )
 _LAYOUT = Fields(
@@ -124,6 +148,15 @@ PROBLEM = {
         "value": {**_TEXT, "description": "The beginning of what stands there"},
     },
     "required": ["column", "field", "code", "message", "value"],
+    "examples": [
+        {
+            "column": "E-Mail",
+            "field": "email",
+            "code": "invalid_email",
+            "message": "The part after the @-sign is not valid. It should have a period.",
+            "value": "ann@example",
+        }
+    ],
 }
 ROW = RowShape(
     "CustomerImportRow",
@@ -172,6 +205,9 @@ def describe_import(source: Import) -> dict[str, Any]:
     return shown
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample("A file", value={"fileName": "customers.csv"}, request_only=True)]
+)
 class ImportInput(CamelSerializer):
     ignored_fields = IMPORT_WITH_COLUMNS.all_names - {"fileName"}
 
@@ -185,6 +221,32 @@ class ColumnInput(CamelSerializer):
     field = CleanCharField(max_length=METADATA_KEY_CHARS_MAX + 20, allow_null=True)
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "What the columns are",
+            value={
+                "columns": [
+                    {"index": 0, "field": "email"},
+                    {"index": 1, "field": "firstName"},
+                    {"index": 2, "field": "metadata.shoe_size"},
+                    {"index": 3, "field": "consent.email"},
+                    {"index": 4, "field": None},
+                ],
+                "matchBy": ["email", "phone"],
+                "mode": "both",
+                "addTags": ["imported 2026"],
+                "consentSource": "paper forms in Leeds, 2024 to 2026",
+            },
+            request_only=True,
+        ),
+        OpenApiExample(
+            "How the file is read",
+            value={"encoding": "windows-1252", "delimiter": ";", "hasHeader": True},
+            request_only=True,
+        ),
+    ]
+)
 class ImportSettingsInput(CamelSerializer):
     """What is left out stays. `encoding`, `delimiter`, `sheet` and `hasHeader` say how the file is read: changing one of them
     guesses the columns anew."""

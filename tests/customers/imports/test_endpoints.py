@@ -9,6 +9,7 @@ from django.utils.timezone import now
 from cloudpos.jobs.models import Job
 from cloudpos.jobs.running import run_here
 from customers.imports import services
+from customers.imports.serializers import ImportInput, ImportSettingsInput
 from customers.imports.services import forget_old_imports
 from customers.models import Customer, Import, ImportPart, ImportRow
 from tests.customers.imports.conftest import Bring, answer, csv_of, upload
@@ -186,3 +187,21 @@ def test_a_check_writes_nothing_to_customers(shop: Shop, bring: Bring) -> None:
     )
     assert [query["sql"] for query in ran if any(word in query["sql"] for word in words)] == []
     assert Customer.objects.count() == 0
+
+
+def test_the_examples_of_the_documentation_are_taken(shop: Shop) -> None:
+    content = csv_of(
+        ("E-mail", "Name", "Shoe size", "Newsletter", "x"),
+        ("a@example.com", "Ann", 39, "yes", ""),
+        delimiter=";",
+    )
+    for example in ImportInput._spectacular_annotation["examples"]:
+        brought = upload(shop.manager, content, name=example.value["fileName"])
+    answer(shop.manager.post(f"{brought.path}/uploaded"))
+    columns, reading = ImportSettingsInput._spectacular_annotation["examples"]
+    brought.set(**reading.value)
+    shown = brought.set(**columns.value)
+    assert [column["field"] for column in shown["columns"]] == [
+        column["field"] for column in columns.value["columns"]
+    ]
+    assert brought.check() == {"rows": 1, "created": 1, "granted": 1}
