@@ -20,7 +20,7 @@ from tests.customers.imports.conftest import Bring, Brought, answer, csv_of
 from tests.fixtures import Shop
 from tests.ops.processes import wait_for
 
-ROWS, KNOWN, KILLS = 60, 20, 3
+ROWS, KNOWN, KILLS = 45, 15, 3
 
 # Forks a worker for each line that it reads, so that Django is set up once. In small chunks, each of which takes a moment, so
 # that a kill falls into one of them or right between two.
@@ -102,7 +102,7 @@ def do_while_killed(workers: Workers, brought: Brought, step: str, total: int) -
 
     workers.begin()
     for kill in range(1, KILLS + 1):
-        wait_for(lambda kill=kill: done() >= kill * total // (KILLS + 1))  # type: ignore[misc]
+        wait_for(lambda kill=kill: done() >= kill * total // (KILLS + 2))  # type: ignore[misc]
         time.sleep(kill * 0.004)
         workers.kill()
         assert done() < total and job.state == Job.State.RUNNING
@@ -117,7 +117,7 @@ def test_killed_again_and_again_each_row_is_done_once(shop: Shop, bring: Bring, 
     for number in range(KNOWN):
         create_customer(access=shop.access, data={"first_name": "Old", "email": f"p{number}@example.com"})
     people = [(f"p{number}@example.com", f"New{number}") for number in range(ROWS)]
-    brought = bring(csv_of(("E-mail", "First name"), *people, ("p50@example.com", "twice"), ("bad", "")))
+    brought = bring(csv_of(("E-mail", "First name"), *people, ("p40@example.com", "twice"), ("bad", "")))
     total = ROWS + 2
 
     do_while_killed(workers, brought, "check", total)
