@@ -104,8 +104,10 @@ def after(
 def deferred(queryset: QuerySet[Any], offset: int, limit: int) -> QuerySet[Any]:
     """A deep page by deferred join: the offset is walked on the index alone, rows are fetched for one page.
 
-    The queryset must be ordered; its filters stay inside the subquery.
+    The queryset must be ordered; its filters stay inside the subquery, unless what they look at is worked out: that is
+    wanted outside too, and then they are asked once more of a page's rows.
     """
     keys = queryset.values("pk")[offset : offset + limit]
-    outer = queryset.model._default_manager.filter(pk__in=keys)
+    rows = queryset if queryset.query.annotations else queryset.model._default_manager.all()
+    outer = rows.filter(pk__in=keys)
     return outer.order_by(*queryset.query.order_by)

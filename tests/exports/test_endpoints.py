@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils.timezone import now
 
+from cloudpos.api import query
 from cloudpos.exports import running, services
 from cloudpos.exports.models import FILE_KEPT_FOR, ROW_KEPT_FOR, ExportPart
 from cloudpos.exports.models import Export as Row
@@ -239,3 +240,13 @@ def test_a_process_that_lost_its_job_releases_nothing(shop: Shop, monkeypatch: p
         running.make(work)
     assert Row.objects.get().ready_at is None and not ExportPart.objects.exists()
     assert not Event.objects.filter(type="export.made").exists()
+
+
+def test_a_deep_page_says_how_far_each_is(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query, "DEEP_OFFSET", 1)
+    made = [
+        shop.manager.post("/exports", {"kind": kind}).json()["data"]["id"] for kind in ("ledger", "customers")
+    ]
+    page = shop.manager.get("/exports?limit=1&page=2").json()["data"]["exports"]
+    assert [(each["id"], each["state"], each["kind"]) for each in page] == [(made[0], "queued", "ledger")]
+    assert shop.manager.get("/exports?limit=1&page=500").json()["data"]["exports"] == []
