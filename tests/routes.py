@@ -414,7 +414,9 @@ CASES: dict[str, Case] = {
         lambda world: {"code": world.voucher_code, "transactionId": "VOUCHER-1"},
         naming=(lambda world: {"code": world.voucher_code, "transactionId": "VOUCHER-2"},),
     ),
-    f"POST {V1}/loyalty/vouchers/<uuid:voucher_id>/release": Case(Role.CASHIER),
+    f"POST {V1}/loyalty/vouchers/<uuid:voucher_id>/release": Case(
+        Role.CASHIER, after=(f"POST {V1}/loyalty/vouchers/use",)
+    ),
     f"GET {V1}/loyalty/holds/<uuid:hold_id>": Case(Role.CASHIER),
     f"POST {V1}/loyalty/holds/<uuid:hold_id>/capture": Case(Role.CASHIER),
     f"POST {V1}/loyalty/holds/<uuid:hold_id>/release": Case(Role.CASHIER),

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.utils.timezone import now
 
 from cloudpos.tenancy.models import TenantModel
 from tests.fixtures import Shop
-from tests.routes import CASES, PUBLIC, SIGNED_IN, World, absent_world, send
+from tests.routes import CASES, EXPORT, PUBLIC, SIGNED_IN, World, absent_world, send
 from tests.worlds import make_world
 
 pytestmark = pytest.mark.django_db
@@ -145,13 +146,17 @@ def test_our_own_ids_are_found(shop: Shop, ours: World) -> None:
             send(shop.owner, step, ours)
         response = tried(shop.owner, key, ours)
         transaction.savepoint_rollback(before)
-        assert response.status_code in (200, 201, 202), (key, response.content)
+        # The export of this world is made already, and says so.
+        is_over = key == f"POST {EXPORT}/cancel" and response.json()["code"] == "job_is_over"
+        assert is_over or response.status_code in (200, 201, 202), (key, response.content)
 
 
 def test_a_foreign_or_absent_store_is_refused(
     shop: Shop, ours: World, theirs: World, untouched: None
 ) -> None:
     for key in AT_A_STORE:
+        # One person at so many routes within a second is more than the limits allow.
+        cache.clear()
         answers = [
             send(shop.owner, key, ours, headers={"x-store-id": str(store)})
             for store in (theirs.store, absent_world().store)

@@ -93,7 +93,7 @@ _COLUMN = Fields(
     },
 )
 _KIND = Fields(
-    "ExportKind",
+    "ExportOffer",
     {
         "kind": _TEXT,
         "title": _TEXT,

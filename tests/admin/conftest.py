@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.utils.timezone import now
 
@@ -14,12 +15,13 @@ from cloudpos.checkout.sales import take_purchase
 from cloudpos.models import EventTask
 from cloudpos.tenancy.models import User
 from customers.models import Customer, Event
-from customers.services import create_customer, record_consent
+from customers.services import create_customer, lock_customer, record_consent
 from loyalty.services import create_program
 from loyalty.services.holds import hold_points
 from loyalty.services.promotions import create_promotion
 from loyalty.services.redemptions import redeem_reward
 from loyalty.services.rewards import create_reward
+from loyalty.services.vouchers import give_voucher
 from marketing.webhooks.services import create_webhook, send_test_event
 from tests.fixtures import Shop
 
@@ -101,6 +103,14 @@ def make_regulars(shop: Shop) -> Regulars:
     redeem_reward(
         access=shop.access, customer_id=regulars.bob.pk, reward_id=gift.pk, transaction_id=f"{mark}-G"
     )
+    with transaction.atomic():
+        give_voucher(
+            customer=lock_customer(merchant_id=shop.merchant.pk, customer_id=regulars.alice.pk),
+            reward_id=gift.pk,
+            cause=f"campaign of {mark}",
+            expires_at=now() + timedelta(days=30),
+            at=now(),
+        )
     create_promotion(
         merchant_id=shop.merchant.pk, values={"name": f"promotion of {mark}", "kind": "bonus", "points": 5}
     )
