@@ -17,7 +17,7 @@ from cloudpos.api.serializers import (
     StrictIntegerField,
     StrictListField,
 )
-from customers.imports.fields import METADATA_KEY_CHARS_MAX
+from customers.imports.fields import CONSENT, METADATA_KEY_CHARS_MAX
 from customers.imports.reading import columns_of
 from customers.imports.settings import (
     DAY_ORDERS,
@@ -230,7 +230,7 @@ class ColumnInput(CamelSerializer):
                     {"index": 0, "field": "email"},
                     {"index": 1, "field": "firstName"},
                     {"index": 2, "field": "metadata.shoe_size"},
-                    {"index": 3, "field": "consent.email"},
+                    {"index": 3, "field": f"{CONSENT}email"},
                     {"index": 4, "field": None},
                 ],
                 "matchBy": ["email", "phone"],
