@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from cloudpos.jobs.running import run_jobs
+from cloudpos.lifecycle.merging import merge_customers
 from customers.models import Customer
 from marketing.models import Segment, SegmentMember
 from marketing.segment_services import add_members, create_segment
@@ -212,3 +213,13 @@ def test_fields_of_the_merchants_own_are_offered(manager: Client, shop: Shop, re
         "vegan": "boolean",
         "wines": "list",
     }
+
+
+def test_the_number_of_a_merged_record_puts_on_a_list_who_it_was_merged_into(
+    manager: Client, shop: Shop, regulars: Regulars
+) -> None:
+    old = regulars.bob.customer_number
+    merge_customers(access=shop.access, customer_id=regulars.alice.pk, source_id=regulars.bob.pk)
+    guests = create_segment(access=shop.access, name="Guests", kind="list")
+    manager.post(reverse("group_members_page", args=[guests.pk]), {"act": "add", "names": old})
+    assert [member.customer_id for member in SegmentMember.objects.all()] == [regulars.alice.pk]
