@@ -23,6 +23,8 @@ PORT = port("PORT", 3002)
 LOG_LEVEL = choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
 LOG_FORMAT = choice("LOG_FORMAT", ("json", "console"), "json")
 PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+# Of links in text messages, where a shorter name leads here too.
+SHORT_URL = env.str("SHORT_URL", "").rstrip("/") or PUBLIC_URL
 
 if PRODUCTION and DEBUG:
     raise ImproperlyConfigured("DEBUG must be off when ENVIRONMENT=production")

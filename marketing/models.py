@@ -166,6 +166,7 @@ from marketing.models_campaigns import Campaign as Campaign  # noqa: E402
 from marketing.models_campaigns import CampaignRun as CampaignRun  # noqa: E402
 from marketing.models_consents import ConsentRequest as ConsentRequest  # noqa: E402
 from marketing.models_messages import CampaignClick as CampaignClick  # noqa: E402
+from marketing.models_messages import CampaignLink as CampaignLink  # noqa: E402
 from marketing.models_messages import CampaignMessage as CampaignMessage  # noqa: E402
 from marketing.models_messaging import MessagingSettings as MessagingSettings  # noqa: E402
 from marketing.models_messaging import Suppression as Suppression  # noqa: E402

@@ -50,6 +50,9 @@ class CampaignMessage(TenantModel):
     claim = models.UUIDField(null=True, blank=True, editable=False)
     leased_until = models.DateTimeField(null=True, blank=True)
     provider_id = models.CharField(max_length=200, blank=True, help_text="The provider's name of it")
+    link_code = models.BigIntegerField(
+        null=True, blank=True, editable=False, help_text="What stands for it in its short links"
+    )
     incentive_given = models.BooleanField(default=False)
     begun_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
@@ -107,10 +110,43 @@ class CampaignMessage(TenantModel):
             # How often a customer was written to lately, and their export.
             models.Index(fields=["merchant", "customer", "begun_at"], name="campaign_messages_cust_idx"),
             models.Index(fields=["merchant", "campaign", "state"], name="campaign_messages_result_idx"),
+            models.Index(
+                fields=["merchant", "campaign", "link_code"],
+                name="campaign_messages_link_idx",
+                condition=Q(link_code__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.get_state_display()}, {self.due_at:%Y-%m-%d %H:%M} UTC"
+
+
+class CampaignLink(TenantModel):
+    """Where a short link leads: a link of a campaign's text as its author wrote it. Nothing of anybody who got it.
+
+    What a text said before it was changed has rows of its own, so that links in messages that are out stay what they were.
+    """
+
+    campaign = TenantForeignKey(Campaign, on_delete=models.CASCADE, related_name="links", db_index=False)
+    variant = models.CharField(max_length=1)
+    number = models.PositiveSmallIntegerField(help_text="Which link of the variant, from 1")
+    url = models.CharField(max_length=2000, help_text="Liquid, where it says something of its reader")
+    code = models.BigIntegerField(help_text="What stands for it in a short link")
+    created_at = models.DateTimeField(default=now, editable=False)
+
+    class Meta:
+        db_table = "campaign_links"
+        constraints = [
+            *tenant_references("campaign_links", "campaign"),
+            models.UniqueConstraint(fields=["merchant", "code"], name="campaign_links_code_uniq"),
+        ]
+        indexes = [
+            # Its reader names no merchant.
+            models.Index(fields=["code"], name="campaign_links_code_idx"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.variant}{self.number}"
 
 
 class CampaignClick(TenantPart):

@@ -89,6 +89,11 @@ class MessagingSettings(TenantModel):
         default=Decimal(0),
         help_text="Messages a second at most; 0: any number",
     )
+    track_links = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Links lead through this service, and pictures tell of openings: clicks are counted",
+    )
     sms_provider = models.CharField(max_length=10, choices=SmsProvider.choices, blank=True, default="")
     sms_account = models.CharField(max_length=100, blank=True)
     sms_sender = models.CharField(max_length=20, blank=True)

@@ -535,6 +535,7 @@ CASES: dict[str, Case] = {
     ),
     f"DELETE {V1}/suppressions/<uuid:suppression_id>": Case(Role.MANAGER),
     "GET /t/<str:token>": Case(PUBLIC),
+    "GET /s/<str:token>": Case(PUBLIC),
     "GET /o/<str:token>": Case(PUBLIC),
     "GET /provider-events/twilio/<uuid:merchant_id>/<uuid:message_id>": Case(PUBLIC),
     # Segments

@@ -19,6 +19,8 @@ INDEXES_WITHOUT_MERCHANT = {
     "webhook_deliveries_open_idx",
     "loyalty_holds_due_idx",
     "loyalty_vouchers_due_idx",
+    # Where does this short link lead? Its reader names no merchant.
+    "campaign_links_code_idx",
     # Whose memberships are these? Asked at log-in, before there is a merchant.
     "memberships_user_id",
     # Made by the field itself on tables of a few rows per merchant.

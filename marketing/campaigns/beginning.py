@@ -31,6 +31,7 @@ from marketing.campaigns.gifts import gift_of, voucher_end
 from marketing.campaigns.quiet import Hours, quiet_until
 from marketing.channels.suppressions import suppressed
 from marketing.models import Campaign, MessagingSettings
+from marketing.tracking.short_links import message_codes
 
 TOO_LATE, TOO_OFTEN, NO_PROGRAM = "too_late", "too_often", "no_program"
 # Followed by why: `reward_out_of_stock`.
@@ -100,7 +101,7 @@ def begin(
     if campaign.has_incentive:
         begun = [each for each in begun if _has_gift(campaign, each, left_out, at)]
     _write(campaign.merchant_id, claim_id, left_out, waiting)
-    _mark_begun(campaign, claim_id, begun)
+    _mark_begun(campaign, settings, claim_id, begun)
     return begun
 
 
@@ -305,19 +306,25 @@ def _write(
             )
 
 
-def _mark_begun(campaign: Campaign, claim_id: uuid.UUID, begun: Sequence[Begun]) -> None:
+def _mark_begun(
+    campaign: Campaign, settings: MessagingSettings | None, claim_id: uuid.UUID, begun: Sequence[Begun]
+) -> None:
     """Raises ClaimLost when not all of them are this worker's any more."""
     if not begun:
         return
+    ids = [each.message.id for each in begun]
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE campaign_messages SET state = 'sending', attempts = attempts + 1, begun_at = clock_timestamp(),"
-            " incentive_given = incentive_given OR %(gift)s"
-            " WHERE merchant_id = %(merchant)s AND id = ANY(%(ids)s) AND claim = %(claim)s AND state = 'claimed'",
+            "UPDATE campaign_messages message SET state = 'sending', attempts = attempts + 1, begun_at = clock_timestamp(),"
+            " incentive_given = incentive_given OR %(gift)s, link_code = said.code"
+            " FROM unnest(%(ids)s::uuid[], %(codes)s::bigint[]) AS said (id, code)"
+            " WHERE message.merchant_id = %(merchant)s AND message.id = said.id AND message.claim = %(claim)s"
+            " AND message.state = 'claimed'",
             {
                 "merchant": campaign.merchant_id,
                 "claim": claim_id,
-                "ids": [each.message.id for each in begun],
+                "ids": ids,
+                "codes": message_codes(campaign, settings, ids),
                 "gift": campaign.has_incentive,
             },
         )

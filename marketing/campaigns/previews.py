@@ -20,6 +20,7 @@ from marketing.content.text_messages import segments
 from marketing.content.variables import example_values, read_variables
 from marketing.models import Campaign, MessagingSettings
 from marketing.models_messaging import Channel
+from marketing.tracking.short_links import sample, tracks
 
 _TEXT = {"type": "string"}
 PREVIEW = Fields(
@@ -62,12 +63,19 @@ def preview(
     *, campaign: Campaign, variant: str = "A", customer_id: uuid.UUID | None = None
 ) -> dict[str, Any]:
     """Raises CustomerNotFound, UnknownVariant, and NotShown where the text fails for this customer."""
-    rendered = render_for(campaign=campaign, variant=variant, customer_id=customer_id)
+    rendered = shown_for(campaign=campaign, variant=variant, customer_id=customer_id)
     return {
-        **asdict(rendered),
+        **{name: said for name, said in asdict(rendered).items() if name != "links"},
         "smsSegments": segments(rendered.text).count if campaign.channel == Channel.SMS else None,
         "isExample": customer_id is None,
     }
+
+
+def shown_for(*, campaign: Campaign, variant: str, customer_id: uuid.UUID | None) -> Rendered:
+    """As it is received: in a text message with short links, which lead nowhere here. Raises what `preview` raises."""
+    rendered = render_for(campaign=campaign, variant=variant, customer_id=customer_id)
+    row = MessagingSettings.objects.for_merchant(campaign.merchant_id).first()
+    return sample(rendered) if rendered.links and tracks(row) else rendered
 
 
 def render_for(*, campaign: Campaign, variant: str, customer_id: uuid.UUID | None) -> Rendered:
@@ -91,7 +99,10 @@ def render_for(*, campaign: Campaign, variant: str, customer_id: uuid.UUID | Non
 def send_test(
     *, campaign: Campaign, addresses: list[str], variant: str = "A", customer_id: uuid.UUID | None = None
 ) -> dict[str, Any]:
-    """To people of the merchant's own, at once. Raises what `preview` raises, NoProvider, and BadRequest for an address."""
+    """To people of the merchant's own, at once, with its links as they were written.
+
+    Raises what `preview` raises, NoProvider, and BadRequest for an address.
+    """
     rendered = render_for(campaign=campaign, variant=variant, customer_id=customer_id)
     read = [_address(campaign, index, address) for index, address in enumerate(addresses)]
     settings = MessagingSettings.objects.for_merchant(campaign.merchant_id).first()

@@ -16,7 +16,7 @@ from django.db import connection
 from marketing.campaigns.gifts import Given, given_by
 from marketing.campaigns.services import find_campaign
 from marketing.campaigns.uplift import Comparison, Group, compare
-from marketing.content.links import links_of
+from marketing.content.numbering import links_of_content
 from marketing.models_campaigns import Campaign, CampaignRun
 from marketing.models_messages import CampaignClick
 
@@ -374,11 +374,11 @@ GROUP BY 1, 2 ORDER BY 1, 2
 
 
 def _links(campaign: Campaign, who: dict[str, Any]) -> list[LinkResult]:
-    """Every link of an e-mail's variants, also those that nobody followed."""
+    """Every link of the variants, also those that nobody followed."""
     clicked = {(variant, link): (clicks, messages) for variant, link, clicks, messages in _rows(_LINKS, who)}
     found = []
     for variant in campaign.variants:
-        urls = links_of(variant["content"].get("html") or "")
+        urls = links_of_content(campaign.channel, variant["content"])
         for link, url in enumerate(urls, start=1):
             clicks, messages = clicked.get((variant["key"], link), (0, 0))
             found.append(LinkResult(variant["key"], link, url, clicks, messages))

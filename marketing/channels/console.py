@@ -28,7 +28,11 @@ class ConsoleSender:
 
     def send(self, messages: Sequence[Outgoing], *, until: float | None = None) -> list[Outcome]:
         for message in messages:
-            said = {name: value for name, value in asdict(message.rendered).items() if value}
+            said = {
+                name: value
+                for name, value in asdict(message.rendered).items()
+                if value and isinstance(value, str)
+            }
             logger.info(
                 "message_not_really_sent",
                 extra={

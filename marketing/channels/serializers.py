@@ -7,6 +7,7 @@ from cloudpos.api.serializers import (
     CamelSerializer,
     CleanCharField,
     MoneyField,
+    StrictBooleanField,
     StrictChoiceField,
     StrictIntegerField,
 )
@@ -49,6 +50,7 @@ class MessagingSettingsInput(CamelSerializer):
         min_value=1, max_value=MESSAGES_PER_WEEK_MAX, required=False, allow_null=True, default=None
     )
     per_second = MoneyField(max_digits=7, min_value=0, required=False, default=0, help_text="0: any number")
+    track_links = StrictBooleanField(required=False, default=True)
     sms_provider = StrictChoiceField(
         choices=MessagingSettings.SmsProvider.choices, required=False, allow_blank=True, default=""
     )
@@ -74,6 +76,10 @@ MESSAGING_SETTINGS = Fields(
         "quietUntil": _CLOCK,
         "maxMessagesPerWeek": nullable({"type": "integer", "description": "To one customer"}),
         "perSecond": {"type": "string", "description": "Messages a second at most; 0: any number"},
+        "trackLinks": {
+            "type": "boolean",
+            "description": "Links lead through this service, short in text messages, and a picture in mails tells of openings",
+        },
         "smsProvider": {"type": "string", "enum": MessagingSettings.SmsProvider.values},
         "smsAccount": {**_TEXT, "description": "Twilio: the account's SID"},
         "smsSender": {**_TEXT, "description": "A number, a name, or the SID of a messaging service"},
@@ -98,6 +104,7 @@ def render_messaging_settings(row: MessagingSettings) -> dict[str, Any]:
         "quietUntil": row.quiet_until and f"{row.quiet_until:%H:%M}",
         "maxMessagesPerWeek": row.max_messages_per_week,
         "perSecond": f"{row.per_second:.2f}",
+        "trackLinks": row.track_links,
         "smsProvider": row.sms_provider,
         "smsAccount": row.sms_account,
         "smsSender": row.sms_sender,

@@ -18,6 +18,7 @@ from marketing.content.html import HtmlWrong
 from marketing.content.language import RenderFailed, Template, pieces, read_template
 from marketing.content.links import numbered
 from marketing.content.plain_text import plain_template, plain_text
+from marketing.content.text_links import TextLink, numbered_text, read_links, text_links_of
 from marketing.content.variables import TRIGGER
 
 SUBJECT_CHARS_MAX = 250
@@ -38,7 +39,7 @@ _BODY_ENDS = re.compile(r"</body\s*>", re.IGNORECASE)
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """A message for one customer. Of e-mail: subject, html, text; of SMS: text; of push: title, body, link; of a webhook: body,
-    which is JSON."""
+    which is JSON. `links`: where they stand in the text of an SMS."""
 
     subject: str = ""
     html: str = ""
@@ -46,16 +47,18 @@ class Rendered:
     title: str = ""
     body: str = ""
     link: str = ""
+    links: tuple[TextLink, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Content that was read. `names`: the variables that it uses, for `read_variables`."""
+    """Content that was read. `names`: the variables that it uses, for `read_variables`; `links`: those of an SMS, from 1 on."""
 
     channel: str
     names: frozenset[str]
     parts: Mapping[str, Template]
     body: Any = None
+    links: tuple[str, ...] = ()
 
     def render(self, variables: Mapping[str, Any]) -> Rendered:
         """`variables`: as `read_variables` gives them, with `unsubscribe_url`, `incentive_points`, `reward` and `trigger`.
@@ -100,7 +103,8 @@ def _compile(channel: str, content: bytes) -> Compiled:
         for name, source in said.items():
             if source:
                 is_html = name in HTML_PARTS
-                parts[name] = read_template(numbered(source) if is_html else source, html=is_html)
+                number = numbered if is_html else numbered_text if channel == "sms" else str
+                parts[name] = read_template(number(source), html=is_html)
         if channel == "email" and not said.get("text"):
             text = plain_template(said["html"], list(pieces(said["html"])))
             if text is not None:
@@ -109,7 +113,8 @@ def _compile(channel: str, content: bytes) -> Compiled:
     names = frozenset(
         used.name for template in texts for used in template.used if used.segments[0] != TRIGGER
     )
-    return Compiled(channel, names, parts, body)
+    links = tuple(text_links_of(said["text"])) if channel == "sms" else ()
+    return Compiled(channel, names, parts, body, links)
 
 
 def _templates(value: Any) -> Any:
@@ -182,9 +187,10 @@ def _sms(compiled: Compiled, variables: Mapping[str, Any]) -> Rendered:
     text = _CONTROLS_IN_TEXT.sub("", compiled.part("text", variables).replace("\r\n", "\n")).strip()
     if not text:
         raise RenderFailed("the text is empty")
+    text, links = read_links(text)
     if len(text) > SMS_CHARS_MAX:
         raise RenderFailed(f"the text has more than {SMS_CHARS_MAX} characters")
-    return Rendered(text=text)
+    return Rendered(text=text, links=links)
 
 
 def _push(compiled: Compiled, variables: Mapping[str, Any]) -> Rendered:

@@ -30,6 +30,7 @@ def email_reports() -> list[Any]:
 
 urlpatterns = [
     path("t/<str:token>", views.click, name="tracked-link"),
+    path("s/<str:token>", views.short_link, name="short-link"),
     path("o/<str:token>", views.opening, name="tracked-opening"),
     path(
         "provider-events/twilio/<uuid:merchant_id>/<uuid:message_id>",

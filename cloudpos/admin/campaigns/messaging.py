@@ -71,6 +71,7 @@ class MessagingForm(forms.Form):
         decimal_places=2,
         widget=forms.NumberInput(attrs={"class": "cp-input cp-input--number", "step": "any"}),
     )
+    track_links = forms.BooleanField(label="Count openings and clicks", required=False)
     sms_provider = _choice("Through", MessagingSettings.SmsProvider.choices)
     sms_account = _text("Account SID", 100)
     sms_sender = _text("Sender's number or name", 20)

@@ -22,7 +22,7 @@ from customers.services import CustomerNotFound, find_customer
 from marketing.campaigns import services
 from marketing.campaigns.audience import Audience, audience_of
 from marketing.campaigns.checks import check_campaign
-from marketing.campaigns.previews import render_for, send_test
+from marketing.campaigns.previews import send_test, shown_for
 from marketing.content.text_messages import segments
 from marketing.content.variables import VARIABLES
 from marketing.models import Campaign, Segment
@@ -112,7 +112,7 @@ def campaign_preview(request: HttpRequest, merchant: Merchant) -> Shown:
         if variant not in {each["key"] for each in campaign.variants}:
             variant = "A"
         customer_id = _customer(merchant, request.POST.get("shown_for", ""))
-        rendered = render_for(campaign=campaign, variant=variant, customer_id=customer_id)
+        rendered = shown_for(campaign=campaign, variant=variant, customer_id=customer_id)
         shown |= {
             "rendered": rendered,
             "variant": variant,

@@ -110,13 +110,22 @@ def test_a_link_has_the_same_number_in_everybodys_mail() -> None:
 
 
 def test_what_is_no_mail_stays_as_it_is() -> None:
-    ids = {"merchant_id": MERCHANT, "message_id": MESSAGE, "campaign_id": MESSAGE}
+    ids: dict[str, Any] = {"merchant_id": MERCHANT, "message_id": MESSAGE, "codes": {}}
     text = Rendered(text="https://shop.example/")
     assert track(text, **ids) is text
     mail = Rendered(subject="Hi", html='<a href="https://shop.example/">x</a>', text="https://shop.example/")
     tracked = track(mail, **ids)
     assert (tracked.subject, tracked.text) == ("Hi", "https://shop.example/")
     assert "/t/" in tracked.html and "/o/" in tracked.html
+
+
+def test_the_link_of_a_push_message_leads_through_us() -> None:
+    ids: dict[str, Any] = {"merchant_id": MERCHANT, "message_id": MESSAGE, "codes": {}}
+    tracked = track(Rendered(title="Hi", body="Look", link=SHOP), **ids)
+    followed = read_click(tracked.link.partition("/t/")[2])
+    assert (followed.message_id, followed.link, followed.url) == (MESSAGE, 1, SHOP)
+    app = Rendered(title="Hi", body="Look")
+    assert track(app, **ids) is app
 
 
 # --- Following --------------------------------------------------------------------------------------------------
