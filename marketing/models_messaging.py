@@ -6,7 +6,7 @@ See docs/adr/0031-campaigns.md.
 from decimal import Decimal
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils.timezone import now
 
 from cloudpos.tenancy.models import TenantModel
@@ -75,6 +75,12 @@ class MessagingSettings(TenantModel):
         max_length=300,
         blank=True,
         help_text="At the foot of each e-mail: the law of many countries asks for it",
+    )
+    foot_texts = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text='What else stands there, by language: {"de": "...", "": "for all others"}',
     )
     quiet_from = models.TimeField(
         null=True, blank=True, help_text="Nothing is sent from then, in store time ..."

@@ -17,7 +17,7 @@ from marketing.campaigns.gifts import sample_reward
 from marketing.channels import Outgoing, sender_for
 from marketing.content import Rendered, RenderFailed, compile_content
 from marketing.content.text_messages import segments
-from marketing.content.variables import example_values, read_variables
+from marketing.content.variables import example_values, example_values_of, read_variables
 from marketing.models import Campaign, MessagingSettings
 from marketing.models_messaging import Channel
 from marketing.tracking.short_links import sample, tracks
@@ -36,7 +36,10 @@ PREVIEW = Fields(
             "type": ["integer", "null"],
             "description": "Of a text message: how many are paid for",
         },
-        "isExample": {"type": "boolean", "description": "true: of nobody, with the values of the catalogue"},
+        "isExample": {
+            "type": "boolean",
+            "description": "true: of nobody, with the catalogue's examples and the merchant's own name and foot",
+        },
     },
 )
 _TESTED = Fields(
@@ -82,7 +85,7 @@ def render_for(*, campaign: Campaign, variant: str, customer_id: uuid.UUID | Non
     contents = {each["key"]: each["content"] for each in campaign.variants}
     if variant not in contents:
         raise UnknownVariant(field="variant")
-    values = example_values()
+    values = example_values_of(campaign.merchant_id)
     if customer_id is not None:
         customer = find_customer(merchant_id=campaign.merchant_id, id=customer_id)
         values |= read_variables(merchant_id=campaign.merchant_id, customer_ids=[customer.pk])[customer.pk]

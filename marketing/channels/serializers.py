@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from cloudpos.api.schema import Fields
+from rest_framework.serializers import ValidationError
+
+from cloudpos.api.schema import Fields, Many
 from cloudpos.api.serializers import (
     CamelSerializer,
     CleanCharField,
@@ -10,10 +12,11 @@ from cloudpos.api.serializers import (
     StrictBooleanField,
     StrictChoiceField,
     StrictIntegerField,
+    StrictListField,
 )
 from cloudpos.api.shape_schema import nullable
-from customers.serializers import ClockField
-from marketing.channels.settings import SECRETS
+from customers.serializers import ClockField, LanguageField
+from marketing.channels.settings import FOOT_TEXT_CHARS_MAX, FOOT_TEXTS_MAX, SECRETS
 from marketing.models_messaging import MessagingSettings
 
 MESSAGES_PER_WEEK_MAX = 1_000
@@ -36,6 +39,13 @@ def _secret() -> CleanCharField:
     )
 
 
+class FootTextInput(CamelSerializer):
+    language = LanguageField(
+        allow_null=False, default="", help_text="Empty: for all others; de is also for de-AT"
+    )
+    text = CleanCharField(max_length=FOOT_TEXT_CHARS_MAX, multiline=True, help_text="Plain text, any lines")
+
+
 class MessagingSettingsInput(CamelSerializer):
     """All of them: what is left out returns to its default, but for the secrets, which stay."""
 
@@ -44,6 +54,9 @@ class MessagingSettingsInput(CamelSerializer):
     sender_name = _text(100)
     reply_to = _text(254)
     postal_address = _text(300, multiline=True)
+    foot_texts = StrictListField(
+        child=FootTextInput(), max_length=FOOT_TEXTS_MAX, required=False, default=dict
+    )
     quiet_from = ClockField(max_length=5, required=False, allow_null=True, default=None)
     quiet_until = ClockField(max_length=5, required=False, allow_null=True, default=None)
     max_messages_per_week = StrictIntegerField(
@@ -65,13 +78,26 @@ class MessagingSettingsInput(CamelSerializer):
     webhook_url = _text(2_000)
     webhook_secret = _secret()
 
+    def validate_foot_texts(self, said: list[dict[str, str]]) -> dict[str, str]:
+        tags = [each["language"].lower() for each in said]
+        for index, tag in enumerate(tags):
+            if tag in tags[:index]:
+                message = "There is a text for this language already."
+                raise ValidationError({str(index): {"language": [message]}})
+        return {each["language"]: each["text"] for each in said}
 
+
+_FOOT_TEXT = Fields(
+    "MessagingFootText",
+    {"language": {**_TEXT, "description": "Empty: for all others"}, "text": _TEXT},
+)
 MESSAGING_SETTINGS = Fields(
     "MessagingSettings",
     {
         "senderName": {**_TEXT, "description": "Empty: the merchant's name"},
         "replyTo": _TEXT,
         "postalAddress": {**_TEXT, "description": "At the foot of each e-mail"},
+        "footTexts": Many(_FOOT_TEXT),
         "quietFrom": _CLOCK,
         "quietUntil": _CLOCK,
         "maxMessagesPerWeek": nullable({"type": "integer", "description": "To one customer"}),
@@ -100,6 +126,9 @@ def render_messaging_settings(row: MessagingSettings) -> dict[str, Any]:
         "senderName": row.sender_name,
         "replyTo": row.reply_to,
         "postalAddress": row.postal_address,
+        "footTexts": [
+            {"language": language, "text": text} for language, text in sorted(row.foot_texts.items())
+        ],
         "quietFrom": row.quiet_from and f"{row.quiet_from:%H:%M}",
         "quietUntil": row.quiet_until and f"{row.quiet_until:%H:%M}",
         "maxMessagesPerWeek": row.max_messages_per_week,

@@ -16,6 +16,8 @@ from marketing.webhooks.signing import PREFIX
 from marketing.webhooks.targets import UrlRefused, check_url
 
 WEBHOOK_SECRET_BYTES = range(24, 65)
+FOOT_TEXT_CHARS_MAX = 2_000
+FOOT_TEXTS_MAX = 40
 SECRETS = {
     "sms_secret": "sms_secret_encrypted",
     "push_secret": "push_secret_encrypted",

@@ -1,4 +1,7 @@
-"""The foot of an e-mail: who writes and how to end it, in the customer's language where it is one of these."""
+"""The foot of an e-mail: who writes and how to end it, in the customer's language where it is one of these.
+
+A merchant's own text is added to it, and takes nothing away.
+"""
 
 from __future__ import annotations
 
@@ -50,10 +53,21 @@ WORDS: Mapping[str, Words] = {
 OTHERWISE = "en"
 
 
+def own_text_of(variables: Mapping[str, Any]) -> str:
+    """What the merchant has said for the customer's language; else for all others, which is ""."""
+    texts = (variables.get("merchant") or {}).get("foot_texts") or {}
+    known = {tag.lower(): text for tag, text in texts.items()}
+    language = _language(variables)
+    return known.get(language) or known.get(language.partition("-")[0]) or known.get("") or ""
+
+
 def words_of(variables: Mapping[str, Any]) -> Words:
     """Of the customer's language, else of the merchant's: what `customer.language` says. `de-AT` is `de`."""
-    language = str((variables.get("customer") or {}).get("language") or "")
-    return WORDS.get(language.partition("-")[0].lower(), WORDS[OTHERWISE])
+    return WORDS.get(_language(variables).partition("-")[0], WORDS[OTHERWISE])
+
+
+def _language(variables: Mapping[str, Any]) -> str:
+    return str((variables.get("customer") or {}).get("language") or "").lower()
 
 
 def foot_of_html(html: str, variables: Mapping[str, Any]) -> str:
@@ -68,7 +82,9 @@ def foot_of_html(html: str, variables: Mapping[str, Any]) -> str:
             links.append(_link(preferences, words.choices))
         lines.append(str(escape(words.why.format(name=name))))
         lines.append(" &middot; ".join(links))
-    if address and str(escape(address)) not in html:
+    own = own_text_of(variables)
+    lines += [str(escape(line)) for line in own.splitlines()]
+    if address and str(escape(address)) not in html and address not in own:
         lines.append(str(escape(f"{name}, {address}" if name else address)))
     return f'<div style="{STYLE}">{"<br>".join(lines)}</div>' if lines else ""
 
@@ -81,7 +97,9 @@ def foot_of_text(text: str, variables: Mapping[str, Any]) -> list[str]:
     lines = []
     if unsubscribe and unsubscribe not in text:
         lines += [words.why.format(name=name), f"{words.unsubscribe}: {unsubscribe}"]
-    if address and address not in text:
+    own = own_text_of(variables)
+    lines += own.splitlines()
+    if address and address not in text and address not in own:
         lines.append(f"{name}, {address}" if name else address)
     return lines
 

@@ -72,6 +72,14 @@ def example_values() -> dict[str, Any]:
     return nested({name: variable.example for name, variable in VARIABLES.items()} | {TRIGGER: {}})
 
 
+def example_values_of(merchant_id: uuid.UUID) -> dict[str, Any]:
+    """The same as a customer of this merchant's, who reads its language."""
+    shared, values = _merchant(merchant_id), example_values()
+    values["merchant"] = shared.values
+    values["customer"]["language"] = shared.language
+    return values
+
+
 def empty_values() -> dict[str, Any]:
     """A customer of whom nothing is known: numbers are 0, and what is not there is nothing."""
     blanks: dict[str, Any] = {"text": "", "whole": 0, "url": "https://example.com/", "date": None}
@@ -141,11 +149,17 @@ def _merchant(merchant_id: uuid.UUID) -> _Shared:
     merchant = Merchant.objects.get(pk=merchant_id)
     row = (
         MessagingSettings.objects.for_merchant(merchant_id)
-        .values_list("sender_name", "postal_address")
+        .values_list("sender_name", "postal_address", "foot_texts")
         .first()
     )
-    sender, address = row or ("", "")
-    values = {"name": sender or merchant.name, "postal_address": address, "currency": merchant.currency}
+    sender, address, foot_texts = row or ("", "", {})
+    values = {
+        "name": sender or merchant.name,
+        "postal_address": address,
+        "currency": merchant.currency,
+        # For the foot alone: no variable of the catalogue.
+        "foot_texts": foot_texts,
+    }
     return _Shared(values, merchant.tz, merchant.language)
 
 

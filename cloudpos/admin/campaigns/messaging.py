@@ -10,19 +10,34 @@ from django.urls import reverse
 
 from cloudpos.admin.analytics.pages import Shown, analytics_page
 from cloudpos.api.errors import ApiError
+from cloudpos.api.fields import clean_text
 from cloudpos.tenancy.backoffice.access import staff_access
 from cloudpos.tenancy.backoffice.pages import refused_fields
+from cloudpos.tenancy.languages import language_name
 from cloudpos.tenancy.models import Merchant
 from cloudpos.tenancy.roles import Role
-from marketing.channels.settings import SECRETS, change_messaging_settings, messaging_settings_of
+from marketing.channels.settings import (
+    FOOT_TEXT_CHARS_MAX,
+    SECRETS,
+    change_messaging_settings,
+    messaging_settings_of,
+)
+from marketing.content.foot import WORDS, foot_of_html
+from marketing.content.variables import example_values_of
 from marketing.models import MessagingSettings
 
 SECRET_CHARS_MAX = 300
+FOOT = "foot_text_"
 
 
 def _text(label: str, most: int, **attributes: str) -> forms.CharField:
     widget = forms.TextInput(attrs={"class": "cp-input", "autocomplete": "off", **attributes})
     return forms.CharField(label=label, max_length=most, required=False, widget=widget)
+
+
+def _lines(label: str, most: int, *, initial: str = "") -> forms.CharField:
+    widget = forms.Textarea(attrs={"class": "cp-input", "rows": 2})
+    return forms.CharField(label=label, max_length=most, required=False, initial=initial, widget=widget)
 
 
 def _secret(label: str) -> forms.CharField:
@@ -49,12 +64,7 @@ class MessagingForm(forms.Form):
 
     sender_name = _text("Sender", 100)
     reply_to = _text("Answers go to", 254, inputmode="email")
-    postal_address = forms.CharField(
-        label="Postal address",
-        max_length=300,
-        required=False,
-        widget=forms.Textarea(attrs={"class": "cp-input", "rows": 2}),
-    )
+    postal_address = _lines("Postal address", 300)
     quiet_from = _clock("Quiet from")
     quiet_until = _clock("Until")
     max_messages_per_week = forms.IntegerField(
@@ -85,10 +95,25 @@ class MessagingForm(forms.Form):
     def __init__(self, typed: Any, *, row: MessagingSettings) -> None:
         kept = {name: getattr(row, name) for name in self.base_fields if name not in SECRETS}
         super().__init__(typed, initial=kept)
+        # Those that the foot speaks, and what was kept for others.
+        self._feet = {f"{FOOT}{tag}": tag for tag in ["", *WORDS, *row.foot_texts]}
+        for name, tag in self._feet.items():
+            label = language_name(tag) if tag else "All other languages"
+            self.fields[name] = _lines(label, FOOT_TEXT_CHARS_MAX, initial=row.foot_texts.get(tag, ""))
+
+    @property
+    def foot_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in self._feet]
 
     def changes(self) -> dict[str, Any]:
         """What was typed, of a form that is valid. An empty secret is none that is typed: it stays."""
-        return {name: value for name, value in self.cleaned_data.items() if name not in SECRETS or value}
+        said = {
+            name: value
+            for name, value in self.cleaned_data.items()
+            if name not in self._feet and (name not in SECRETS or value)
+        }
+        texts = {tag: clean_text(self.cleaned_data[name]) for name, tag in self._feet.items()}
+        return said | {"foot_texts": {tag: text for tag, text in texts.items() if text}}
 
 
 @analytics_page("Messaging", "messaging", folder="campaigns")
@@ -111,5 +136,17 @@ def messaging_page(request: HttpRequest, merchant: Merchant) -> Shown:
     return {
         "form": form,
         "may_change": may_change,
+        "feet": _feet(merchant, row),
         "kept": {name: bool(getattr(row, column)) for name, column in SECRETS.items()},
     }
+
+
+def _feet(merchant: Merchant, row: MessagingSettings) -> list[tuple[str, str]]:
+    """How the foot of a mail is read, as it is saved: in the merchant's language, and in those that have a text."""
+    values = example_values_of(merchant.pk)
+    tags = dict.fromkeys([merchant.language, *sorted(tag for tag in row.foot_texts if tag)])
+    shown = []
+    for tag in tags:
+        values["customer"]["language"] = tag
+        shown.append((language_name(tag), foot_of_html("", values)))
+    return shown

@@ -9,6 +9,7 @@ from django.core import mail
 from django.utils.timezone import now
 
 from customers.models import Customer
+from marketing.channels.settings import change_messaging_settings
 from marketing.models import Campaign, Segment
 from tests.fixtures import Shop
 from tests.marketing.campaigns.conftest import EMAIL, launch, person, send, write
@@ -157,7 +158,9 @@ def test_preview_for_a_customer_and_of_an_example(shop: Shop, alice: Customer) -
     assert (found["subject"], found["isExample"]) == ("News for Alice", False)
     assert "Hello Alice" in found["html"]
     assert "Hello Alice" in found["text"]
-    assert data(shop.manager.post(path))["isExample"] is True
+    change_messaging_settings(merchant_id=shop.merchant.pk, changes={"foot_texts": {"": "Company No. 7"}})
+    example = data(shop.manager.post(path))
+    assert (example["isExample"], "Company No. 7" in example["html"]) == (True, True)
     assert refused(shop.manager.post(path, {"variant": "B"})) == (400, "unknown_variant", ["variant"])
     assert shop.manager.post(path, {"customerId": str(uuid.UUID(int=5))}).status_code == 404
 

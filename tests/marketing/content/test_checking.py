@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from marketing.content.checking import (
     HTML_CHARS_MAX,
@@ -175,6 +176,29 @@ def test_the_postal_address_is_at_the_foot_of_each_mail() -> None:
     mail = compile_content("email", {"subject": "Hi", "html": "<p>Hi</p>"}).render(values)
     assert "Corner Shop, 1 High Street, Leeds</div>" in mail.html
     assert mail.text == "Hi\n\n-- \nCorner Shop, 1 High Street, Leeds\n"
+
+
+@pytest.mark.parametrize(
+    ("language", "own"),
+    [("de-AT", "FN 123456a"), ("de", "HRB 1 <b>&"), ("fr", "Company No. 7"), ("", "Company No. 7")],
+)
+def test_a_merchants_own_text_is_at_the_foot_of_each_mail(language: str, own: str) -> None:
+    values = {**example_values(), "unsubscribe_url": "https://x.example/u"}
+    values["customer"]["language"] = language
+    texts = {"": "Company No. 7", "de": "HRB 1 <b>&", "de-AT": "FN 123456a"}
+    values["merchant"]["foot_texts"] = {tag: f"{text}\n{{{{ x }}}}" for tag, text in texts.items()}
+    mail = compile_content("email", {"subject": "Hi", "html": "<p>Hi</p>"}).render(values)
+    assert f"<br>{escape(own)}<br>{{{{ x }}}}<br>Corner Shop, 1 High Street" in mail.html
+    assert f"\n{own}\n{{{{ x }}}}\nCorner Shop, 1 High Street" in mail.text
+    # It takes nothing away.
+    assert 'href="https://x.example/u"' in mail.html and "https://x.example/u" in mail.text
+
+
+def test_an_address_in_the_own_text_is_not_said_twice() -> None:
+    values = {**example_values(), "unsubscribe_url": "", "preferences_url": ""}
+    values["merchant"]["foot_texts"] = {"": "Corner Shop Ltd\n1 High Street, Leeds\nCompany No. 7"}
+    mail = compile_content("email", {"subject": "Hi", "html": "<p>Hi</p>"}).render(values)
+    assert mail.html.count("1 High Street") == mail.text.count("1 High Street") == 1
 
 
 def test_the_preheader_is_shown_by_the_inbox_alone() -> None:
