@@ -79,11 +79,17 @@ def make_shop(
         name=name, slug=slug, timezone=timezone, currency=currency, country=country
     )
     store = Store.objects.create(merchant=merchant, name=f"{name} High Street", code="HIGH")
-    clients = {}
-    for role in Role:
-        user = User.objects.create_user(f"{role}@{slug}.example", name=f"{role} of {name}")
-        Membership.objects.create(merchant=merchant, user=user, role=role)
-        clients[role.value] = ApiClient(user_id=user.pk, store_id=store.pk)
+    people = [User(email=f"{role}@{slug}.example", name=f"{role} of {name}") for role in Role]
+    for user in people:
+        user.set_unusable_password()
+    User.objects.bulk_create(people)
+    Membership.objects.bulk_create(
+        Membership(merchant=merchant, user=user, role=role) for user, role in zip(people, Role, strict=True)
+    )
+    clients = {
+        role.value: ApiClient(user_id=user.pk, store_id=store.pk)
+        for user, role in zip(people, Role, strict=True)
+    }
     return Shop(merchant=merchant, store=store, **clients)
 
 
@@ -100,6 +106,11 @@ def meanwhile(call: Callable[[], T]) -> T:
         return pool.submit(run).result(20)
 
 
+def make_foreign_shop() -> Shop:
+    """Another merchant, whose bytes must never appear."""
+    return make_shop("Far Away Traders", timezone="America/New_York", currency="USD", country="US")
+
+
 @pytest.fixture(autouse=True)
 def _fresh_access_cache() -> None:
     forget_access()
@@ -113,5 +124,4 @@ def shop(db: None) -> Shop:
 
 @pytest.fixture
 def foreign_shop(db: None) -> Shop:
-    """Another merchant, whose bytes must never appear."""
-    return make_shop("Far Away Traders", timezone="America/New_York", currency="USD", country="US")
+    return make_foreign_shop()

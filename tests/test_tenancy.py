@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.utils.timezone import now
 
 from cloudpos.tenancy.models import TenantModel
-from tests.fixtures import Shop
+from tests.fixtures import Shop, make_foreign_shop, make_shop
 from tests.routes import CASES, EXPORT, PUBLIC, SIGNED_IN, World, absent_world, send
 from tests.worlds import make_world
 
@@ -40,12 +40,22 @@ QUERIES = [
 ]
 
 
-@pytest.fixture
-def ours(shop: Shop) -> World:
-    return make_world(shop, OURS)
+@pytest.fixture(scope="module")
+def shop(kept_world: tuple[Shop, World]) -> Shop:
+    return kept_world[0]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def ours(kept_world: tuple[Shop, World]) -> World:
+    return kept_world[1]
+
+
+@pytest.fixture(scope="module")
+def foreign_shop(kept: None) -> Shop:
+    return make_foreign_shop()
+
+
+@pytest.fixture(scope="module")
 def theirs(foreign_shop: Shop) -> World:
     return make_world(foreign_shop, THEIRS)
 
@@ -229,9 +239,7 @@ def test_no_list_and_no_figure_shows_foreign_rows(
             assert told(theirs, response, sent="") == [], key
 
 
-def test_figures_do_not_change_when_a_foreign_merchant_does(
-    shop: Shop, foreign_shop: Shop, ours: World
-) -> None:
+def test_figures_do_not_change_when_a_foreign_merchant_does(shop: Shop, ours: World) -> None:
     # An export is itself on record, and in what is read after it; a link carries the time it was made.
     keys = [
         key for key in PRIVATE if key.startswith("GET") and not key.endswith(("/export", "/consents/links"))
@@ -239,26 +247,26 @@ def test_figures_do_not_change_when_a_foreign_merchant_does(
     # Figures say when they were worked out.
     with time_machine.travel(now(), tick=False):
         before = {key: plain(send(shop.owner, key, ours)) for key in keys}
-        make_world(foreign_shop, THEIRS)
+        make_world(make_shop("Newcomers"), "Newcomer")
         after = {key: plain(send(shop.owner, key, ours)) for key in keys}
     for key in keys:
         assert after[key] == before[key], key
 
 
-def test_a_cursor_of_another_merchant_shows_nothing_of_it(shop: Shop, foreign_shop: Shop) -> None:
-    for owner, word in ((shop, OURS), (foreign_shop, THEIRS)):
-        make_world(owner, word)
-    theirs = foreign_shop.owner.get("/customers?limit=1").json()["data"]
-    assert theirs["nextCursor"]
-    response = shop.owner.get(f"/customers?limit=10&cursor={theirs['nextCursor']}")
+def test_a_cursor_of_another_merchant_shows_nothing_of_it(
+    shop: Shop, foreign_shop: Shop, ours: World, theirs: World
+) -> None:
+    page = foreign_shop.owner.get("/customers?limit=1").json()["data"]
+    assert page["nextCursor"]
+    response = shop.owner.get(f"/customers?limit=10&cursor={page['nextCursor']}")
     assert THEIRS not in response.content.decode()
 
 
-def test_the_same_words_may_be_used_by_everybody(shop: Shop, foreign_shop: Shop) -> None:
+def test_the_same_words_may_be_used_by_everybody(ours: World) -> None:
     """E-mail, phone, transaction ids, event ids and codes are unique within a merchant only."""
-    one, other = make_world(shop, OURS), make_world(foreign_shop, OURS)
-    assert one.email == other.email
-    assert one.transaction == other.transaction
+    other = make_world(make_shop("Newcomers"), OURS)
+    assert ours.email == other.email
+    assert ours.transaction == other.transaction
 
 
 def test_an_idempotency_key_belongs_to_a_merchant(shop: Shop, foreign_shop: Shop) -> None:

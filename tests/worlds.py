@@ -20,17 +20,28 @@ from tests.routes import World
 
 
 @pytest.fixture(scope="module")
-def kept_world(django_db_setup: None, django_db_blocker: Any) -> Iterator[tuple[Shop, World]]:
-    """One for all tests of a module: making it takes longer than most of them. Each takes back what it writes, as ever; its
-    transaction is a savepoint of this one.
+def kept(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """What fixtures of a module write after this stays for all of its tests: for what takes longer to make than to look at.
+
+    Each test takes back what it writes, as ever: its transaction is a savepoint of this one. Other connections do not see what
+    is kept, so a test that commits cannot be in such a module.
     """
+    for item in request.session.items:
+        mark = item.get_closest_marker("django_db")
+        is_here = item.path == request.path
+        assert not (is_here and mark and mark.kwargs.get("transaction")), f"{item.nodeid} commits"
     block: Any = transaction.atomic()
     # As Django's own test case says: use cases begin in it.
     block._from_testcase = True
     with django_db_blocker.unblock(), block:
-        shop = make_shop("Corner Shop")
-        yield shop, make_world(shop, "Ourscorner")
+        yield
         transaction.set_rollback(True)
+
+
+@pytest.fixture(scope="module")
+def kept_world(kept: None) -> tuple[Shop, World]:
+    shop = make_shop("Corner Shop")
+    return shop, make_world(shop, "Ourscorner")
 
 
 def make_world(shop: Shop, word: str) -> World:
