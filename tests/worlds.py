@@ -27,9 +27,11 @@ def kept(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocke
     is kept, so a test that commits cannot be in such a module.
     """
     for item in request.session.items:
-        mark = item.get_closest_marker("django_db")
-        is_here = item.path == request.path
-        assert not (is_here and mark and mark.kwargs.get("transaction")), f"{item.nodeid} commits"
+        if item.path == request.path:
+            mark = item.get_closest_marker("django_db")
+            assert mark and not mark.kwargs.get("transaction"), (
+                f"{item.nodeid} would not take back what it writes"
+            )
     block: Any = transaction.atomic()
     # As Django's own test case says: use cases begin in it.
     block._from_testcase = True

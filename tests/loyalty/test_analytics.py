@@ -22,8 +22,10 @@ from loyalty.analytics_breakage import Cohort, cohorts_of
 from loyalty.models import Allocation, Enrollment, LedgerEntry, Lot, Program
 from loyalty.models_rollups import RollupDay, RollupLots
 from loyalty.services import create_program
-from tests.fixtures import Shop
+from tests.fixtures import Shop, make_shop
 from tests.tills import bring_back, move, register, sell
+
+pytestmark = pytest.mark.django_db
 
 PATH = "/loyalty/analytics"
 
@@ -42,9 +44,11 @@ def at_store(shop: Shop, store: Store) -> Any:
     return access
 
 
-@pytest.fixture
-def history(shop: Shop, program: Program) -> list[Store]:
+@pytest.fixture(scope="module", autouse=True)
+def busy_shop(kept: None) -> Shop:
     """Two years at three stores in three zones: sales, returns, redemptions (some cancelled), adjustments, a merge."""
+    shop = make_shop("Busy Shop")
+    create_program(merchant_id=shop.merchant.pk)
     chance = random.Random(3)
     stores = [shop.store, store_in(shop, "Tokyo", "Asia/Tokyo"), store_in(shop, "Denver", "America/Denver")]
     tills = [at_store(shop, store) for store in stores]
@@ -67,7 +71,14 @@ def history(shop: Shop, program: Program) -> list[Store]:
         if step % 25 == 7:
             move(till, member, "adjusted", 30, f"A{step}", description="Sorry")
     merge_customers(access=shop.access, source_id=members[1].pk, customer_id=members[0].pk)
-    return stores
+    connection.check_constraints()
+    return shop
+
+
+@pytest.fixture
+def history(busy_shop: Shop) -> list[Store]:
+    """Its stores, in the order in which they opened."""
+    return list(Store.objects.for_merchant(busy_shop.merchant).order_by("pk"))
 
 
 class Naive:
@@ -195,9 +206,9 @@ def assert_right(shop: Shop, **asked: Any) -> dict[str, Any]:
     return found
 
 
-def test_everything_is_what_the_rows_say(shop: Shop, history: list[Store]) -> None:
+def test_everything_is_what_the_rows_say(busy_shop: Shop, history: list[Store]) -> None:
     first = (now() - timedelta(days=760)).date().isoformat()
-    found = assert_right(shop, **{"from": first})
+    found = assert_right(busy_shop, **{"from": first})
     assert found["granularity"] == "month"
     assert all(found["points"][name] for name in ("earned", "redeemed", "takenBack", "restored", "adjusted"))
     assert len({(row["earnedStoreId"], row["spentStoreId"]) for row in found["settlement"]}) >= 6
@@ -208,10 +219,10 @@ def test_everything_is_what_the_rows_say(shop: Shop, history: list[Store]) -> No
 
 
 @pytest.mark.parametrize("granularity", ["day", "week", "month"])
-def test_any_step_of_a_period_in_the_middle(shop: Shop, history: list[Store], granularity: str) -> None:
+def test_any_step_of_a_period_in_the_middle(busy_shop: Shop, history: list[Store], granularity: str) -> None:
     today = now().date()
     assert_right(
-        shop,
+        busy_shop,
         **{
             "from": (today - timedelta(days=333)).isoformat(),
             "to": (today - timedelta(days=77)).isoformat(),
@@ -220,26 +231,26 @@ def test_any_step_of_a_period_in_the_middle(shop: Shop, history: list[Store], gr
     )
 
 
-def test_one_store(shop: Shop, history: list[Store]) -> None:
+def test_one_store(busy_shop: Shop, history: list[Store]) -> None:
     for store in history:
-        assert_right(shop, storeId=str(store.pk))
+        assert_right(busy_shop, storeId=str(store.pk))
 
 
-def test_what_comes_later_is_added(shop: Shop, history: list[Store]) -> None:
-    assert_right(shop)
-    till = at_store(shop, history[1])
-    carol = register(shop, "Carol")
+def test_what_comes_later_is_added(busy_shop: Shop, history: list[Store]) -> None:
+    assert_right(busy_shop)
+    till = at_store(busy_shop, history[1])
+    carol = register(busy_shop, "Carol")
     sell(till, carol, "LATER-1", "700.00")
     before = Counter(RollupDay.objects.values_list("type", flat=True))
-    found = assert_right(shop)
+    found = assert_right(busy_shop)
     assert found["members"] == 10
     assert Counter(RollupDay.objects.values_list("type", flat=True)) - before == Counter(earned=1)
     # Older than anything: the steps behind it are corrected in the ledger, and here.
     sell(till, carol, "LATER-0", "650.00", now() - timedelta(days=200))
-    move(at_store(shop, history[2]), carol, "redeemed", 400, "LATER-2")
-    assert_right(shop)
-    move(at_store(shop, history[2]), carol, "reversed", 400, "LATER-2")
-    assert_right(shop)
+    move(at_store(busy_shop, history[2]), carol, "redeemed", 400, "LATER-2")
+    assert_right(busy_shop)
+    move(at_store(busy_shop, history[2]), carol, "reversed", 400, "LATER-2")
+    assert_right(busy_shop)
 
 
 def test_points_given_back_after_a_merge_return_to_their_own_age(shop: Shop, program: Program) -> None:
@@ -254,45 +265,49 @@ def test_points_given_back_after_a_merge_return_to_their_own_age(shop: Shop, pro
     assert found["settlement"] == []
 
 
-def test_a_second_look_reads_no_sums(shop: Shop, history: list[Store]) -> None:
-    read(shop)
+def test_a_second_look_reads_no_sums(busy_shop: Shop, history: list[Store]) -> None:
+    read(busy_shop)
     with CaptureQueriesContext(connection) as queries:
-        again = read(shop)
-    assert again == read(shop)
+        again = read(busy_shop)
+    assert again == read(busy_shop)
     assert not [query["sql"] for query in queries if "rollup_days" in query["sql"]]
     assert len(queries) <= 9, [query["sql"] for query in queries]
 
 
-def test_a_store_that_moves_to_another_zone_starts_the_sums_anew(shop: Shop, history: list[Store]) -> None:
-    assert_right(shop)
-    Store.objects.for_merchant(shop.merchant).filter(pk=history[1].pk).update(timezone="Pacific/Honolulu")
-    assert_right(shop)
+def test_a_store_that_moves_to_another_zone_starts_the_sums_anew(
+    busy_shop: Shop, history: list[Store]
+) -> None:
+    assert_right(busy_shop)
+    Store.objects.for_merchant(busy_shop.merchant).filter(pk=history[1].pk).update(
+        timezone="Pacific/Honolulu"
+    )
+    assert_right(busy_shop)
 
 
-def test_in_chunks_and_again(shop: Shop, history: list[Store], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_chunks_and_again(busy_shop: Shop, history: list[Store], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollups, "ENTRIES_PER_CHUNK_MAX", 7)
     entries = LedgerEntry.objects.count()
     seen: list[int] = []
-    assert rollups.refresh(merchant_id=shop.merchant.pk, progress=seen.append) == entries == sum(seen)
+    assert rollups.refresh(merchant_id=busy_shop.merchant.pk, progress=seen.append) == entries == sum(seen)
     assert len(seen) > 5
     assert rollups.merchants_behind() == []
-    assert_right(shop)
-    assert rollups.refresh(merchant_id=shop.merchant.pk) == 0
-    assert rollups.refresh(merchant_id=shop.merchant.pk, again=True) == entries
-    assert_right(shop)
+    assert_right(busy_shop)
+    assert rollups.refresh(merchant_id=busy_shop.merchant.pk) == 0
+    assert rollups.refresh(merchant_id=busy_shop.merchant.pk, again=True) == entries
+    assert_right(busy_shop)
 
 
 def test_a_large_import_is_left_to_the_background(
-    shop: Shop, history: list[Store], monkeypatch: pytest.MonkeyPatch
+    busy_shop: Shop, history: list[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rollups, "ENTRIES_PER_REQUEST_MAX", 10)
-    answer = shop.manager.get(PATH)
+    answer = busy_shop.manager.get(PATH)
     assert answer.status_code == 503
     assert answer.json()["code"] == "analytics_being_prepared"
     assert answer.headers["Retry-After"]
-    assert rollups.merchants_behind() == [shop.merchant.pk]
-    rollups.refresh(merchant_id=shop.merchant.pk)
-    assert_right(shop)
+    assert rollups.merchants_behind() == [busy_shop.merchant.pk]
+    rollups.refresh(merchant_id=busy_shop.merchant.pk)
+    assert_right(busy_shop)
 
 
 def test_no_program(shop: Shop) -> None:
@@ -365,11 +380,11 @@ def test_points_of_inactive_members_are_no_liability(shop: Shop) -> None:
 
 
 def test_another_merchants_ledger_counts_for_nothing(
-    shop: Shop, foreign_shop: Shop, history: list[Store]
+    busy_shop: Shop, foreign_shop: Shop, history: list[Store]
 ) -> None:
     found = read(foreign_shop)
     assert found["members"] == 0 and found["points"]["earned"] == 0 and found["settlement"] == []
-    assert foreign_shop.manager.get(PATH, {"storeId": str(shop.store.pk)}).status_code == 404
+    assert foreign_shop.manager.get(PATH, {"storeId": str(busy_shop.store.pk)}).status_code == 404
 
 
 @pytest.mark.parametrize(
