@@ -5,8 +5,8 @@ commit together, so that a process may die at any moment.
 """
 
 import uuid
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -22,12 +22,14 @@ from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Merchant, Store
 from cloudpos.tenancy.roles import Role
 from customers.events import emit, event
-from customers.imports.deciding import ChangedMeanwhile, Context, Decision, Outcome, decide
+from customers.imports.ahead import Chunk, read_ahead, with_following
+from customers.imports.deciding import Outcome, decide
+from customers.imports.knowing import ChangedMeanwhile, Context, look_up
 from customers.imports.matching import Seen
-from customers.imports.rows import ReadRow, RowReader
+from customers.imports.rows import RowReader
 from customers.imports.settings import settings_of
 from customers.imports.tables import TableRow, layout_of, read_rows
-from customers.imports.writing import keep_rows, write
+from customers.imports.writing import counts_of, keep_rows, write
 from customers.models import Import, ImportRow
 from customers.services.bulk import tell_planner
 
@@ -61,9 +63,15 @@ def check(work: Work) -> dict[str, Any]:
     context = context_of(source)
     seen = Seen()
     done_with = int(work.cursor)
-    with rare_collections(), closing(_read(_chunks(source, context), context.reader)) as chunks:
-        for rows in chunks:
-            _until_unchanged(rows, seen, partial(_check_chunk, work, source, context, seen, rows, done_with))
+    with (
+        rare_collections(),
+        _thread("check-import") as thread,
+        closing(read_ahead(_chunks(source, context), context.reader, thread)) as chunks,
+    ):
+        for chunk in chunks:
+            _until_unchanged(
+                [chunk], seen, partial(_check_chunk, work, source, context, seen, chunk, done_with)
+            )
     found = {"rows": work.done, **work.counts}
     with transaction.atomic():
         _update(source, state=State.CHECKED, check_counts=found)
@@ -72,16 +80,17 @@ def check(work: Work) -> dict[str, Any]:
 
 
 def _check_chunk(
-    work: Work, source: Import, context: Context, seen: Seen, rows: list[ReadRow], done_with: int
+    work: Work, source: Import, context: Context, seen: Seen, chunk: Chunk, done_with: int
 ) -> None:
+    rows = chunk.rows
     with chunk_transaction(ms_max=CHUNK_MS_MAX):
-        decisions = decide(rows, context, seen, locked=False)
+        known = look_up(rows, context, seen, locked=False)
         if rows[-1].number <= done_with:
             # Looked at again for what it says of later rows: its own problems are kept already.
             return
-        failed = [each for each in decisions if each.outcome == Outcome.FAILED]
-        keep_rows(failed, source, Phase.CHECK)
-        work.checkpoint(rows[-1].number, done=len(rows), **_counts(decisions))
+        decisions = decide(rows, known, context, indexed=False)
+        keep_rows([each for each in decisions if each.outcome == Outcome.FAILED], source, Phase.CHECK)
+        work.checkpoint(rows[-1].number, done=len(rows), **counts_of(decisions))
 
 
 def run(work: Work) -> dict[str, Any]:
@@ -93,13 +102,13 @@ def run(work: Work) -> dict[str, Any]:
     context = context_of(source)
     seen = Seen()
     counts = dict(source.run_counts)
-    with rare_collections():
+    with rare_collections(), _thread("run-import") as thread:
         _recall(source, context, seen)
-        ahead = _read(_chunks(source, context, after=source.position), context.reader)
-        with closing(ahead) as chunks:
-            tell_at = TELL_AFTER_ROWS
-            for rows in chunks:
-                counts = _import_chunk(work, source, context, seen, rows, counts)
+        tables = _chunks(source, context, after=source.position)
+        tell_at = TELL_AFTER_ROWS
+        with closing(read_ahead(tables, context.reader, thread)) as chunks:
+            for chunk, following in with_following(chunks):
+                counts = _import_chunk(work, source, context, seen, chunk, following, thread, counts)
                 if counts["rows"] >= tell_at:
                     tell_at = counts["rows"] * TELL_AGAIN_AT_TIMES
                     tell_planner()
@@ -125,54 +134,45 @@ def _import_chunk(
     source: Import,
     context: Context,
     seen: Seen,
-    rows: list[ReadRow],
+    chunk: Chunk,
+    following: Chunk | None,
+    thread: Executor,
     counts: dict[str, int],
 ) -> dict[str, int]:
-    """One chunk in one transaction. Returns the counts with its own."""
+    """One chunk in one transaction, with a look at the following one. Returns the counts with its own."""
 
     def once() -> dict[str, int]:
         with chunk_transaction(ms_max=CHUNK_MS_MAX):
-            decisions = decide(rows, context, seen, locked=True)
-            write(decisions, source, context)
-            found = _counts(decisions)
+            writing = chunk.settle(source, context, seen)
+            if following is not None:
+                following.look_ahead(source, context, seen, thread)
+            write(writing, context)
             total = dict(counts)
-            for name, number in {"rows": len(rows), **found}.items():
+            for name, number in {"rows": len(chunk.rows), **writing.counts}.items():
                 total[name] = total.get(name, 0) + number
-            _update(source, position=rows[-1].number, run_counts=total)
-            work.checkpoint(rows[-1].number, done=len(rows), **found)
+            _update(source, position=chunk.rows[-1].number, run_counts=total)
+            work.checkpoint(chunk.rows[-1].number, done=len(chunk.rows), **writing.counts)
         return total
 
-    return _until_unchanged(rows, seen, once)
+    return _until_unchanged([chunk, following] if following is not None else [chunk], seen, once)
 
 
-def _until_unchanged(rows: list[ReadRow], seen: Seen, once: Callable[[], T]) -> T:
+def _until_unchanged(chunks: list[Chunk], seen: Seen, once: Callable[[], T]) -> T:
     """Again, as if for the first time, when somebody else changed one of a chunk's customers meanwhile."""
-    before = seen.mark()
-    problems = [list(row.problems) for row in rows]
+    before = seen.mark() if chunks[0].mark is None else chunks[0].mark
     for _ in range(CHUNK_TRIES_MAX):
         try:
             return once()
         except ChangedMeanwhile:
             seen.forget_since(before)
-            for row, known in zip(rows, problems, strict=True):
-                row.problems = list(known)
+            for chunk in chunks:
+                chunk.begin_again()
     raise ImportBusy()
 
 
-def _read(chunks: Iterator[list[TableRow]], reader: RowReader) -> Generator[list[ReadRow]]:
-    """The chunks read, each while PostgreSQL works on the one before: reading needs no database."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-import") as executor:
-
-        def begin() -> Future[list[ReadRow]] | None:
-            # The file itself is in the database, and so read here: a thread would have a connection of its own.
-            rows = next(chunks, None)
-            return executor.submit(lambda: [reader.read(row) for row in rows]) if rows is not None else None
-
-        coming = begin()
-        while coming is not None:
-            rows = coming.result()
-            coming = begin()
-            yield rows
+def _thread(name: str) -> ThreadPoolExecutor:
+    """One thread for what needs no database, while PostgreSQL is at work: it would have a connection of its own."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
 
 def _recall(source: Import, context: Context, seen: Seen) -> None:
@@ -204,24 +204,6 @@ def _chunks(
                 yield chunk
             return
         yield chunk
-
-
-def _counts(decisions: list[Decision]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for each in decisions:
-        counts[str(each.outcome)] = counts.get(str(each.outcome), 0) + 1
-        if each.outcome == Outcome.FAILED:
-            continue
-        if each.withdrawn or each.draft is not None:
-            drafted = each.draft.consents if each.draft is not None else ()
-            withdrawn = len(each.withdrawn) + sum(said.state == "withdrawn" for said in drafted)
-            granted = sum(said.state == "granted" for said in drafted)
-            for name, number in (("withdrawn", withdrawn), ("granted", granted)):
-                if number:
-                    counts[name] = counts.get(name, 0) + number
-        if each.consents_ignored:
-            counts["consentsIgnored"] = counts.get("consentsIgnored", 0) + each.consents_ignored
-    return counts
 
 
 def context_of(source: Import) -> Context:

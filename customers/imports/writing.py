@@ -1,13 +1,15 @@
-"""Doing what was decided for a chunk of rows: in the caller's transaction, in a handful of statements."""
+"""Doing what was decided for a chunk of rows: its lines are made without the database, and written in a handful of statements."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError
 
 from cloudpos.tenancy.drafting import draft
 from customers.events import event
-from customers.imports.deciding import ChangedMeanwhile, Context, Decision, Outcome
+from customers.imports.deciding import Decision, Outcome
+from customers.imports.knowing import ChangedMeanwhile, Context
 from customers.models import (
     Address,
     Consent,
@@ -19,30 +21,164 @@ from customers.models import (
     ImportRow,
     Purpose,
 )
-from customers.services.bulk import insert_drafts
+from customers.services.bulk import Ready, insert_ready, ready
 from customers.services.consents import build_consent
-from customers.services.copying import copy_in, copy_lines, update_in
+from customers.services.copying import copy_in, copy_lines, update_lines
 from customers.services.profile import index_customer
 from customers.services.withdrawals import append_withdrawals
 
 
-def write(decisions: Sequence[Decision], source: Import, context: Context) -> None:
-    """Create and change customers, and keep what became of each row. Raises ChangedMeanwhile: then begin the chunk again."""
+@dataclass(slots=True)
+class Changes:
+    """Rows of one table that change, as lines, and the columns in which any of them does."""
+
+    lines: str = ""
+    columns: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Writing:
+    """What `write` sends for a chunk. `counts`: of the rows by what becomes of them, and of what was said."""
+
+    counts: dict[str, int]
+    rows: str
+    created: list[Ready]
+    customers: Changes
+    addresses: Changes
+    new_addresses: str
+    withdrawals: list[Consent]
+    external_ids: str
+    events: str
+
+
+def writing_of(decisions: Sequence[Decision], source: Import, context: Context) -> Writing:
+    """Turn decisions into lines, without a statement: while PostgreSQL is at work on other lines."""
     created = [each for each in decisions if each.outcome == Outcome.CREATED]
     updated = [each for each in decisions if each.outcome == Outcome.UPDATED]
+    withdrawals = _touch(updated, context)
+    addresses = [each for each in updated if each.address is not None]
+    new_addresses = [each.address for each in addresses if each.address_is_new]
+    return Writing(
+        counts=counts_of(decisions),
+        # After `_touch`: a row keeps the version that its import made.
+        rows=_row_lines(decisions, source, ImportRow.Phase.RUN),
+        created=[ready(each.draft) for each in created if each.draft is not None],
+        customers=_customer_changes(updated),
+        addresses=_address_changes([each for each in addresses if not each.address_is_new], context),
+        new_addresses=copy_lines(Address, new_addresses),
+        withdrawals=withdrawals,
+        external_ids=_external_id_lines([*created, *updated], context),
+        events=_event_lines(created, updated, context),
+    )
+
+
+def write(writing: Writing, context: Context) -> None:
+    """Create and change customers, and keep what became of each row, inside the caller's transaction.
+
+    Raises ChangedMeanwhile: then begin the chunk again.
+    """
     try:
-        _create(created, context)
-        _update(updated, context)
-        _keep_external_ids([*created, *updated], context)
+        if len(insert_ready(writing.created, search_key=context.access.search_key)) < len(writing.created):
+            raise ChangedMeanwhile
+        update_lines(Customer, writing.customers.lines, writing.customers.columns)
+        copy_in(ExternalId, [writing.external_ids])
     except IntegrityError as error:
         # An e-mail, phone or ID that somebody has taken since we looked.
         raise ChangedMeanwhile from error
-    _log(created, updated, context)
-    keep_rows(decisions, source, ImportRow.Phase.RUN)
+    copy_in(Address, [writing.new_addresses])
+    update_lines(Address, writing.addresses.lines, writing.addresses.columns)
+    append_withdrawals(writing.withdrawals)
+    copy_in(Event, [writing.events])
+    copy_in(ImportRow, [writing.rows])
 
 
 def keep_rows(decisions: Sequence[Decision], source: Import, phase: str) -> None:
     """What became of these rows, inside the caller's transaction."""
+    copy_in(ImportRow, [_row_lines(decisions, source, phase)])
+
+
+def counts_of(decisions: Sequence[Decision]) -> dict[str, int]:
+    """How many rows have each outcome, and how often consent was withdrawn, granted and passed over in those that do not fail."""
+    counts: dict[str, int] = {}
+
+    def add(name: str, number: int = 1) -> None:
+        if number:
+            counts[name] = counts.get(name, 0) + number
+
+    for each in decisions:
+        add(str(each.outcome))
+        if each.outcome == Outcome.FAILED:
+            continue
+        drafted = each.draft.consents if each.draft is not None else ()
+        add("withdrawn", len(each.withdrawn) + sum(said.state == "withdrawn" for said in drafted))
+        add("granted", sum(said.state == "granted" for said in drafted))
+        add("consentsIgnored", each.consents_ignored)
+    return counts
+
+
+def _touch(updated: Sequence[Decision], context: Context) -> list[Consent]:
+    """Index known customers anew and give them their next version; the withdrawals that they are to have."""
+    statements: list[Consent] = []
+    for each in updated:
+        customer = each.customer
+        assert customer is not None
+        index_customer(customer, search_key=context.access.search_key)
+        customer.version += 1
+        customer.updated_at = context.at
+        statements.extend(
+            build_consent(
+                customer,
+                channel=channel,
+                purpose=Purpose.MARKETING.value,
+                state=ConsentState.WITHDRAWN.value,
+                source=context.source,
+                actor_id=context.access.user_id,
+            )
+            for channel in each.withdrawn
+        )
+    return statements
+
+
+def _customer_changes(updated: Sequence[Decision]) -> Changes:
+    if not updated:
+        return Changes()
+    # Of who did not change in one of the columns, the same is written again.
+    columns = set().union(*(each.changed for each in updated))
+    return Changes(
+        copy_lines(Customer, [each.customer for each in updated]),
+        sorted({*columns, "search", "sort_name", "version", "updated_at"}),
+    )
+
+
+def _address_changes(changed: Sequence[Decision], context: Context) -> Changes:
+    if not changed:
+        return Changes()
+    for each in changed:
+        assert each.address is not None
+        each.address.updated_at = context.at
+    columns = set().union(*(each.address_changed for each in changed))
+    return Changes(copy_lines(Address, [each.address for each in changed]), sorted({*columns, "updated_at"}))
+
+
+def _external_id_lines(decisions: Sequence[Decision], context: Context) -> str:
+    rows = []
+    for each in decisions:
+        if each.external_id:
+            customer = each.draft.customer if each.draft is not None else each.customer
+            assert customer is not None
+            rows.append(
+                draft(
+                    ExternalId,
+                    merchant_id=customer.merchant_id,
+                    customer_id=customer.pk,
+                    external_id=each.external_id,
+                    created_at=context.at,
+                )
+            )
+    return copy_lines(ExternalId, rows)
+
+
+def _row_lines(decisions: Sequence[Decision], source: Import, phase: str) -> str:
     rows = []
     for each in decisions:
         customer = each.draft.customer if each.draft is not None else each.customer
@@ -62,73 +198,10 @@ def keep_rows(decisions: Sequence[Decision], source: Import, phase: str) -> None
                 problems=each.row.problems,
             )
         )
-    copy_in(ImportRow, [copy_lines(ImportRow, rows)])
+    return copy_lines(ImportRow, rows)
 
 
-def _create(created: Sequence[Decision], context: Context) -> None:
-    drafts = [each.draft for each in created if each.draft is not None]
-    if drafts and len(insert_drafts(drafts, search_key=context.access.search_key)) < len(drafts):
-        raise ChangedMeanwhile
-
-
-def _update(updated: Sequence[Decision], context: Context) -> None:
-    columns: set[str] = set()
-    customers: list[Customer] = []
-    statements: list[Consent] = []
-    for each in updated:
-        customer = each.customer
-        assert customer is not None
-        index_customer(customer, search_key=context.access.search_key)
-        customer.version += 1
-        customer.updated_at = context.at
-        columns |= each.changed
-        customers.append(customer)
-        statements.extend(
-            build_consent(
-                customer,
-                channel=channel,
-                purpose=Purpose.MARKETING.value,
-                state=ConsentState.WITHDRAWN.value,
-                source=context.source,
-                actor_id=context.access.user_id,
-            )
-            for channel in each.withdrawn
-        )
-    # `columns` are those that changed of anybody: of the others the same is written again.
-    update_in(Customer, customers, sorted({*columns, "search", "sort_name", "version", "updated_at"}))
-    new = [each.address for each in updated if each.address is not None and each.address_is_new]
-    copy_in(Address, [copy_lines(Address, new)])
-    changed = [each for each in updated if each.address is not None and not each.address_is_new]
-    for each in changed:
-        assert each.address is not None
-        each.address.updated_at = context.at
-    update_in(
-        Address,
-        [each.address for each in changed],
-        sorted({"updated_at", *(name for each in changed for name in each.address_changed)}),
-    )
-    append_withdrawals(statements)
-
-
-def _keep_external_ids(decisions: Sequence[Decision], context: Context) -> None:
-    rows = []
-    for each in decisions:
-        if each.external_id:
-            customer = each.draft.customer if each.draft is not None else each.customer
-            assert customer is not None
-            rows.append(
-                draft(
-                    ExternalId,
-                    merchant_id=customer.merchant_id,
-                    customer_id=customer.pk,
-                    external_id=each.external_id,
-                    created_at=context.at,
-                )
-            )
-    copy_in(ExternalId, [copy_lines(ExternalId, rows)])
-
-
-def _log(created: Sequence[Decision], updated: Sequence[Decision], context: Context) -> None:
+def _event_lines(created: Sequence[Decision], updated: Sequence[Decision], context: Context) -> str:
     """The customers' log says what happened. Nobody is woken for each of a million: `import.finished` wakes them once."""
     named = {"importId": str(context.import_id)}
     events: list[Event] = []
@@ -161,4 +234,4 @@ def _log(created: Sequence[Decision], updated: Sequence[Decision], context: Cont
         add(each.customer, "customer.updated", {"fields": each.fields, **named})
         for channel in each.withdrawn:
             add_consent(each.customer, channel, ConsentState.WITHDRAWN.value)
-    copy_in(Event, [copy_lines(Event, events)])
+    return copy_lines(Event, events)

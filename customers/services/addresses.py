@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -129,10 +130,23 @@ def delete_address(
 
 
 def build_address(
-    customer: Customer, data: Mapping[str, Any], *, country: str, path: str = ""
+    customer: Customer,
+    data: Mapping[str, Any],
+    *,
+    country: str,
+    path: str = "",
+    at: datetime | None = None,
 ) -> tuple[Address, list[FieldError]]:
-    """An unsaved address, and what is wrong with it. `country` stands in for an absent one."""
-    address = draft(Address, merchant_id=customer.merchant_id, customer_id=customer.pk, country=country)
+    """An unsaved address made `at` a time or now, and what is wrong with it. `country` stands in for an absent one."""
+    at = at or now()
+    address = draft(
+        Address,
+        merchant_id=customer.merchant_id,
+        customer_id=customer.pk,
+        country=country,
+        created_at=at,
+        updated_at=at,
+    )
     _, errors = apply_address(address, data, path=path)
     return address, errors
 
@@ -143,9 +157,10 @@ def apply_address(
     """Put `data` on the instance: (columns that changed, what is wrong). The default flag is not touched."""
     errors = []
     values = {name: data[name] for name in ADDRESS_DEFAULTS if name in data}
-    for name, default in ADDRESS_DEFAULTS.items():
-        if name in values and values[name] is None and default is not None:
-            values[name] = default
+    for name, value in values.items():
+        if value is None:
+            # Without a position by null, without the rest by an empty text.
+            values[name] = ADDRESS_DEFAULTS[name]
     for name in ("latitude", "longitude"):
         if values.get(name) is not None:
             values[name] = Decimal(repr(float(values[name]))).quantize(DEGREE_PLACES)

@@ -69,7 +69,7 @@ def load_customers(
             prepared = _next_chunk(executor, chunks, access=access, stores=stores)
             with transaction.atomic():
                 _allow_time()
-                loaded = len(_load_chunk(chunk.ready, search_key=access.search_key))
+                loaded = len(insert_ready(chunk.ready, search_key=access.search_key))
             report.loaded += loaded
             report.skipped += len(chunk.ready) - loaded
             report.refused += len(chunk.refusals)
@@ -80,7 +80,7 @@ def load_customers(
 
 
 @dataclass(slots=True)
-class _Ready:
+class Ready:
     """A customer about to be loaded: the lines of its row and of its parts."""
 
     customer: Customer
@@ -94,7 +94,7 @@ class _Ready:
 
 @dataclass(slots=True)
 class _Chunk:
-    ready: list[_Ready] = field(default_factory=list)
+    ready: list[Ready] = field(default_factory=list)
     refusals: list[tuple[int, ApiError]] = field(default_factory=list)
 
 
@@ -134,12 +134,13 @@ def _prepare_chunk(
         except ApiError as exc:
             chunk.refusals.append((place, exc))
             continue
-        chunk.ready.append(_ready(made, number_given="customer_number" in row))
+        chunk.ready.append(ready(made, number_given="customer_number" in row))
     return chunk
 
 
-def _ready(made: Draft, *, number_given: bool = False) -> _Ready:
-    return _Ready(
+def ready(made: Draft, *, number_given: bool = False) -> Ready:
+    """What `insert_ready` takes, made without the database."""
+    return Ready(
         made.customer,
         copy_lines(Customer, [made.customer]),
         copy_lines(Address, made.addresses),
@@ -149,12 +150,24 @@ def _ready(made: Draft, *, number_given: bool = False) -> _Ready:
     )
 
 
-def insert_drafts(drafts: Sequence[Draft], *, search_key: str) -> set[uuid.UUID]:
-    """Insert what `prepare` made, without events, inside the caller's transaction: the ids of those that are in.
+def insert_ready(rows: Sequence[Ready], *, search_key: str) -> set[uuid.UUID]:
+    """Insert customers with their parts, without events, inside the caller's transaction: the ids of those that are in.
 
     Left out is whose e-mail or phone somebody has by now.
     """
-    return _load_chunk([_ready(each) for each in drafts], search_key=search_key)
+    pending = list(rows)
+    inserted: set[uuid.UUID] = set()
+    for _ in range(NUMBER_DRAWS_MAX):
+        if not pending:
+            break
+        inserted |= _insert_new(pending)
+        refused = [each for each in pending if each.customer.pk not in inserted and not each.number_given]
+        pending = _redrawn(refused, search_key=search_key)
+    kept = [each for each in rows if each.customer.pk in inserted]
+    copy_in(Address, [each.addresses for each in kept])
+    copy_in(Consent, [each.consents for each in kept])
+    copy_in(Preferences, [each.preferences for each in kept])
+    return inserted
 
 
 def tell_planner() -> None:
@@ -172,10 +185,9 @@ def tell_planner() -> None:
 def _draft(
     row: Mapping[str, Any], *, access: Access, stores: Collection[uuid.UUID], today: date, at: datetime
 ) -> Draft:
-    ready = prepare(row, access=access, today=today, stores=stores)
-    customer = ready.customer
+    made = prepare(row, access=access, today=today, stores=stores, at=at)
+    customer = made.customer
     customer.created_at = row.get("created_at") or at
-    customer.updated_at = at
     for name in STANDING & row.keys():
         setattr(customer, name, row[name])
     if "customer_number" in row:
@@ -183,12 +195,12 @@ def _draft(
         index_customer(customer, search_key=access.search_key)
     if "id" in row:
         customer.pk = row["id"]
-        parts: list[Any] = [*ready.addresses, *ready.consents, *filter(None, [ready.preferences])]
+        parts: list[Any] = [*made.addresses, *made.consents, *filter(None, [made.preferences])]
         for part in parts:
             part.customer_id = customer.pk
     said = row.get("consents") or ()
-    add_statements(ready, [build_consent(customer, **statement) for statement in said])
-    return ready
+    add_statements(made, [build_consent(customer, **statement) for statement in said])
+    return made
 
 
 def add_statements(ready: Draft, statements: Sequence[Consent]) -> None:
@@ -218,23 +230,7 @@ def _allow_time() -> None:
         cursor.execute(f"SET LOCAL statement_timeout = {CHUNK_MS_MAX}")
 
 
-def _load_chunk(ready: Sequence[_Ready], *, search_key: str) -> set[uuid.UUID]:
-    pending = list(ready)
-    loaded: set[uuid.UUID] = set()
-    for _ in range(NUMBER_DRAWS_MAX):
-        if not pending:
-            break
-        loaded |= _insert_new(pending)
-        refused = [each for each in pending if each.customer.pk not in loaded and not each.number_given]
-        pending = _redrawn(refused, search_key=search_key)
-    kept = [each for each in ready if each.customer.pk in loaded]
-    copy_in(Address, [each.addresses for each in kept])
-    copy_in(Consent, [each.consents for each in kept])
-    copy_in(Preferences, [each.preferences for each in kept])
-    return loaded
-
-
-def _redrawn(refused: Sequence[_Ready], *, search_key: str) -> list[_Ready]:
+def _redrawn(refused: Sequence[Ready], *, search_key: str) -> list[Ready]:
     """Those that failed only because their random number is somebody else's, with another number."""
     if not refused:
         return []
@@ -254,7 +250,7 @@ def _redrawn(refused: Sequence[_Ready], *, search_key: str) -> list[_Ready]:
     return redrawn
 
 
-def _insert_new(ready: Sequence[_Ready]) -> set[uuid.UUID]:
+def _insert_new(ready: Sequence[Ready]) -> set[uuid.UUID]:
     """COPY into a temporary table, then insert what conflicts with nothing. The ids that are in."""
     columns = column_names(Customer)
     with connection.cursor() as cursor:

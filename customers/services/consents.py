@@ -229,9 +229,12 @@ def build_consent(
     ip: str | None = None,
     actor_id: uuid.UUID | None = None,
     occurred_at: datetime | None = None,
+    at: datetime | None = None,
 ) -> Consent:
-    """An unsaved statement. `occurred_at` may lie in the past; raises ConsentFromTheFuture beyond CLOCK_SKEW."""
-    at = now()
+    """An unsaved statement, recorded `at` a time or now. `occurred_at` may lie in the past; raises ConsentFromTheFuture beyond
+    CLOCK_SKEW.
+    """
+    at = at or now()
     if occurred_at is not None and occurred_at > at + CLOCK_SKEW:
         raise ConsentFromTheFuture(
             errors=[FieldError("occurredAt", ConsentFromTheFuture.message, "future_time")]

@@ -53,7 +53,12 @@ def copy_in(model: type[models.Model], lines: Iterable[str], *, table: str | Non
 
 def update_in(model: type[models.Model], instances: Sequence[Any], columns: Sequence[str]) -> None:
     """Write these columns (attribute names) of rows that there are, in one statement, inside the caller's transaction."""
-    if not instances:
+    update_lines(model, copy_lines(model, instances), columns)
+
+
+def update_lines(model: type[models.Model], lines: str, columns: Sequence[str]) -> None:
+    """`update_in` for lines that `copy_lines` made."""
+    if not lines:
         return
     quote = connection.ops.quote_name
     table = model._meta.db_table
@@ -63,7 +68,7 @@ def update_in(model: type[models.Model], instances: Sequence[Any], columns: Sequ
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS {given} (LIKE {table}) ON COMMIT DELETE ROWS")
         cursor.execute(f"TRUNCATE {given}")
-        copy_in(model, [copy_lines(model, instances)], table=given)
+        copy_in(model, [lines], table=given)
         cursor.execute(
             f"UPDATE {table} SET {written} FROM {given} given"  # noqa: S608 - names of the model
             f" WHERE {table}.merchant_id = given.merchant_id AND {table}.id = given.id"

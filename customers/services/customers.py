@@ -177,22 +177,27 @@ def prepare(
     ip: str | None = None,
     stores: Collection[uuid.UUID] | None = None,
     indexed: bool = True,
+    at: datetime | None = None,
 ) -> Draft:
-    """An unsaved customer with its parts. Raises InvalidCustomer with everything that is wrong with it.
+    """An unsaved customer with its parts, made `at` a time or now. Raises InvalidCustomer with everything that is wrong with it.
 
-    Without `indexed` it cannot be found once it is saved: for who only asks what is wrong.
+    Without `indexed` it has no number and could not be found, and so may not be saved: for who only asks what is wrong.
     """
+    at = at or now()
     customer = draft(
         Customer,
         merchant_id=access.merchant_id,
-        customer_number=new_customer_number(),
+        customer_number=new_customer_number() if indexed else "",
         home_store_id=access.store_id,
+        created_at=at,
+        updated_at=at,
     )
     _, errors = apply_profile(customer, data, access=access, today=today, stores=stores)
     rows, path = _address_rows(data)
     built = []
     for index, row in enumerate(rows):
-        address, wrong = build_address(customer, row, country=access.country, path=path.format(index))
+        path_here = path.format(index)
+        address, wrong = build_address(customer, row, country=access.country, path=path_here, at=at)
         built.append((address, row))
         errors.extend(wrong)
     if len(rows) > ADDRESSES_MAX:

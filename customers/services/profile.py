@@ -84,9 +84,10 @@ def apply_profile(
     errors: list[FieldError] = []
     values = {name: data[name] for name in WRITABLE if name in data}
     # What is absent may be said as null.
-    for name, default in PROFILE_DEFAULTS.items():
-        if name in values and values[name] is None:
-            values[name] = type(default)() if default is not None else None
+    for name, value in values.items():
+        default = PROFILE_DEFAULTS.get(name)
+        if value is None and default is not None:
+            values[name] = type(default)()
     if "email" in values:
         try:
             values["email"], values["email_key"] = normal_email(values["email"])

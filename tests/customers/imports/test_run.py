@@ -1,11 +1,12 @@
 """What an import does to customers, and that its check says so before."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from cloudpos.tenancy.models import Store
-from customers.imports import running
+from customers.imports import ahead, running
 from customers.models import Address, Customer, Event, ExternalId
 from customers.services import create_customer, delete_customer
 from tests.customers.conftest import Make, mallory  # noqa: F401
@@ -14,6 +15,7 @@ from tests.fixtures import Shop
 
 pytestmark = pytest.mark.django_db
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 FULL = (
     ("E-mail", "Phone", "First name", "Last name", "Date of birth", "Gender", "Language", "Tags", "Notes", "Street", "City",
      "Postcode", "Country", "Store", "metadata.shoe_size", "External ID", "Status"),
@@ -324,20 +326,72 @@ def test_what_somebody_has_taken_meanwhile_is_looked_at_again(
     looks = []
 
     def look(*arguments: Any, **named: Any) -> Any:
-        decisions = decide(*arguments, **named)
+        known = look_up(*arguments, **named)
         looks.append(named["locked"])
-        if looks == [False, True]:
+        if len(looks) == 1:
             ExternalId.objects.create(merchant_id=alice.merchant_id, customer=alice, external_id="crm-1")
-        return decisions
+        return known
 
-    decide = running.decide
-    monkeypatch.setattr(running, "decide", look)
+    look_up = ahead.look_up
+    monkeypatch.setattr(ahead, "look_up", look)
     brought = bring(csv_of(("E-mail", "External ID"), ("bob@example.com", "crm-1"), ("bad", "")))
     # What was taken is rolled back with the chunk that it spoiled.
     assert brought.run() == {"rows": 2, "created": 1, "failed": 1}
-    assert looks == [False, True, True]
+    assert looks == [True, True]
     assert ExternalId.objects.get().customer.email == "bob@example.com"
     assert len(brought.problems()) == 1
+
+
+@pytest.mark.parametrize(
+    "happens", [{"notes": "theirs", "version": 2}, {"deleted_at": LONG_AGO}, {"version": 1}]
+)
+def test_what_changes_after_the_look_ahead_is_looked_at_again(
+    shop: Shop, bring: Bring, make: Make, monkeypatch: pytest.MonkeyPatch, happens: dict[str, Any]
+) -> None:
+    """The second chunk is looked up before the first is written: what a till does in between must not be undone by it."""
+    monkeypatch.setattr(running, "CHUNK_ROWS", 1)
+    bob = make("Bob", email="bob@example.com")
+    real, written = running.write, []
+
+    def write(*arguments: Any) -> None:
+        written.append(1)
+        if len(written) == 1:
+            Customer.objects.filter(pk=bob.pk).update(**happens)
+        real(*arguments)
+
+    monkeypatch.setattr(running, "write", write)
+    brought = bring(
+        csv_of(
+            ("E-mail", "Last name", "Notes"),
+            ("ann@example.com", "A", "new"),
+            ("bob@example.com", "B", ""),
+            ("carl@example.com", "C", "new"),
+        )
+    )
+    counts = {"rows": 3, "created": 2, "updated": 1}
+    assert brought.run() == ({"rows": 3, "created": 3} if "deleted_at" in happens else counts)
+    bob.refresh_from_db()
+    if "deleted_at" in happens:
+        assert Customer.objects.get(email="bob@example.com", deleted_at=None).last_name == "B"
+    else:
+        assert (bob.last_name, bob.notes) == ("B", happens.get("notes", ""))
+        assert bob.version == happens["version"] + 1
+
+
+def test_a_key_that_an_earlier_chunk_frees_is_free(
+    bring: Bring, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "CHUNK_ROWS", 1)
+    alice = make("Alice", email="old@example.com")
+    brought = bring(
+        csv_of(
+            ("Customer number", "E-mail", "First name"),
+            (alice.customer_number, "new@example.com", "Alice"),
+            ("", "old@example.com", "Ann"),
+        )
+    )
+    assert brought.run() == {"rows": 2, "created": 1, "updated": 1}
+    assert Customer.objects.get(email="old@example.com").first_name == "Ann"
 
 
 def test_companies(bring: Bring) -> None:
