@@ -29,7 +29,15 @@ from cloudpos.api.naming import camel
 from cloudpos.api.parameters import Parameter
 from cloudpos.api.rendering import RowShape, Schema
 from cloudpos.api.roles import PUBLIC, SIGNED_IN
-from cloudpos.api.schema_components import COMPONENTS, ERRORS, INTRODUCTION, RATE_HEADERS, RETRY_HEADER
+from cloudpos.api.schema_components import (
+    COMPONENTS,
+    ERRORS,
+    INTRODUCTION,
+    RANGE_HEADERS,
+    RANGE_PARAMETERS,
+    RATE_HEADERS,
+    RETRY_HEADER,
+)
 from cloudpos.api.shape_schema import shape_schema
 from cloudpos.api.tables import CSV
 
@@ -151,6 +159,8 @@ class EnvelopeSchema(AutoSchema):
             content: Schema = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
             return {"content": content, "required": True}
         body: Schema | None = super()._get_request_body(direction)
+        if body is not None and (examples := self._declared("examples")) is not None:
+            body["content"][JSON]["examples"] = {name: {"value": value} for name, value in examples.items()}
         return body
 
     def get_response_serializers(self) -> Any:
@@ -172,6 +182,8 @@ class EnvelopeSchema(AutoSchema):
         filters = self._declared("filters")
         if filters is not None:
             parameters += query_parameters(filters)
+        if self._has_ranges():
+            parameters += RANGE_PARAMETERS
         if self.method in WRITES and getattr(self.view, "idempotent", False) and not self._public():
             parameters.append(
                 {
@@ -190,6 +202,8 @@ class EnvelopeSchema(AutoSchema):
         for answer in answers:
             output = answer if isinstance(answer, Output) else Output(answer)
             responses[str(output.status)] = self._success(output)
+            if self._has_ranges():
+                responses["206"] = {**self._success(output), "description": "What `Range` asked for of it."}
         for status in self._error_statuses():
             headers = dict(RETRY_HEADER) if status in (429, 503) else {}
             responses[str(status)] = {
@@ -210,7 +224,12 @@ class EnvelopeSchema(AutoSchema):
             statuses += [408, 409, 411, 413, 415, 422]
             if self.method != "POST":
                 statuses.append(412)
+        if self._has_ranges():
+            statuses += [409, 410, 416]
         return sorted(statuses)
+
+    def _has_ranges(self) -> bool:
+        return self._operation() in getattr(self.view, "ranges", ())
 
     def _success(self, output: Output) -> Schema:
         data = self._describe(output.data)
@@ -229,6 +248,8 @@ class EnvelopeSchema(AutoSchema):
             headers["Location"] = {"schema": {"type": "string"}, "description": "Path of what was made."}
         if output.etag:
             headers["ETag"] = {"schema": {"type": "string"}, "description": "The row's version."}
+        if self._has_ranges():
+            headers |= RANGE_HEADERS
         content: Schema = {JSON: {"schema": self._component(name, envelope)}}
         if self._operation() in getattr(self.view, "tables", ()):
             content[CSV] = {"schema": {"type": "string", "description": "The list alone, with a header row."}}

@@ -41,10 +41,12 @@ ERRORS = {
     406: "The service answers in JSON only.",
     408: "The body did not arrive in time.",
     409: "Conflicts with the current state, or the same Idempotency-Key is still running.",
+    410: "It was deleted.",
     411: "The body came without a Content-Length.",
     412: "`If-Match` names a version that is not the current one.",
     413: "The body is too large.",
     415: "The body is not JSON.",
+    416: "The file ends before what `Range` asks for; `Content-Range` says how long it is.",
     422: "The Idempotency-Key was used before with another request, or at another store.",
     429: "Too many requests; see `Retry-After`.",
     500: "A defect on our side; it has been logged under `requestId`.",
@@ -54,6 +56,25 @@ RATE_HEADERS = {
     "RateLimit-Limit": {"schema": {"type": "integer"}, "description": "Requests allowed per minute."},
     "RateLimit-Remaining": {"schema": {"type": "integer"}, "description": "Requests left in this minute."},
     "RateLimit-Reset": {"schema": {"type": "integer"}, "description": "Seconds until the minute ends."},
+}
+RANGE_PARAMETERS = [
+    {
+        "name": "Range",
+        "in": "header",
+        "description": "One range of bytes, such as `bytes=1048576-`.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "If-Range",
+        "in": "header",
+        "description": "The ETag of the file that the range is of.",
+        "schema": {"type": "string"},
+    },
+]
+RANGE_HEADERS = {
+    "ETag": {"schema": {"type": "string"}, "description": "Of this file in this encoding, for `If-Range`."},
+    "Accept-Ranges": {"schema": {"type": "string"}, "description": "bytes"},
+    "Content-Range": {"schema": {"type": "string"}, "description": "Of a 206: which bytes of how many."},
 }
 RETRY_HEADER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
 

@@ -92,6 +92,10 @@ class ApiView(APIView):
     files: ClassVar[frozenset[str]] = frozenset()
     # Media types that those may have.
     file_types: ClassVar[tuple[str, ...]] = (CSV,)
+    # Those of them of which a part can be fetched: Range and If-Range.
+    ranges: ClassVar[frozenset[str]] = frozenset()
+    # Bodies by a name, to be shown in OpenAPI.
+    examples: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     # Operations whose body are the bytes of a file: see `upload`.
     uploads: ClassVar[frozenset[str]] = frozenset()
     # Batch views raise it to settings.BATCH_BODY_BYTES_MAX.

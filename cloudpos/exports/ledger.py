@@ -3,6 +3,7 @@
 from cloudpos.api.parameters import Choices, Identifier
 from cloudpos.api.query import DayFrom, DayTo, NoParameters
 from cloudpos.exports.columns import Column, Holds
+from cloudpos.exports.shared_columns import CUSTOMER_COLUMNS, STORE_COLUMNS
 from cloudpos.exports.sources import Chosen, Source, by_name, written
 from cloudpos.tenancy.access import Access
 from loyalty.models import LedgerEntry
@@ -30,16 +31,7 @@ class LedgerExportFilters(NoParameters):
 
 COLUMNS = by_name(
     Column("occurredAt", "Time", "entry.occurred_at", Holds.INSTANT, group="Entry", width=20),
-    Column("customerNumber", "Customer number", "c.customer_number", group="Customer"),
-    Column(
-        "customerName",
-        "Customer",
-        "COALESCE(NULLIF(c.company_name, ''), trim(c.first_name || ' ' || c.last_name))",
-        group="Customer",
-        default=False,
-        width=24,
-    ),
-    Column("email", "E-mail", "c.email", group="Customer", default=False, width=28),
+    *CUSTOMER_COLUMNS,
     Column("type", "Type", "entry.type", group="Entry", width=12),
     Column("points", "Points", "entry.points", Holds.INTEGER, group="Entry", width=12),
     Column("balanceBefore", "Balance before", "entry.balance_before", Holds.INTEGER, group="Entry"),
@@ -60,8 +52,7 @@ COLUMNS = by_name(
     ),
     Column("transactionId", "Transaction", "entry.transaction_id", group="Cause", width=20),
     Column("description", "Description", "entry.description", group="Cause", width=32),
-    Column("storeCode", "Store", "store.code", group="Store", joins=("store",), width=12),
-    Column("storeName", "Store name", "store.name", group="Store", joins=("store",), width=24),
+    *STORE_COLUMNS,
     Column(
         "actor",
         "By",

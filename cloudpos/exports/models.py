@@ -26,6 +26,8 @@ class Export(TenantModel):
         LEDGER = "ledger", "Points ledger"
         PURCHASES = "purchases", "Purchases"
         PURCHASE_ITEMS = "purchase_items", "Purchases by item"
+        RETURNS = "returns", "Returns"
+        REDEMPTIONS = "redemptions", "Redemptions"
 
     class Format(models.TextChoices):
         CSV = "csv", "CSV"
@@ -62,7 +64,9 @@ class Export(TenantModel):
         constraints = [
             unique_in_merchant("exports"),
             models.CheckConstraint(
-                condition=Q(kind__in=["customers", "ledger", "purchases", "purchase_items"]),
+                condition=Q(
+                    kind__in=["customers", "ledger", "purchases", "purchase_items", "returns", "redemptions"]
+                ),
                 name="exports_kind_known",
             ),
             models.CheckConstraint(condition=Q(format__in=["csv", "xlsx"]), name="exports_format_known"),

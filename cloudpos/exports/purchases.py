@@ -3,6 +3,7 @@
 from cloudpos.api.parameters import Amount, Identifier, Text
 from cloudpos.api.query import DayFrom, DayTo, NoParameters
 from cloudpos.exports.columns import Column, Holds
+from cloudpos.exports.shared_columns import CUSTOMER_COLUMNS, STORE_COLUMNS
 from cloudpos.exports.sources import Chosen, Source, by_name, written
 from cloudpos.tenancy.access import Access
 from customers.models import Purchase
@@ -21,18 +22,8 @@ class PurchaseExportFilters(NoParameters):
 _SALE = (
     Column("occurredAt", "Time", "sale.occurred_at", Holds.INSTANT, group="Purchase", width=20),
     Column("transactionId", "Transaction", "sale.transaction_id", group="Purchase", width=20),
-    Column("storeCode", "Store", "store.code", group="Store", joins=("store",), width=12),
-    Column("storeName", "Store name", "store.name", group="Store", joins=("store",), width=24),
-    Column("customerNumber", "Customer number", "c.customer_number", group="Customer"),
-    Column(
-        "customerName",
-        "Customer",
-        "COALESCE(NULLIF(c.company_name, ''), trim(c.first_name || ' ' || c.last_name))",
-        group="Customer",
-        default=False,
-        width=24,
-    ),
-    Column("email", "E-mail", "c.email", group="Customer", default=False, width=28),
+    *STORE_COLUMNS,
+    *CUSTOMER_COLUMNS,
 )
 
 PURCHASE_COLUMNS = by_name(

@@ -114,8 +114,8 @@ _FILTERS_SCHEMA = {
         ]
     },
     "description": "Of customers, those of GET /customers, and `segmentId` for the members of a segment; of the others "
-    "`occurredFrom`, `occurredTo` (days of the store, both included, or instants), `storeId`, `customerId`; "
-    "GET /exports/kinds lists them. Lists may be arrays.",
+    "`occurredFrom`, `occurredTo` (days of the store, both included, or instants), `storeId`, `customerId`, and some of "
+    "their own; GET /exports/kinds lists them. Lists may be arrays.",
     "examples": [{"segment": ["vip", "at_risk"], "tags": "wine", "lastVisitTo": "2026-06-30"}],
 }
 

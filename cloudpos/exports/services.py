@@ -16,8 +16,9 @@ from cloudpos.exports.asking import read_columns, read_filters
 from cloudpos.exports.kinds import SOURCES
 from cloudpos.exports.models import FILE_KEPT_FOR, ROW_KEPT_FOR, Export
 from cloudpos.exports.people import People
+from cloudpos.exports.ranges import Asked, Span, span_of
 from cloudpos.exports.running import MAKE, exports_wait
-from cloudpos.exports.storage import delete_parts, read_stored, unpacked
+from cloudpos.exports.storage import cut, delete_parts, read_stored, unpacked
 from cloudpos.exports.xlsx_file import XLSX
 from cloudpos.ids import new_id
 from cloudpos.jobs.models import Job
@@ -30,6 +31,7 @@ EXPORTS_KEPT_MAX = 50
 TAKING_ROOM = (*ACTIVE, Job.State.DONE, "ready")
 FORGOTTEN_AT_ONCE_MAX = 20
 CSV = "text/csv; charset=utf-8"
+WHOLE = Asked()
 
 
 class ExportNotFound(NotFound):
@@ -142,20 +144,27 @@ def find_export(*, merchant_id: uuid.UUID, export_id: uuid.UUID) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """`pieces` are the file's bytes, `size` of them, in `encoding` when that is not empty."""
+    """`pieces` are the file's bytes in `encoding`, when that is not empty: all `size` of them, or those of `span`.
+
+    `etag` changes with the file and its encoding.
+    """
 
     name: str
     content_type: str
     size: int
     encoding: str
+    etag: str
+    span: Span | None
     pieces: Iterator[bytes]
 
 
 @use_case
-def download_export(*, access: Access, export_id: uuid.UUID, gzip: bool, on_record: bool = True) -> Download:
-    """The file, and on record who fetched it. `gzip`: whoever asks understands compressed answers.
+def download_export(
+    *, access: Access, export_id: uuid.UUID, gzip: bool, asked: Asked = WHOLE, on_record: bool = True
+) -> Download:
+    """The file or a part of it, and on record who fetched it. `gzip`: whoever asks understands compressed answers.
 
-    Raises ExportNotFound, ExportNotReady, ExportGone.
+    Raises ExportNotFound, ExportNotReady, ExportGone, RangeNotSatisfiable.
     """
     export = find_export(merchant_id=access.merchant_id, export_id=export_id)
     if export.gone:
@@ -165,6 +174,7 @@ def download_export(*, access: Access, export_id: uuid.UUID, gzip: bool, on_reco
         raise ExportGone(message)
     if not export.has_file:
         raise ExportNotReady()
+    found = _download(export, gzip, asked)
     if on_record:
         emit(
             event(
@@ -176,12 +186,23 @@ def download_export(*, access: Access, export_id: uuid.UUID, gzip: bool, on_reco
                 request_id=current_request_id(),
             )
         )
-    stored = read_stored(export)
-    if export.format == Export.Format.XLSX:
-        return Download(export.file_name, XLSX, export.stored_bytes, "", stored)
-    if gzip:
-        return Download(export.file_name, CSV, export.stored_bytes, "gzip", stored)
-    return Download(export.file_name, CSV, export.file_bytes, "", unpacked(stored))
+    return found
+
+
+def _download(export: Any, gzip: bool, asked: Asked) -> Download:
+    is_excel = export.format == Export.Format.XLSX
+    is_unpacked = not is_excel and not gzip
+    size = export.file_bytes if is_unpacked else export.stored_bytes
+    encoding = "gzip" if gzip and not is_excel else ""
+    etag = f'"{export.run.hex}{"-gzip" if encoding else ""}"'
+    span = span_of(asked, size=size, etag=etag)
+    first, length = (span.first, span.size) if span else (0, size)
+    if is_unpacked:
+        # What is compressed can only be read from its beginning.
+        pieces = cut(unpacked(read_stored(export)), skip=first, size=length)
+    else:
+        pieces = cut(read_stored(export, first=first), skip=0, size=length)
+    return Download(export.file_name, XLSX if is_excel else CSV, size, encoding, etag, span, pieces)
 
 
 def stop_export(*, merchant_id: uuid.UUID, export_id: uuid.UUID) -> Any:

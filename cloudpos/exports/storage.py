@@ -4,6 +4,8 @@ import uuid
 import zlib
 from collections.abc import Iterator
 
+from django.db.models import F, Func, IntegerField, QuerySet
+
 from cloudpos.api.errors import Conflict
 from cloudpos.exports.models import Export, ExportPart
 
@@ -63,19 +65,45 @@ class PartWriter:
         self._number += 1
 
 
-def read_stored(export: Export) -> Iterator[bytes]:
-    """The file as it is kept, part by part. Raises FileGone."""
+def read_stored(export: Export, *, first: int = 0) -> Iterator[bytes]:
+    """The file as it is kept from a byte on, part by part. Raises FileGone."""
     parts = ExportPart.objects.for_merchant(export.merchant_id).filter(
         export_id=export.pk, run=export.run or NO_RUN
     )
-    number, left = 0, export.stored_bytes or 0
-    while left:
+    number, skipped = divmod(first, _part_bytes(parts)) if first else (0, 0)
+    left = (export.stored_bytes or 0) - first
+    while left > 0:
         data = parts.filter(number=number).values_list("data", flat=True).first()
         if data is None:
             raise FileGone()
-        left -= len(data)
-        number += 1
-        yield bytes(data)
+        piece = bytes(data[skipped:])
+        left -= len(piece)
+        number, skipped = number + 1, 0
+        yield piece
+
+
+def _part_bytes(parts: QuerySet[ExportPart]) -> int:
+    """Of this file: all but its last part are as long as its first."""
+    size = (
+        parts.filter(number=0)
+        .values_list(Func(F("data"), function="octet_length", output_field=IntegerField()), flat=True)
+        .first()
+    )
+    if not size:
+        raise FileGone()
+    return int(size)
+
+
+def cut(pieces: Iterator[bytes], *, skip: int, size: int) -> Iterator[bytes]:
+    """`size` bytes of what comes after the first `skip`."""
+    for piece in pieces:
+        wanted = piece[skip : skip + size]
+        skip = max(0, skip - len(piece))
+        size -= len(wanted)
+        if wanted:
+            yield wanted
+        if not size:
+            return
 
 
 def unpacked(packed: Iterator[bytes]) -> Iterator[bytes]:

@@ -11,7 +11,9 @@ from cloudpos.api.schema import Output, Paged
 from cloudpos.api.tables import CSV
 from cloudpos.api.views import ApiView
 from cloudpos.exports import services
+from cloudpos.exports.examples import EXAMPLES
 from cloudpos.exports.models import Export
+from cloudpos.exports.ranges import Asked
 from cloudpos.exports.serializers import EXPORT, KINDS, ExportFilters, ExportInput, kinds_json
 from cloudpos.exports.services import Download, exports_of, find_export
 from cloudpos.exports.xlsx_file import XLSX
@@ -23,7 +25,11 @@ class ExportsView(ApiView):
     inputs = {"post": ExportInput}
     outputs = {"get": Paged("exports", EXPORT), "post": Output(EXPORT, status=202)}
     filters = {"get": ExportFilters}
-    summaries = {"get": "List exports, newest first", "post": "Ask for a file: customers, points, purchases"}
+    summaries = {
+        "get": "List exports, newest first",
+        "post": "Ask for a file: customers, points, purchases, returns, redemptions",
+    }
+    examples = {"post": EXAMPLES}
 
     def get(self, request: Any) -> HttpResponse:
         filters = ExportFilters(request)
@@ -83,13 +89,17 @@ class ExportCancelView(ApiView):
 
 class ExportFileView(ApiView):
     """CSV is UTF-8 with a byte order mark; an Excel file has typed cells. No cell of either runs in a spreadsheet. Every download
-    is on record."""
+    is on record.
+
+    A download that broke off goes on with `Range: bytes=N-`, and `If-Range` with the ETag of the first answer: 206 with the
+    rest, or 200 with all of it where it is another file by now. Of several ranges the whole file is the answer. Packed
+    (`Content-Encoding: gzip`), it is another file than unpacked, with its own ETag and its own bytes."""
 
     roles = {"get": Role.MANAGER}
     outputs = {"get": None}
     filters = {"get": NoParameters}
     summaries = {"get": "Fetch the file"}
-    tables = files = frozenset({"get"})
+    tables = files = ranges = frozenset({"get"})
     file_types = (CSV, XLSX)
 
     def get(self, request: Any, export_id: uuid.UUID) -> Any:
@@ -98,6 +108,7 @@ class ExportFileView(ApiView):
             access=request.access,
             export_id=export_id,
             gzip=takes_gzip(request.META),
+            asked=asked_range(request),
             on_record=request.method != "HEAD",
         )
         return file_response(found)
@@ -107,11 +118,23 @@ def takes_gzip(meta: Any) -> bool:
     return "gzip" in meta.get("HTTP_ACCEPT_ENCODING", "")
 
 
+def asked_range(request: Any) -> Asked:
+    """Of a GET alone (RFC 9110, 14.2)."""
+    if request.method != "GET":
+        return Asked()
+    return Asked(request.META.get("HTTP_RANGE", ""), request.META.get("HTTP_IF_RANGE", ""))
+
+
 def file_response(found: Download) -> StreamingHttpResponse:
-    """The file, a part at a time."""
+    """The file, or what was asked for of it, a piece at a time."""
     response = StreamingHttpResponse(found.pieces, content_type=found.content_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{found.name}"'
-    response.headers["Content-Length"] = str(found.size)
+    response.headers["Content-Length"] = str(found.span.size if found.span else found.size)
+    response.headers["Accept-Ranges"] = "bytes"
+    response.headers["ETag"] = found.etag
+    if found.span:
+        response.status_code = 206
+        response.headers["Content-Range"] = f"bytes {found.span.first}-{found.span.last}/{found.size}"
     # Nobody between us and whoever asked keeps a copy.
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["Vary"] = "Accept-Encoding"

@@ -1,6 +1,7 @@
 """The pages of exports: from a list that is filtered to its file, and who may do what."""
 
 import uuid
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -72,12 +73,40 @@ def test_a_period_of_the_ledger(manager: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "kind"), [("loyalty_ledgerentry", "ledger"), ("customers_purchase", "purchases")]
+    ("model", "kind"),
+    [
+        ("loyalty_ledgerentry", "ledger"),
+        ("customers_purchase", "purchases"),
+        ("customers_purchasereturn", "returns"),
+        ("loyalty_redemption", "redemptions"),
+    ],
 )
 def test_lists_lead_to_their_exports(manager: Client, model: str, kind: str) -> None:
     text = manager.get(reverse(f"admin:{model}_changelist")).content.decode()
     assert f"{reverse('new_export_page')}?kind={kind}" in text
     assert "New export" in manager.get(f"{reverse('new_export_page')}?kind={kind}&o=-1&e=1").content.decode()
+
+
+def test_the_filters_of_the_list_of_redemptions(shop: Shop, manager: Client) -> None:
+    asked = {"state__exact": "cancelled", "store": str(shop.store.pk)}
+    url = f"{reverse('admin:loyalty_redemption_changelist')}?{urlencode(asked)}"
+    assert (
+        f"kind=redemptions&amp;{urlencode(asked).replace('&', '&amp;')}" in manager.get(url).content.decode()
+    )
+    form = manager.get(reverse("new_export_page"), {"kind": "redemptions", **asked}).content.decode()
+    assert f"State: cancelled, Store: {shop.store}" in form
+    manager.post(reverse("new_export_page"), {"kind": "redemptions", **asked})
+    assert Export.objects.get().filters == {"state": "cancelled", "storeId": str(shop.store.pk)}
+
+
+def test_a_download_goes_on_where_it_broke_off(manager: Client) -> None:
+    manager.post(reverse("new_export_page"), {"kind": "customers", "column": ["firstName"]})
+    run_jobs()
+    url = reverse("export_file_page", args=[Export.objects.get().pk])
+    rest = manager.get(url, headers={"range": "bytes=3-"})
+    assert (rest.status_code, b"".join(rest.streaming_content)) == (206, b"First name\r\n")  # type: ignore[attr-defined]
+    behind = manager.get(url, headers={"range": "bytes=900-"})
+    assert (behind.status_code, behind.headers["Content-Range"]) == (416, "bytes */15")
 
 
 def test_nobody_elses(shop: Shop, foreign_shop: Shop, manager: Client) -> None:

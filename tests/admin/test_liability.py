@@ -41,6 +41,15 @@ def test_what_is_owed(manager: Client, shop: Shop, regulars: Regulars) -> None:
     assert f'href="{URL}"' in manager.get(reverse("admin:index")).content.decode()
 
 
+def test_the_entries_of_the_period_are_exported(manager: Client, shop: Shop, regulars: Regulars) -> None:
+    page = manager.get(f"{URL}?months=24").content.decode()
+    (link,) = re.findall(r'href="([^"]*kind=ledger[^"]*)"', page)
+    first, last = re.findall(r"\d{4}-\d\d-\d\d", link)
+    shown = manager.get(link.replace("&amp;", "&")).content.decode()
+    assert f'value="{first}"' in shown and f'value="{last}"' in shown
+    assert (first[8:], last) == ("01", f"{now().astimezone(shop.merchant.tz):%Y-%m-%d}")
+
+
 def test_longer_periods(manager: Client, regulars: Regulars) -> None:
     for months in (12, 24, 60):
         table = manager.get(f"{URL}?months={months}").content.decode()

@@ -7,6 +7,7 @@ import pytest
 
 from customers.models import Customer
 from loyalty.services import create_program
+from loyalty.services.rewards import create_reward
 from tests.exports.conftest import Export
 from tests.fixtures import Shop
 from tests.tills import bring_back, move, register, sell
@@ -107,11 +108,62 @@ def test_items_have_a_row_each(books: None, export: Export) -> None:
     ]
 
 
+def test_returns_and_what_they_took_back(shop: Shop, books: None, export: Export) -> None:
+    columns = ["transactionId", "purchaseTransactionId", "amount", "points", "items", "reason", "storeCode"]
+    rows = export("returns", columns=columns).rows()
+    assert [list(row.values()) for row in rows] == [["R-1", "T-1", "5.00", "-5", "0", "", "HIGH"]]
+    assert export("returns", filters={"occurredTo": "2026-06-01"}).rows() == []
+    assert export("returns", filters={"amountMin": "5.01"}).rows() == []
+
+
+def test_a_return_says_what_came_back(shop: Shop, books: None, export: Export) -> None:
+    body = {
+        "transactionId": "R-2",
+        "items": [{"line": 1, "quantity": "0.5"}, {"line": 2, "quantity": "1"}],
+        "reason": "=too much",
+        "occurredAt": "2026-06-03T10:00:00Z",
+    }
+    assert shop.cashier.post("/purchases/T-1/returns", body).status_code == 201
+    found = export("returns", columns=["items", "products", "reason"], filters={"occurredFrom": "2026-06-03"})
+    assert found.table()[1:] == [["2", "0.5 x =Apple; 1 x Bread", "'=too much"]]
+
+
+def test_redemptions_and_what_became_of_them(
+    shop: Shop, alice: Customer, books: None, export: Export
+) -> None:
+    values = {"name": "Five off", "kind": "fixed", "value": Decimal(5), "points": 10}
+    reward = create_reward(merchant_id=shop.merchant.pk, values=values)
+    for number in ("X-1", "X-2"):
+        path = f"/customers/{alice.pk}/loyalty/rewards/{reward.pk}/redeem"
+        answer = shop.manager.post(path, {"transactionId": number})
+        assert answer.status_code == 201, answer.content
+    second = answer.json()["data"]["id"]
+    assert shop.manager.post(f"/loyalty/redemptions/{second}/cancel").status_code == 200
+    names = ("Transaction", "Reward", "Kind", "Points", "Money off", "Currency", "State", "By", "Store")
+    rows = export("redemptions").rows()
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        ("X-1", "Five off", "fixed", "10", "5.00", "GBP", "redeemed", "manager of Corner Shop", "HIGH"),
+        ("X-2", "Five off", "fixed", "10", "5.00", "GBP", "cancelled", "manager of Corner Shop", "HIGH"),
+    ]
+    assert rows[0]["Customer number"] == alice.customer_number
+    assert (rows[0]["Cancelled"], bool(rows[1]["Cancelled"])) == ("", True)
+    for filters, numbers in (
+        ({"state": "cancelled"}, ["X-2"]),
+        ({"rewardId": str(reward.pk)}, ["X-1", "X-2"]),
+        ({"rewardId": str(alice.pk)}, []),
+        ({"occurredTo": "2026-01-01"}, []),
+    ):
+        assert [row["Transaction"] for row in export("redemptions", filters=filters).rows()] == numbers
+
+
 def test_the_books_of_nobody_else(shop: Shop, foreign_shop: Shop, books: None, export: Export) -> None:
     create_program(merchant_id=foreign_shop.merchant.pk)
     bob = register(foreign_shop, "Bob")
     sell(foreign_shop.access, bob, "F-1", "99.00", currency="USD")
-    for kind, rows in (("ledger", 4), ("purchases", 2), ("purchase_items", 2)):
+    bring_back(foreign_shop.access, "F-1", "FR-1", "9.00")
+    move(foreign_shop.access, bob, "redeemed", 10)
+    numbers = {"ledger": 4, "purchases": 2, "purchase_items": 2, "returns": 1, "redemptions": 0}
+    for kind, rows in numbers.items():
         assert len(export(kind).rows()) == rows
         asked = {"customerId": str(bob.pk)}
         assert export(kind, filters=asked).rows() == []

@@ -10,6 +10,7 @@ from django.utils.timezone import now
 
 from cloudpos.api import query
 from cloudpos.exports import running, services
+from cloudpos.exports.examples import EXAMPLES
 from cloudpos.exports.models import FILE_KEPT_FOR, ROW_KEPT_FOR, ExportPart
 from cloudpos.exports.models import Export as Row
 from cloudpos.jobs.models import Job
@@ -140,6 +141,15 @@ def test_what_can_be_asked_for(shop: Shop) -> None:
         "holds": "instant",
         "isDefault": True,
     }
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_of_the_docs_are_taken(shop: Shop, name: str) -> None:
+    asked(shop.manager, **EXAMPLES[name]).make()
+
+
+def test_each_kind_has_an_example() -> None:
+    assert {each["kind"] for each in EXAMPLES.values()} == set(Row.Kind.values)
 
 
 def test_a_cashier_and_another_merchant_see_nothing(shop: Shop, foreign_shop: Shop, export: Export) -> None:

@@ -11,10 +11,13 @@ from cloudpos.exports.models import Export
 from cloudpos.exports.sources import Source
 from cloudpos.tenancy.models import Merchant, Store
 from customers.models import Customer
+from loyalty.models import Reward
 from marketing.segment_reading import segments_of
 
 # What the lists of the admin call it, and what the API does.
-FROM_LISTS = {"q": "query", "type__exact": "type", "store": "storeId", "customer": "customerId"}
+FROM_LISTS = {
+    "q": "query", "type__exact": "type", "state__exact": "state", "store": "storeId", "customer": "customerId",
+}  # fmt: skip
 PERIODS = ("occurredFrom", "occurredTo")
 FILTER_CHARS_MAX = 200
 TITLES = {
@@ -27,6 +30,8 @@ TITLES = {
     "segmentId": "Group",
     "storeId": "Store",
     "customerId": "Customer",
+    "rewardId": "Reward",
+    "state": "State",
 }
 
 
@@ -87,6 +92,7 @@ def _name(merchant: Merchant, name: str, text: str) -> str:
         "segmentId": segments_of(merchant.pk),
         "storeId": Store.objects.for_merchant(merchant),
         "customerId": Customer.objects.for_merchant(merchant),
+        "rewardId": Reward.objects.for_merchant(merchant),
     }.get(name)
     if rows is None:
         return text.replace(",", ", ").replace("_", " ")

@@ -14,8 +14,9 @@ from cloudpos.api.errors import ApiError
 from cloudpos.exports import services
 from cloudpos.exports.kinds import SOURCES
 from cloudpos.exports.models import FILE_KEPT_FOR
+from cloudpos.exports.ranges import RangeNotSatisfiable
 from cloudpos.exports.services import ExportGone, ExportNotFound, ExportNotReady, exports_of
-from cloudpos.exports.views import file_response, takes_gzip
+from cloudpos.exports.views import asked_range, file_response, takes_gzip
 from cloudpos.tenancy.backoffice.access import acting_for, staff_access
 from cloudpos.tenancy.backoffice.pages import CappedPaginator
 from cloudpos.tenancy.formats import count
@@ -133,10 +134,13 @@ def export_file(request: HttpRequest, export_id: uuid.UUID) -> HttpResponse:
             access=acting_for(request, access.current),
             export_id=export_id,
             gzip=takes_gzip(request.META),
+            asked=asked_range(request),
             on_record=request.method != "HEAD",
         )
     except ExportNotFound:
         raise Http404 from None
+    except RangeNotSatisfiable as refusal:
+        return HttpResponse(status=refusal.status, headers=dict(refusal.headers))
     except (ExportNotReady, ExportGone) as refusal:
         messages.error(request, refusal.detail)
         return HttpResponseRedirect(reverse("exports_page"))
