@@ -8,7 +8,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from cloudpos.environment import choice, env, origins, port, whole_number
+from cloudpos.environment import choice, email_url, env, origins, port, whole_number
 from cloudpos.schedule import BEAT_SCHEDULE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -317,7 +317,7 @@ EVENTS_KEPT_DAYS = whole_number("EVENTS_KEPT_DAYS", 0)
 # --- E-mail -------------------------------------------------------------------------------------------------
 
 # smtp://user:password@host:587, smtp+tls://, smtp+ssl:// ...; unset: mails are printed.
-_EMAIL = env.email_url("EMAIL_URL", default="consolemail://")
+_EMAIL = email_url("EMAIL_URL", "consolemail://")
 EMAIL_BACKEND = _EMAIL["EMAIL_BACKEND"]
 EMAIL_HOST = _EMAIL.get("EMAIL_HOST") or "localhost"
 EMAIL_PORT = _EMAIL.get("EMAIL_PORT") or 25
