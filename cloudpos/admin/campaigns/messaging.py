@@ -22,7 +22,7 @@ from marketing.channels.settings import (
     change_messaging_settings,
     messaging_settings_of,
 )
-from marketing.content.foot import WORDS, foot_of_html
+from marketing.content.foot import WORDS, foot_of_text
 from marketing.content.variables import example_values_of
 from marketing.models import MessagingSettings
 
@@ -98,12 +98,16 @@ class MessagingForm(forms.Form):
         # Those that the foot speaks, and what was kept for others.
         self._feet = {f"{FOOT}{tag}": tag for tag in ["", *WORDS, *row.foot_texts]}
         for name, tag in self._feet.items():
-            label = language_name(tag) if tag else "All other languages"
+            label = language_name(tag) if tag else "Your own text"
             self.fields[name] = _lines(label, FOOT_TEXT_CHARS_MAX, initial=row.foot_texts.get(tag, ""))
 
     @property
+    def own_foot(self) -> forms.BoundField:
+        return self[FOOT]
+
+    @property
     def foot_fields(self) -> list[forms.BoundField]:
-        return [self[name] for name in self._feet]
+        return [self[name] for name, tag in self._feet.items() if tag]
 
     def changes(self) -> dict[str, Any]:
         """What was typed, of a form that is valid. An empty secret is none that is typed: it stays."""
@@ -137,16 +141,17 @@ def messaging_page(request: HttpRequest, merchant: Merchant) -> Shown:
         "form": form,
         "may_change": may_change,
         "feet": _feet(merchant, row),
+        "has_own_languages": any(row.foot_texts),
         "kept": {name: bool(getattr(row, column)) for name, column in SECRETS.items()},
     }
 
 
-def _feet(merchant: Merchant, row: MessagingSettings) -> list[tuple[str, str]]:
-    """How the foot of a mail is read, as it is saved: in the merchant's language, and in those that have a text."""
+def _feet(merchant: Merchant, row: MessagingSettings) -> list[tuple[str, list[str]]]:
+    """The lines of a mail's foot, as it is saved: in the merchant's language, and in those that have a text."""
     values = example_values_of(merchant.pk)
     tags = dict.fromkeys([merchant.language, *sorted(tag for tag in row.foot_texts if tag)])
     shown = []
     for tag in tags:
         values["customer"]["language"] = tag
-        shown.append((language_name(tag), foot_of_html("", values)))
+        shown.append((language_name(tag), foot_of_text("", values)))
     return shown

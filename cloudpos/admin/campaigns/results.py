@@ -13,6 +13,7 @@ from marketing.campaigns.gifts import Given
 from marketing.campaigns.results import Funnel, Results, results_of
 from marketing.campaigns.uplift import Comparison, Estimate
 from marketing.models import Campaign
+from marketing.models_messaging import Channel
 
 REASONS = {
     "no_consent": "withdrew their consent", "no_address": "have no address", "suppressed": "bounced or complained before",
@@ -38,14 +39,17 @@ class Step:
 
 def results_shown(campaign: Campaign, merchant: Merchant) -> dict[str, Any]:
     found = results_of(merchant_id=merchant.pk, campaign_id=campaign.pk, zone=merchant.tz, at=now())
+    # Nothing tells of reading but the picture of a mail.
+    has_openings = campaign.channel == Channel.EMAIL
     return {
         "found": found,
-        "steps": _steps(found.funnel),
+        "has_openings": has_openings,
+        "steps": _steps(found.funnel, has_openings),
         "left_out": [(REASONS.get(reason, reason), n) for reason, n in sorted(found.funnel.skipped.items())],
         "uplift": None if found.uplift is None else _compared(found.uplift, merchant.currency),
         "rows": _rows(found, merchant.currency),
         "against_first": [(key, each.words, _points(each.rate)) for key, each in found.against_first.items()],
-        "chart": json.dumps(_chart(found)) if found.series else "",
+        "chart": json.dumps(_chart(found, has_openings)) if found.series else "",
         "chart_options": json.dumps(chart_options(mark=(8, 8), gap=16)),
         "moments": [(_label(found, each.at), each.opens, each.clicks) for each in found.series],
         "revenue": money(found.funnel.revenue, merchant.currency),
@@ -63,12 +67,12 @@ def _given(given: Given, currency: str) -> str:
     return ""
 
 
-def _steps(funnel: Funnel) -> list[Step]:
+def _steps(funnel: Funnel, has_openings: bool) -> list[Step]:
     named = [
         ("Meant to get it", funnel.recipients),
         ("Sent", funnel.sent),
         ("Delivered", funnel.delivered),
-        ("Opened", funnel.opened),
+        *([("Opened", funnel.opened)] if has_openings else []),
         ("Clicked", funnel.clicked),
         ("Bought", funnel.converted),
     ]
@@ -137,19 +141,14 @@ def _label(found: Results, at: Any) -> str:
     return f"{at:%-d %b %H:00}" if found.interval == "hour" else f"{at:%-d %b}"
 
 
-def _chart(found: Results) -> dict[str, Any]:
+def _chart(found: Results, has_openings: bool) -> dict[str, Any]:
+    opened, clicked = [each.opens for each in found.series], [each.clicks for each in found.series]
+    bars = [("Opened", opened, "opens")] if has_openings else []
+    bars.append(("Clicked", clicked, "clicks"))
     return {
         "labels": [_label(found, each.at) for each in found.series],
         "datasets": [
-            {
-                "label": "Opened",
-                "data": [each.opens for each in found.series],
-                "backgroundColor": SHADES["opens"],
-            },
-            {
-                "label": "Clicked",
-                "data": [each.clicks for each in found.series],
-                "backgroundColor": SHADES["clicks"],
-            },
+            {"label": label, "data": numbers, "backgroundColor": SHADES[shade]}
+            for label, numbers, shade in bars
         ],
     }

@@ -13,6 +13,7 @@ from django.core import mail
 from django.test import Client
 from django.utils.timezone import now
 
+from cloudpos.admin.campaigns.results import results_shown
 from cloudpos.lifecycle.erasing import erase_customer
 from customers.models import Customer
 from loyalty.models import Voucher
@@ -107,6 +108,17 @@ def test_clicks_are_in_the_results_as_those_of_mails(
         ("A", 1, OFFER, 2, 1),
         ("A", 2, "https://shop.example/{{ customer.number }}", 0, 0),
     ]
+
+
+def test_the_page_of_its_results_speaks_of_clicks_and_not_of_reading(
+    shop: Shop, alice: Customer, folder: Path, client: Client
+) -> None:
+    campaign = sms(shop)
+    send()
+    client.get(links_in(texts(folder)["+441614960111"])[0])
+    shown = results_shown(campaign, shop.merchant)
+    assert [step.name for step in shown["steps"]] == ["Meant to get it", "Sent", "Clicked", "Bought"]
+    assert "Opened" not in shown["chart"]
 
 
 def test_a_link_leads_on_when_its_customer_is_erased_and_when_its_message_is_gone(
