@@ -47,7 +47,8 @@ _VARIANT = {
         "weight": {"type": "integer", "minimum": 1, "maximum": WEIGHT_MAX, "default": 1},
         "content": {
             "type": "object",
-            "description": "email: subject, preheader, html, text; sms: text; push: title, body, link; webhook: body. Liquid.",
+            "description": "email: subject, preheader, html, text; sms: text; push: title, body, link; webhook: body. Liquid. "
+            "Links of a text message become short ones, which count clicks (see `trackLinks` of the messaging settings).",
             "additionalProperties": True,
         },
         "design": {

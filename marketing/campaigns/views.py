@@ -117,7 +117,7 @@ class CampaignAudienceView(ApiView):
 
 
 class CampaignPreviewView(ApiView):
-    """Reads only."""
+    """Reads only. Of a text message its links are as short as what customers get, and lead nowhere."""
 
     roles = {"post": Role.MANAGER}
     inputs = {"post": CampaignPreviewInput}
@@ -131,6 +131,8 @@ class CampaignPreviewView(ApiView):
 
 
 class CampaignTestView(ApiView):
+    """Nothing of it is counted: its links are as they were written."""
+
     # It leaves the process: never inside a transaction.
     idempotent = False
     roles = {"post": Role.MANAGER}
