@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.utils.timezone import now
 
@@ -23,7 +23,7 @@ from loyalty.services.redemptions import redeem_reward
 from loyalty.services.rewards import create_reward
 from loyalty.services.vouchers import give_voucher
 from marketing.webhooks.services import create_webhook, send_test_event
-from tests.fixtures import Shop
+from tests.fixtures import Shop, make_shop
 
 PASSWORD = "a long enough password"
 
@@ -133,9 +133,33 @@ def make_regulars(shop: Shop) -> Regulars:
     return regulars
 
 
-@pytest.fixture
-def regulars(shop: Shop) -> Regulars:
+@pytest.fixture(scope="module")
+def kept_regulars(kept: None) -> tuple[Shop, Regulars]:
+    """For modules whose tests nearly all look at them: there `shop` and `regulars` are these, made once."""
+    shop = make_shop("Corner Shop")
     found = make_regulars(shop)
+    connection.check_constraints()
+    return shop, found
+
+
+def _kept(request: pytest.FixtureRequest) -> tuple[Shop, Regulars] | None:
+    return request.getfixturevalue("kept_regulars") if "kept_regulars" in request.fixturenames else None
+
+
+@pytest.fixture
+def shop(db: None, request: pytest.FixtureRequest) -> Shop:
+    """The merchant under test."""
+    kept = _kept(request)
+    if kept is None:
+        return make_shop("Corner Shop")
+    kept[0].merchant.refresh_from_db()
+    return kept[0]
+
+
+@pytest.fixture
+def regulars(shop: Shop, request: pytest.FixtureRequest) -> Regulars:
+    kept = _kept(request)
+    found = kept[1] if kept else make_regulars(shop)
     for customer in (found.alice, found.bob, found.carol):
         customer.refresh_from_db()
     return found

@@ -12,8 +12,10 @@ from django.urls import reverse
 from cloudpos.tenancy.backoffice import pages
 from customers.models import Customer
 from customers.services import create_customers, update_customer, write_standing
-from tests.admin.conftest import Regulars
+from tests.admin.conftest import Regulars, person, staff_client
 from tests.fixtures import Shop
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("kept_regulars")]
 
 URL = "/admin/customers/customer/"
 # Session, person, their merchants; tiers of the filter; total, rows.
@@ -157,7 +159,8 @@ def test_names_are_text(manager: Client, shop: Shop, regulars: Regulars) -> None
         assert "&lt;script&gt;" in text, page
 
 
-def test_an_empty_list_says_what_to_do(manager: Client, shop: Shop) -> None:
+def test_an_empty_list_says_what_to_do(foreign_shop: Shop) -> None:
+    manager = staff_client(person(foreign_shop, "manager"))
     text = text_of(manager)
     assert "No customers yet" in text
     assert "Nothing matches" in text_of(manager, "?q=nobody")

@@ -15,6 +15,8 @@ from customers.services import create_customer, delete_customer, update_customer
 from tests.admin.conftest import Regulars, sell
 from tests.fixtures import Shop
 
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("kept_regulars")]
+
 QUERIES_MAX = 32
 
 

@@ -19,6 +19,8 @@ from customers.models import Customer
 from tests.admin.conftest import Regulars, make_regulars, staff_client
 from tests.fixtures import Shop
 
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("kept_regulars")]
+
 REGISTRY: dict[type[models.Model], Any] = admin.site._registry
 MODELS = sorted(REGISTRY, key=lambda model: model._meta.label)
 # Pages of the site that name no row.

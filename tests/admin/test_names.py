@@ -17,6 +17,8 @@ from loyalty.models import LedgerEntry, Program
 from tests.admin.conftest import Regulars
 from tests.fixtures import Shop
 
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("kept_regulars")]
+
 ONE_ROW = (Merchant, Program)
 
 

@@ -19,6 +19,8 @@ from marketing.models import ConsentRequest
 from tests.admin.conftest import Regulars
 from tests.fixtures import Shop
 
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("kept_regulars")]
+
 
 def page(customer: Customer, name: str) -> str:
     return reverse(f"admin:customers_customer_{name}", args=[customer.pk])

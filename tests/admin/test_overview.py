@@ -15,8 +15,10 @@ from django.utils.timezone import now
 from analytics.rollups import reading
 from analytics.rollups.refresh import refresh
 from cloudpos.tenancy.models import Merchant, Store
-from tests.admin.conftest import Regulars, make_regulars, sell
+from tests.admin.conftest import Regulars, make_regulars, person, sell, staff_client
 from tests.fixtures import Shop
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("kept_regulars")]
 
 # Who asks and for which stores 4; the overview and the period before, both known, 1 each; cards 2; segments, tiers and the
 # latest purchases 3.
@@ -127,7 +129,8 @@ def test_figures_that_are_not_quite_of_now_say_so(
     assert "is being added up, and is not in these figures yet" in text_of(manager)
 
 
-def test_an_empty_merchant_is_told_what_comes(manager: Client, shop: Shop) -> None:
+def test_an_empty_merchant_is_told_what_comes(foreign_shop: Shop) -> None:
+    manager = staff_client(person(foreign_shop, "manager"))
     for query in ("", "?days=365"):
         shown = text_of(manager, query)
         assert "No purchases in the last" in shown

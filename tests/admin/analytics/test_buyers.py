@@ -20,6 +20,8 @@ from customers.services import create_customer, delete_customer, record_consent
 from tests.admin.conftest import Regulars, sell
 from tests.fixtures import Shop
 
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("kept_regulars")]
+
 QUERIES = 11
 
 

@@ -20,9 +20,11 @@ from cloudpos.checkout.returns import return_purchase
 from cloudpos.checkout.sales import take_purchase
 from cloudpos.tenancy.models import Store
 from customers.models import Customer
-from tests.admin.conftest import Regulars
+from tests.admin.conftest import Regulars, person, staff_client
 from tests.analytics.goods import sum_up
 from tests.fixtures import Shop
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("kept_regulars")]
 
 QUERIES = 16
 QUERIES_BUYERS = 10
@@ -179,7 +181,8 @@ def test_a_name_is_no_markup(manager: Client, shop: Shop, regulars: Regulars) ->
     assert "<b>&" not in page and "<i>x" not in page and "&lt;b&gt;&amp;" in page
 
 
-def test_a_merchant_without_a_purchase(manager: Client, shop: Shop) -> None:
+def test_a_merchant_without_a_purchase(foreign_shop: Shop) -> None:
+    manager = staff_client(person(foreign_shop, "manager"))
     shown = text_of(manager, url_of())
     assert "No purchase of the last 30 days names a product" in shown
     assert "nan" not in shown.lower() and "None" not in shown

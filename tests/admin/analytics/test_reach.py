@@ -12,6 +12,8 @@ from tests.admin.conftest import Regulars, make_regulars, person, staff_client
 from tests.admin.test_foreign_merchant import assert_silent, secrets_of
 from tests.fixtures import Shop
 
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("kept_regulars")]
+
 ARGUMENTS: dict[str, list[Any]] = {
     "buyers_page": ["active"],
     "cohort_page": ["2026-01-01", 0],
