@@ -11,6 +11,7 @@ from typing import IO
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from django.test import TransactionTestCase
 
 from tests import databases
 
@@ -26,6 +27,7 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 def django_db_setup(request: pytest.FixtureRequest, django_db_blocker) -> Iterator[None]:
     """Replaces pytest-django's: see tests/databases.py."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "master")
+    TransactionTestCase._fixture_teardown = lambda _: databases.empty()
     with django_db_blocker.unblock(), databases.test_database(worker):
         yield
 

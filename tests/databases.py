@@ -16,10 +16,11 @@ import django
 import psycopg
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from psycopg import sql
 
 TEMPLATE_LOCK_KEY = 3_002_002
+MADE_BY_MIGRATE = {"django_content_type", "auth_permission"}
 
 
 def fingerprint() -> str:
@@ -97,6 +98,26 @@ def test_database(worker: str) -> Iterator[str]:
         connections.close_all()
         with closing(_server()) as server:
             _drop(server, name)
+
+
+def empty() -> None:
+    """Delete what a test has committed: all rows but those of the template, which every process may know by heart.
+
+    Django truncates every table for this, and makes content types and permissions again: that took half a second.
+    """
+    tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    names = [connection.ops.quote_name(table) for table in sorted(set(tables) - MADE_BY_MIGRATE)]
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Who is still writing, such as a session whose process was killed, ends first.
+        cursor.execute(f"LOCK TABLE {', '.join(names)} IN EXCLUSIVE MODE")
+        cursor.execute(
+            " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in names)
+        )
+        filled = cursor.fetchall()
+        # No triggers: references and append-only books end together.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for (name,) in filled:
+            cursor.execute(f"DELETE FROM {name}")
 
 
 if __name__ == "__main__":
