@@ -10,7 +10,7 @@ from tests.admin.conftest import PASSWORD, Regulars, make_regulars, person
 from tests.fixtures import Shop, make_shop
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(chromium_path: str) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright's loop runs in this thread. Django's guard against the database beside a loop is for async code.
