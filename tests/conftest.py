@@ -17,7 +17,7 @@ from tests import databases
 
 pytest_plugins = ["tests.fixtures", "tests.worlds"]
 
-# Python looks for garbage among all of Django and of the tests again and again: a tenth of the suite's time by default.
+# By default Python looks for garbage again and again among all of Django and of the tests: 7 % of their processor time.
 gc.set_threshold(50_000, 20, 20)
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
