@@ -1,32 +1,22 @@
 """A process that is killed in the middle of a job, as by SIGKILL at any moment: nothing is lost, nothing is done twice."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
-from django.db import connection
 
 from cloudpos.jobs.models import Job
 from cloudpos.tenancy.models import Store
 from tests.fixtures import Shop
 from tests.jobs.conftest import Probe, start, state_of
+from tests.ops.nursery import workers_that
 from tests.ops.processes import wait_for
 
 CHUNKS = 60
 KILLS = 3
 
 # Opens a store per chunk: a chunk that is done twice breaks the unique code, one that is lost is missing.
-WORKER = f"""
-import time
-import django
-django.setup()
+PREPARE = f"""
 from django.db import transaction
-from cloudpos.jobs import running
 from cloudpos.jobs.kinds import job_kind
 from cloudpos.tenancy.models import Store
 
@@ -38,22 +28,7 @@ def probe(work):
             Store.objects.create(merchant_id=work.merchant_id, name="Shop", code=f"S{{number}}")
             work.checkpoint(number, opened=1)
         time.sleep(0.01)
-
-running.LEASE_SECONDS = 0.5
-while True:
-    running.run_jobs()
-    time.sleep(0.05)
 """
-
-
-def start_worker() -> subprocess.Popen[bytes]:
-    # The test database, wherever the server is.
-    url = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
-    return subprocess.Popen(
-        [sys.executable, "-c", WORKER],
-        env={**os.environ, "DATABASE_URL": url, "REDIS_URL": "none", "ENVIRONMENT": "test"},
-        cwd=settings.BASE_DIR,
-    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -63,18 +38,14 @@ def test_killed_again_and_again_each_chunk_is_done_once(shop: Shop, probe: Probe
     def opened() -> int:
         return Store.objects.filter(merchant=shop.merchant, code__startswith="S").count()
 
-    worker = start_worker()
-    try:
+    with workers_that(PREPARE) as workers:
+        workers.begin()
         for kill in range(1, KILLS + 1):
             wait_for(lambda kill=kill: opened() >= kill * CHUNKS // (KILLS + 1))  # type: ignore[misc]
             time.sleep(kill * 0.003)
-            worker.send_signal(signal.SIGKILL)
-            worker.wait()
+            workers.kill()
             assert state_of(job) == "running"
-            worker = start_worker()
+            workers.begin()
         wait_for(lambda: state_of(job) == "done")
-    finally:
-        worker.kill()
-        worker.wait()
     assert (job.done, job.total, job.counts, opened()) == (CHUNKS, CHUNKS, {"opened": CHUNKS}, CHUNKS)
     assert Job.objects.count() == 1

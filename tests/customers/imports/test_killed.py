@@ -1,96 +1,39 @@
 """An import and its undo whose process is killed at any moment, again and again: nobody is lost, and nobody comes twice."""
 
-import os
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
-import psutil
 import pytest
-from django.conf import settings
-from django.db import connection
 
 from cloudpos.jobs.models import Job
 from customers.models import Customer, Erasure, Event, ImportRow
 from customers.services import create_customer
 from tests.customers.imports.conftest import Bring, Brought, answer, csv_of
 from tests.fixtures import Shop
+from tests.ops.nursery import Workers, workers_that
 from tests.ops.processes import wait_for
 
 ROWS, KNOWN, KILLS = 45, 15, 3
 
-# Forks a worker for each line that it reads, so that Django is set up once. In small chunks, each of which takes a moment, so
-# that a kill falls into one of them or right between two.
-NURSERY = """
-import os, signal, sys, time
-import django
-django.setup()
+# In small chunks, each of which takes a moment, so that a kill falls into one of them or right between two.
+PREPARE = """
 import numpy
-from cloudpos.jobs import running
 from cloudpos.lifecycle import undoing_imports
 from customers.imports import ahead, running as imports
 
 imports.CHUNK_ROWS = undoing_imports.CHUNK_ROWS = 3
-running.LEASE_SECONDS = 0.5
 write = imports.write
 imports.write = lambda *arguments: (write(*arguments), time.sleep(0.01))[0]
 decide = ahead.decide
 imports.decide = ahead.decide = lambda *arguments, **named: (time.sleep(0.03), decide(*arguments, **named))[1]
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-nursery = os.getpid()
-for line in sys.stdin:
-    worker = os.fork()
-    if worker:
-        print(worker, flush=True)
-        continue
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    while os.getppid() == nursery:
-        running.run_jobs()
-        time.sleep(0.05)
-    os._exit(0)
 """
-
-
-class Workers:
-    """One worker at a time, each a process of its own."""
-
-    def __init__(self) -> None:
-        url = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
-        self._nursery = subprocess.Popen(
-            [sys.executable, "-c", NURSERY],
-            env={**os.environ, "DATABASE_URL": url, "REDIS_URL": "none", "ENVIRONMENT": "test"},
-            cwd=settings.BASE_DIR,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._worker: psutil.Process | None = None
-
-    def begin(self) -> None:
-        assert self._worker is None and self._nursery.stdin is not None and self._nursery.stdout is not None
-        print(file=self._nursery.stdin, flush=True)
-        self._worker = psutil.Process(int(self._nursery.stdout.readline()))
-
-    def kill(self) -> None:
-        if self._worker is not None:
-            self._worker.kill()
-            self._worker.wait()
-            self._worker = None
-
-    def close(self) -> None:
-        self.kill()
-        self._nursery.kill()
-        self._nursery.communicate()
 
 
 @pytest.fixture
 def workers() -> Iterator[Workers]:
-    workers = Workers()
-    yield workers
-    workers.close()
+    with workers_that(PREPARE) as workers:
+        yield workers
 
 
 def do_while_killed(workers: Workers, brought: Brought, step: str, total: int) -> None:
