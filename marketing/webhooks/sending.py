@@ -124,7 +124,7 @@ async def _exchange(
     reader, writer = await _connect(target, addresses, tls)
     try:
         http = h11.Connection(h11.CLIENT, max_incomplete_event_size=RESPONSE_BYTES_MAX)
-        writer.write(_request(http, target, body, headers))
+        writer.write(_written(http, target, body, headers))
         await writer.drain()
         await _read(http, reader, answer)
     finally:
@@ -165,20 +165,25 @@ def _default_tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _request(http: h11.Connection, target: Target, body: bytes, headers: Mapping[str, str]) -> bytes:
+def _written(http: h11.Connection, target: Target, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """The whole request. What h11 wrote of it ends with an empty line, before which `headers` go: they are ours."""
+    head = http.send(_request(target))
+    assert head is not None
+    ours = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return head[:-2] + f"{ours}content-length: {len(body)}\r\n\r\n".encode("ascii") + body
+
+
+# Made and checked once for each endpoint, not for each delivery.
+@lru_cache(maxsize=1_024)
+def _request(target: Target) -> h11.Request:
     fields = [
         ("host", target.authority),
         ("user-agent", USER_AGENT),
         ("content-type", "application/json"),
-        ("content-length", str(len(body))),
         ("accept", "*/*"),
         ("connection", "close"),
-        *headers.items(),
     ]
-    head = http.send(h11.Request(method="POST", target=target.path, headers=fields))
-    data = http.send(h11.Data(data=body))
-    end = http.send(h11.EndOfMessage())
-    return b"".join(part for part in (head, data, end) if part)
+    return h11.Request(method="POST", target=target.path, headers=fields)
 
 
 async def _read(http: h11.Connection, reader: asyncio.StreamReader, answer: _Answer) -> None:

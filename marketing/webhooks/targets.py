@@ -137,9 +137,12 @@ def _refuse_unless_public_name(target: Target) -> None:
 
 async def vet(target: Target) -> list[str]:
     """The addresses to connect to. Raises HostNotFound, and UrlRefused when any address of the host is not public."""
+    found = _look_up(target.host, target.port)
+    if found.done():
+        return _vetted(found.result())
     try:
         # Shielded: others may be waiting for the same look-up.
-        waiting = asyncio.shield(asyncio.wrap_future(_look_up(target.host, target.port)))
+        waiting = asyncio.shield(asyncio.wrap_future(found))
         addresses = await asyncio.wait_for(waiting, RESOLVE_SECONDS_MAX)
     except TimeoutError:
         addresses = []
