@@ -23,9 +23,15 @@ def locked(merchant_id: uuid.UUID) -> Iterator[CutPoints]:
     What is read in it is committed, and whoever changes it afterwards finds the figures of this transaction. No customer may be
     locked before: a till that holds one never waits for this.
     """
-    CutPoints.objects.bulk_create([CutPoints(merchant_id=merchant_id)], ignore_conflicts=True)
     with long_statements(lock_timeout=f"{LOCK_SECONDS_MAX}s", **PROBING):
-        yield CutPoints.objects.for_merchant(merchant_id).select_for_update().get()
+        rows = CutPoints.objects.for_merchant(merchant_id).select_for_update()
+        try:
+            cuts = rows.get()
+        except CutPoints.DoesNotExist:
+            # Once for each merchant. Somebody else's is waited for, as its lock is.
+            CutPoints.objects.bulk_create([CutPoints(merchant_id=merchant_id)], ignore_conflicts=True)
+            cuts = rows.get()
+        yield cuts
 
 
 # percentile_disc gives a value that somebody has: the first whose share of all, from the lowest, reaches the fraction.

@@ -44,7 +44,8 @@ def refresh_figures(
     sales = read_sales(merchant_id=cuts.merchant_id, customer_ids=buyers.ids, as_of=as_of)
     written = write_figures(cuts, buyers, sales, models, as_of=as_of)
     gone = set(customer_ids) - set(written)
-    CustomerFigures.objects.for_merchant(cuts.merchant_id).filter(customer_id__in=gone).delete()
+    if gone:
+        CustomerFigures.objects.for_merchant(cuts.merchant_id).filter(customer_id__in=gone).delete()
     return len(written)
 
 

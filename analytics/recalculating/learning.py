@@ -29,8 +29,9 @@ FIRST = "The first one for this horizon and these features."
 
 def models_in_use(merchant_id: uuid.UUID, rules: Rules, *, as_of: date) -> Models:
     """The promoted models; where there is none that this release can score with, one without a training. Under `locked`."""
+    promoted = _promoted(merchant_id)
     churn, value = (
-        _promoted(merchant_id, kind) or _untrained(merchant_id, rules, kind, as_of=as_of)
+        promoted.get(kind) or _untrained(merchant_id, rules, kind, as_of=as_of)
         for kind in (Kind.CHURN, Kind.LIFETIME_VALUE)
     )
     return Models(churn.pk, churn.parameters, value.pk, value.parameters)
@@ -80,7 +81,7 @@ def _is_in(share: float, id_: uuid.UUID) -> bool:
 def learn(merchant_id: uuid.UUID, kind: Kind, rules: Rules, table: PurchaseTable, *, as_of: date) -> ModelRun:
     """Train a model on what was bought up to the end of a day; promote it when it is not worse."""
     result = training.train(table, as_of=as_of.toordinal(), horizon_days=rules.horizon_days, kind=kind)
-    promoted = _promoted(merchant_id, kind)
+    promoted = _promoted(merchant_id).get(kind)
     # A model of other days answers another question than is asked now: there is nothing to compare.
     current = _result_of(promoted) if promoted and promoted.horizon_days == rules.horizon_days else None
     decision = training.decide(result, current, table)
@@ -128,12 +129,10 @@ def _untrained(merchant_id: uuid.UUID, rules: Rules, kind: Kind, *, as_of: date)
     return _record(merchant_id, result, Promotion(True, UNTIL_TRAINED))
 
 
-def _promoted(merchant_id: uuid.UUID, kind: Kind) -> ModelRun | None:
-    """The run in use, if this release can use it."""
-    found = (
-        PromotedModel.objects.for_merchant(merchant_id).select_related("run").filter(kind=kind.value).first()
-    )
-    return found.run if found is not None and found.run.feature_schema == FEATURE_SCHEMA else None
+def _promoted(merchant_id: uuid.UUID) -> dict[Kind, ModelRun]:
+    """The runs in use, of those that this release can use."""
+    found = PromotedModel.objects.for_merchant(merchant_id).select_related("run")
+    return {Kind(each.kind): each.run for each in found if each.run.feature_schema == FEATURE_SCHEMA}
 
 
 def _record(
