@@ -25,8 +25,8 @@ from cloudpos.tenancy.statements import Statement, Table
 from customers.models import Customer, Purchase, PurchaseItem, PurchaseReturn, PurchaseReturnItem
 
 _PURCHASES = Rows(Purchase)
-_PURCHASE_TABLE = Table(Purchase)
-_ITEM_TABLE = Table(PurchaseItem)
+_PURCHASE_TABLE = Table(Purchase, but=["returned"])
+_ITEM_TABLE = Table(PurchaseItem, but=["returned"])
 _RETURN_TABLE = Table(PurchaseReturn)
 _RETURN_ITEM_TABLE = Table(PurchaseReturnItem)
 

@@ -6,7 +6,7 @@ same for one row and for a thousand: it is prepared once per connection, and nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -19,12 +19,19 @@ Row = Mapping[str, Any]
 
 
 class Table:
-    """A model's table, to insert rows into: dicts of column names and values. Columns that are left out become NULL."""
+    """A model's table, to insert rows into: dicts of column names and values. Columns that are left out become NULL.
 
-    def __init__(self, model: type[models.Model]) -> None:
+    Those that the database keeps itself are named in `but`: they are not written.
+    """
+
+    def __init__(self, model: type[models.Model], *, but: Collection[str] = ()) -> None:
         self.name = model._meta.db_table
         # Attribute and column of each.
-        self._fields = [(field.attname, str(field.column)) for field in model._meta.concrete_fields]
+        self._fields = [
+            (field.attname, str(field.column))
+            for field in model._meta.concrete_fields
+            if field.attname not in but
+        ]
 
     @cached_property
     def insert(self) -> str:

@@ -16,7 +16,7 @@ ITEMS_MAX = 500
 class Purchase(TenantPart):
     """One sale at a store. (merchant, store, transaction_id) is unique forever: a till may send it any number of times.
 
-    Only `customer` ever changes (a merge moves it); a database trigger refuses anything else.
+    Only `customer` ever changes (a merge moves it), and `returned` by its returns; a database trigger refuses anything else.
     """
 
     customer = TenantForeignKey(Customer, on_delete=models.PROTECT, related_name="purchases", db_index=False)
@@ -28,6 +28,14 @@ class Purchase(TenantPart):
     tax = models.DecimalField(max_digits=12, decimal_places=2, default=Decimal(0))
     discount = models.DecimalField(max_digits=12, decimal_places=2, default=Decimal(0))
     currency = models.CharField(max_length=3)
+    returned = models.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        default=Decimal(0),
+        db_default=Decimal(0),
+        editable=False,
+        help_text="The sum of its returns, added up by the database",
+    )
     payment_method = models.CharField(max_length=30, blank=True)
     channel = models.CharField(max_length=20, default="store")
     occurred_at = models.DateTimeField()
@@ -50,11 +58,15 @@ class Purchase(TenantPart):
             models.CheckConstraint(condition=Q(amount__gte=0), name="purchases_amount_positive"),
         ]
         indexes = [
-            models.Index(fields=["merchant", "customer", "occurred_at", "id"], name="purchases_customer_idx"),
+            models.Index(
+                fields=["merchant", "customer", "occurred_at", "id"],
+                include=["amount", "returned"],
+                name="purchases_history_idx",
+            ),
             models.Index(
                 fields=["merchant", "occurred_at"],
-                include=["store", "customer", "amount"],
-                name="purchases_time_idx",
+                include=["id", "store", "customer", "amount", "returned"],
+                name="purchases_window_idx",
             ),
         ]
 
@@ -69,6 +81,14 @@ class PurchaseItem(TenantPart):
     name = models.CharField(max_length=200, blank=True)
     category = models.CharField(max_length=100, blank=True)
     quantity = models.DecimalField(max_digits=12, decimal_places=3)
+    returned = models.DecimalField(
+        max_digits=12,
+        decimal_places=3,
+        default=Decimal(0),
+        db_default=Decimal(0),
+        editable=False,
+        help_text="Of the quantity, what came back, added up by the database",
+    )
     unit_price = models.DecimalField(max_digits=12, decimal_places=4)
     tax = models.DecimalField(max_digits=12, decimal_places=2, default=Decimal(0))
 

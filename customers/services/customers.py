@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
@@ -196,8 +196,14 @@ def prepare(
     rows, path = _address_rows(data)
     built = []
     for index, row in enumerate(rows):
-        path_here = path.format(index)
-        address, wrong = build_address(customer, row, country=access.country, path=path_here, at=at)
+        address, wrong = build_address(
+            customer,
+            row,
+            country=access.country,
+            path=path.format(index),
+            # They are shown in the order of their making.
+            at=at + timedelta(microseconds=index),
+        )
         built.append((address, row))
         errors.extend(wrong)
     if len(rows) > ADDRESSES_MAX:

@@ -42,6 +42,12 @@ def number(sql: str, op: str, value: Any, kind: Kind) -> Sql:
     return Sql(f"{sql} {_COMPARISONS[op]} %s::{cast}", (plain(value),))
 
 
+def least(op: str, value: Any) -> Any:
+    """The least number above 0 that can fulfil a comparison; None where there is none above 0, or 0 does as well."""
+    low = value[0] if op == "between" else value if op in ("eq", "gt", "gte") else 0
+    return low if low > 0 else None
+
+
 def is_fulfilled(op: str, number: Decimal, value: Any) -> bool:
     if op == "between":
         return bool(value[0] <= number <= value[1])

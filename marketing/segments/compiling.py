@@ -90,7 +90,7 @@ class Compiler:
         base = Sql(" WHERE c.merchant_id = %s AND c.deleted_at IS NULL", (self.merchant_id,))
         if self.customer_ids is not None:
             base += Sql(" AND c.id = ANY(%s::uuid[])", (self.customer_ids,))
-        return joined(" ", [Sql(" FROM customers c"), *self._joins, *self._sources.passes()]) + base
+        return joined(" ", [Sql(" FROM customers c"), *self._joins, *self._sources.passes.joins()]) + base
 
     def _join(self, source: Sql) -> str:
         """The alias of a subquery with `customer_id`, joined once however often it is asked for."""
@@ -117,7 +117,7 @@ class Compiler:
         if isinstance(condition, HasAddress):
             return Sql(f"{self._join(self._sources.addresses(condition))}.customer_id IS NOT NULL")
         if isinstance(condition, Purchases):
-            measured = self._sources.purchase_value(condition)
+            measured = self._sources.passes.value(condition)
             zone = self.clock.zone_of(condition.store_ids)
             return self._measured(measured, PURCHASE_MEASURES[condition.measure], condition, zone)
         if isinstance(condition, Events):
@@ -153,7 +153,7 @@ class Compiler:
         if isinstance(condition, InBucket):
             return self._bucket(condition).wrapped("to_jsonb(")
         if isinstance(condition, Purchases):
-            value = self._sources.purchase_value(condition)
+            value = self._sources.passes.value(condition)
             counted = condition.measure not in ("first", "last")
         elif isinstance(condition, Events):
             value, counted = f"{self._join(self._sources.events(condition))}.v", condition.measure == "count"

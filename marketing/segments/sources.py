@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -22,29 +21,11 @@ from marketing.segments.language import (
     ExpiringPoints,
     HasAddress,
     InSegments,
-    Purchases,
     Span,
     Window,
 )
+from marketing.segments.passes import Passes
 from marketing.segments.sql import Sql, joined
-
-# Over purchases, and over their items (True).
-_PASSES = {False: "sales", True: "goods"}
-_MEASURES = {
-    False: {
-        "count": "count(*)",
-        "sum": "sum(p.amount - coalesce(b.amount, 0))",
-        "first": "min(p.occurred_at)",
-        "last": "max(p.occurred_at)",
-    },
-    True: {
-        "count": "count(DISTINCT p.id)",
-        "sum": "sum(round(i.unit_price * (i.quantity - coalesce(bi.quantity, 0)), 2))",
-        "quantity": "sum(i.quantity - coalesce(bi.quantity, 0))",
-        "first": "min(p.occurred_at)",
-        "last": "max(p.occurred_at)",
-    },
-}
 
 
 class Sources:
@@ -55,7 +36,7 @@ class Sources:
     ) -> None:
         self.merchant_id, self.clock = merchant_id, clock
         self.customer_ids = None if customer_ids is None else list(customer_ids)
-        self._measures: dict[bool, list[Purchases]] = {False: [], True: []}
+        self.passes = Passes(clock, self._of, is_whole=customer_ids is None)
 
     def _of(self, alias: str) -> Sql:
         """The rows of the merchant, and of the customers that are asked about."""
@@ -75,76 +56,6 @@ class Sources:
             if day is not None
         ]
         return joined("", parts)
-
-    def purchase_value(self, condition: Purchases) -> str:
-        """The column of a measure. All measures of purchases share one pass, and all that look at goods another."""
-        measured = replace(condition, op="", value=None)
-        needs_items = bool(condition.categories or condition.skus or condition.measure == "quantity")
-        shared = self._measures[needs_items]
-        if measured not in shared:
-            shared.append(measured)
-        return f"{_PASSES[needs_items]}.v{shared.index(measured)}"
-
-    def passes(self) -> list[Sql]:
-        """Joins of the passes that are needed."""
-        return [
-            self._pass(needs_items, shared).wrapped("LEFT JOIN (", f") {alias} ON {alias}.customer_id = c.id")
-            for (needs_items, shared), alias in zip(self._measures.items(), _PASSES.values(), strict=True)
-            if shared
-        ]
-
-    def _pass(self, needs_items: bool, shared: Sequence[Purchases]) -> Sql:
-        """A purchase counts unless it was wholly taken back; with goods looked at, those of them that were kept."""
-        asked = [self._asked(condition).wrapped("(") for condition in shared]
-        columns = [Sql("SELECT p.customer_id")]
-        for number, (condition, those) in enumerate(zip(shared, asked, strict=True)):
-            measure = _MEASURES[needs_items][condition.measure]
-            # Of one alone WHERE says which.
-            only = those.wrapped(" FILTER (WHERE ") if len(shared) > 1 else Sql("")
-            columns.append(Sql(measure) + only + f" AS v{number}")
-        source = joined(", ", columns) + " FROM purchases p LEFT JOIN (" + self._returned()
-        source += ") b ON b.purchase_id = p.id"
-        if needs_items:
-            source += (
-                " JOIN purchase_items i ON i.merchant_id = p.merchant_id AND i.purchase_id = p.id LEFT JOIN ("
-            )
-            source += self._returned_items()
-            source += ") bi ON bi.purchase_id = i.purchase_id AND bi.line = i.line"
-        source += Sql(" WHERE ") + self._of("p") + " AND p.amount > coalesce(b.amount, 0)"
-        if needs_items:
-            source += " AND i.quantity > coalesce(bi.quantity, 0)"
-        return source + joined(" OR ", asked).wrapped(" AND (") + " GROUP BY p.customer_id"
-
-    def _asked(self, condition: Purchases) -> Sql:
-        zone = self.clock.zone_of(condition.store_ids)
-        parts = [Sql("true") + self._window("p.occurred_at", condition.window, zone)]
-        if condition.store_ids:
-            parts.append(Sql("p.store_id = ANY(%s::uuid[])", (list(condition.store_ids),)))
-        for column, listed in (
-            ("p.channel", condition.channels),
-            ("i.category", condition.categories),
-            ("i.sku", condition.skus),
-        ):
-            if listed:
-                parts.append(Sql(f"{column} = ANY(%s::text[])", (list(listed),)))
-        if condition.amount_at_least is not None:
-            parts.append(Sql("p.amount >= %s::numeric", (condition.amount_at_least,)))
-        return joined(" AND ", parts)
-
-    def _returned(self) -> Sql:
-        return Sql("SELECT r.purchase_id, sum(r.amount) AS amount FROM purchase_returns r WHERE ") + (
-            self._of("r") + " GROUP BY r.purchase_id"
-        )
-
-    def _returned_items(self) -> Sql:
-        return (
-            Sql(
-                "SELECT r.purchase_id, ri.line, sum(ri.quantity) AS quantity FROM purchase_returns r"
-                " JOIN purchase_return_items ri ON ri.merchant_id = r.merchant_id AND ri.purchase_return_id = r.id WHERE "
-            )
-            + self._of("r")
-            + " GROUP BY r.purchase_id, ri.line"
-        )
 
     def events(self, condition: Events) -> Sql:
         measure = {"count": "count(*)", "first": "min(e.occurred_at)", "last": "max(e.occurred_at)"}

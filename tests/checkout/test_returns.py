@@ -2,16 +2,17 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
 from cloudpos.checkout import returns
 from cloudpos.tenancy.models import Store
-from customers.models import Customer, Event, PurchaseReturn, PurchaseReturnItem
+from customers.models import Customer, Event, Purchase, PurchaseItem, PurchaseReturn, PurchaseReturnItem
 from customers.services import delete_customer
 from loyalty.models import LedgerEntry, Lot, Program, Shortfall
 from tests.fixtures import ApiClient, Shop, meanwhile
@@ -358,3 +359,52 @@ def test_what_its_own_lots_lack_comes_from_the_earliest_others(
     ]
     assert taken == [("T-1", "T-1", 500), ("T-2", "T-2", 25), ("T-3", "T-0", 25)]
     assert findings(shop) == []
+
+
+def kept() -> tuple[list[Decimal], list[Decimal]]:
+    """What the database says came back, of purchases and of their lines."""
+    sums = Purchase.objects.order_by("occurred_at").values_list("returned", flat=True)
+    return list(sums), list(
+        PurchaseItem.objects.order_by("purchase", "line").values_list("returned", flat=True)
+    )
+
+
+def test_the_database_adds_up_what_came_back(shop: Shop, sold: None) -> None:
+    assert kept() == ([0], [0, 0])
+    back(shop.cashier, items=[{"line": 1, "quantity": "1"}], amount="10.00")
+    back(
+        shop.cashier,
+        "R-2",
+        items=[{"line": 1, "quantity": "1"}, {"line": 2, "quantity": "0.25"}],
+        amount="20.00",
+    )
+    assert kept() == ([Decimal(30)], [Decimal(2), Decimal("0.25")])
+
+
+@pytest.mark.parametrize("table", ["purchases", "purchase_items"])
+def test_nobody_else_says_what_came_back(sold: None, table: str) -> None:
+    with (
+        pytest.raises(IntegrityError, match="immutable"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f"UPDATE {table} SET returned = 1")
+    with (
+        pytest.raises(IntegrityError, match="immutable"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f"UPDATE {table} SET id = gen_random_uuid()")
+
+
+def test_what_came_back_before_is_added_up_by_the_migration(shop: Shop, sold: None) -> None:
+    back(shop.cashier, items=[{"line": 1, "quantity": "1"}], amount="10.00")
+    back(shop.cashier, "R-2", items=[{"line": 1, "quantity": "0.5"}], amount="5.00")
+    migration = import_module("customers.migrations.0018_returned")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.ANYBODY)
+        cursor.execute("UPDATE purchases SET returned = 0; UPDATE purchase_items SET returned = 0")
+    migration.fill(None, None)
+    with connection.cursor() as cursor:
+        cursor.execute(migration.TRIGGERS_ALONE)
+    assert kept() == ([Decimal(15)], [Decimal("1.5"), 0])

@@ -94,12 +94,6 @@ class Population:
             tier=random.choice(["", *TIERS]),
             points=random.choice([0, 1, 5, 50]),
             segment=random.choice(Customer.Segment.values),
-            total_spent=Decimal(random.choice(["9.99", "20", "50", "120.5", "33.33"]))
-            if bought
-            else Decimal(0),
-            visit_count=visits,
-            first_visit_at=self.moment() if bought else None,
-            last_visit_at=self.moment() if bought else None,
             created_at=self.moment(),
             deleted_at=self.moment() if number % 10 == 9 else None,
         )
@@ -113,10 +107,11 @@ class Population:
             person.preferences = Preferences.objects.create(
                 merchant=merchant, customer=customer, consents=said
             )
-        if bought and random.random() < 0.8:
-            self._figures(person)
         for _ in range(visits):
             self._sale(person)
+        self._standing(person)
+        if bought and random.random() < 0.8:
+            self._figures(person)
         for _ in range(random.choice([0, 1, 3])):
             data = random.choice([{}, {"page": "home"}, {"n": 1}, {"n": True}, {"ok": True, "page": "home"}])
             person.events.append(
@@ -132,6 +127,19 @@ class Population:
                 SegmentMember.objects.create(merchant=merchant, segment=segment, customer=customer)
                 person.segments.add(str(segment.pk))
         return person
+
+    def _standing(self, person: Person) -> None:
+        """As sales and returns leave it: rules leave out who cannot be meant by it."""
+        customer, moments = person.customer, [sale.occurred_at for sale in person.purchases]
+        customer.visit_count = len(moments)
+        customer.first_visit_at, customer.last_visit_at = (
+            min(moments, default=None),
+            max(moments, default=None),
+        )
+        customer.total_spent = sum((sale.amount for sale in person.purchases), Decimal(0)) - sum(
+            (back.amount for back in person.returns), Decimal(0)
+        )
+        customer.save()
 
     def _metadata(self) -> dict[str, Any]:
         """Some of every kind under every name: nobody promises that a till writes what it wrote before."""
