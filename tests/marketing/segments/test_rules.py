@@ -2,10 +2,13 @@
 
 import os
 from datetime import UTC, datetime
+from decimal import Decimal
 from random import Random
+from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils.timezone import now
 
 from cloudpos.api.fields import clean_line
 from cloudpos.tenancy.zones import store_zones
@@ -16,11 +19,12 @@ from marketing.segments.days import Clock
 from marketing.segments.language import conditions
 from marketing.segments.parsing import RuleRefused, parse_rule
 from marketing.segments.wording import in_words
-from tests.fixtures import make_shop
+from tests.fixtures import Shop, make_shop
 from tests.hostile import TEXTS
 from tests.marketing.segments.naive import Naive
 from tests.marketing.segments.population import Population
 from tests.marketing.segments.trees import Trees
+from tests.tills import register, sell
 
 pytestmark = pytest.mark.django_db
 
@@ -149,3 +153,30 @@ def test_hidden_customers_are_in_no_segment() -> None:
     hidden = Customer.objects.exclude(deleted_at=None)
     assert len(found) == len(population.people) - hidden.count()
     assert hidden.count() > 2
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ({"measure": "count", "op": "gte", "value": 5}, True),
+        ({"measure": "count", "op": "gt", "value": 5}, False),
+        ({"measure": "count", "op": "between", "value": [5, 6]}, True),
+        ({"measure": "sum", "op": "eq", "value": "5"}, True),
+        ({"measure": "sum", "op": "gt", "value": "5"}, False),
+        # At their own price, before the discount on the whole.
+        ({"measure": "sum", "op": "gte", "value": "450", "skus": ["TEA"]}, True),
+    ],
+)
+def test_what_somebody_has_altogether_is_enough_when_all_of_it_is_asked_for(
+    shop: Shop, condition: dict[str, Any], holds: bool
+) -> None:
+    """Who has less is not read; five purchases for 1.00 each, of goods for 90.00."""
+    ann = register(shop, "Ann")
+    tea = {"sku": "TEA", "quantity": Decimal(1), "unit_price": Decimal(90)}
+    for number in range(5):
+        sell(shop.access, ann, f"T-{number}", "1", items=[tea])
+    rule = parse_rule({"purchases": condition})
+    matching = Compiler(shop.merchant.pk, Clock(now(), shop.merchant.tz)).matching(rule)
+    with connection.cursor() as cursor:
+        cursor.execute(matching.text, matching.params)
+        assert cursor.fetchall() == ([(ann.pk,)] if holds else [])
