@@ -43,6 +43,8 @@ RULES_PER_SURVEY = 25
 # More than so many in the wrong place are not asked about again: the rule is built.
 MISPLACED_MAX = 20_000
 CUSTOMERS_PER_REFRESH = 2_000
+# After so many members came or went the planner is told.
+MANY_MOVED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,11 @@ DELETE FROM customer_segment_members m WHERE m.merchant_id = %s AND m.segment_id
 RETURNING {_EVENT_KEY} AS id, m.customer_id, jsonb_build_object('segmentId', m.segment_id) AS data,
     %s::timestamptz AS occurred_at
 """  # noqa: S608  # of constants
+# Not by a join with the members: in a table that was empty so far, PostgreSQL reads what it has just written for each row anew.
 _CAME = f"""
 INSERT INTO customer_segment_members (id, merchant_id, segment_id, customer_id, entered_at)
 SELECT gen_random_uuid(), %s, %s, matching.id, %s FROM matching
-WHERE NOT EXISTS (
-    SELECT FROM customer_segment_members m
-    WHERE m.merchant_id = %s AND m.segment_id = %s AND m.customer_id = matching.id
-)
+ON CONFLICT (merchant_id, segment_id, customer_id) DO NOTHING
 RETURNING {_EVENT_KEY} AS id, customer_id, jsonb_build_object('segmentId', segment_id) AS data, entered_at AS occurred_at
 """  # noqa: S608  # of constants
 _BUILT = "SELECT (SELECT count(*) FROM matching), (SELECT count(*) FROM came), (SELECT count(*) FROM gone)"
@@ -113,7 +113,7 @@ def _build(merchant: Merchant, segment_id: uuid.UUID, at: datetime) -> Built | N
         statement = Statement()
         statement.add("matching", matching.text, matching.params)
         statement.add("gone", _GONE, [*here, at])
-        statement.add("came", _CAME, [*here, at, *here])
+        statement.add("came", _CAME, [*here, at])
         if not is_new:
             _add_events(statement, merchant.pk, at)
         size, came, gone = statement.execute(_BUILT)
@@ -127,7 +127,18 @@ def _build(merchant: Merchant, segment_id: uuid.UUID, at: datetime) -> Built | N
             build_ms=built.ms,
             build_error="",
         )
+    if came + gone >= MANY_MOVED:
+        _tell_planner()
     return built
+
+
+def _tell_planner() -> None:
+    """Statistics of the members, of whom there are many more or fewer now: autovacuum comes too late for the next rule."""
+    with long_statements(), connection.cursor() as cursor:
+        # Not where autovacuum is at it.
+        cursor.execute(
+            "ANALYZE (SKIP_LOCKED) customer_segment_members (merchant_id, segment_id, customer_id)"
+        )
 
 
 def _add_events(statement: Statement, merchant_id: uuid.UUID, at: datetime) -> None:
