@@ -11,6 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 # Any number will do, as long as nothing else in the database takes it.
 MIGRATION_LOCK_KEY = 3_002_001
 DATABASE_WAIT_SECONDS_MAX = 60
+LOCK_ASKED_SECONDS = 0.2
 
 
 class Command(BaseCommand):
@@ -24,14 +25,20 @@ class Command(BaseCommand):
         try:
             with lock.cursor() as cursor:
                 # The first replica may take minutes; the limits of requests don't hold for waiting for it.
-                cursor.execute(
-                    "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0"
-                )
-                cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK_KEY])
+                cursor.execute("SET idle_session_timeout = 0")
+                # Asked again and again: an index that is built concurrently waits for every statement that is under way, and a
+                # statement that waits for the lock is one.
+                while not self._takes_lock(cursor):
+                    time.sleep(LOCK_ASKED_SECONDS)
             self._migrate()
         finally:
             # Closing the session gives the lock back, also when the process is killed.
             lock.close()
+
+    @staticmethod
+    def _takes_lock(cursor: Any) -> bool:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [MIGRATION_LOCK_KEY])
+        return bool(cursor.fetchone()[0])
 
     def _wait_for_database(self) -> None:
         deadline = time.monotonic() + DATABASE_WAIT_SECONDS_MAX
