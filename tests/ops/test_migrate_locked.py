@@ -43,8 +43,15 @@ def test_a_replica_waits_for_the_one_that_migrates(
 
     replica = threading.Thread(target=run)
     replica.start()
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND query LIKE '%pg_try_advisory_lock%'"
+    )
     wait_for(lambda: other_session.execute(waiting).fetchone() == (1,))
+    # Which waits for every statement that is under way: a replica that waits must not be in one.
+    other_session.execute("SET statement_timeout = '5s'")
+    other_session.execute("CREATE INDEX CONCURRENTLY tried ON users (name)")
+    other_session.execute("DROP INDEX tried")
     # Longer than the lock_timeout of requests: a migration may take minutes.
     assert not migrated.wait(2.5)
 
