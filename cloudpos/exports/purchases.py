@@ -31,12 +31,8 @@ PURCHASE_COLUMNS = by_name(
     Column("amount", "Amount", "sale.amount", Holds.MONEY, group="Purchase"),
     Column("tax", "Tax", "sale.tax", Holds.MONEY, group="Purchase"),
     Column("discount", "Discount", "sale.discount", Holds.MONEY, group="Purchase"),
-    Column(
-        "returned", "Returned", "COALESCE(back.amount, 0)", Holds.MONEY, group="Purchase", joins=("back",)
-    ),
-    Column(
-        "net", "Net", "sale.amount - COALESCE(back.amount, 0)", Holds.MONEY, group="Purchase", joins=("back",)
-    ),
+    Column("returned", "Returned", "sale.returned", Holds.MONEY, group="Purchase"),
+    Column("net", "Net", "sale.amount - sale.returned", Holds.MONEY, group="Purchase"),
     Column("currency", "Currency", "sale.currency", group="Purchase", width=9),
     Column("items", "Items", "COALESCE(goods.lines, 0)", Holds.INTEGER, group="Purchase", joins=("goods",)),
     Column(
@@ -68,10 +64,6 @@ _CUSTOMER = " JOIN customers c ON c.merchant_id = sale.merchant_id AND c.id = sa
 _STORE = "LEFT JOIN stores store ON store.merchant_id = sale.merchant_id AND store.id = sale.store_id"
 _JOINS = {
     "store": _STORE,
-    "back": (
-        "LEFT JOIN LATERAL (SELECT sum(amount) AS amount FROM purchase_returns "
-        "WHERE merchant_id = sale.merchant_id AND purchase_id = sale.id) back ON true"
-    ),
     "goods": (
         "LEFT JOIN LATERAL (SELECT count(*) AS lines FROM purchase_items "
         "WHERE merchant_id = sale.merchant_id AND purchase_id = sale.id) goods ON true"

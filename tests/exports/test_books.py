@@ -90,7 +90,7 @@ def test_purchases_and_what_came_back(books: None, export: Export) -> None:
     names = ("Transaction", "Amount", "Returned", "Net", "Items", "Points", "Currency")
     assert [tuple(row[name] for name in names) for row in rows] == [
         ("T-1", "20.00", "5.00", "15.00", "2", "15", "GBP"),
-        ("T-2", "30.00", "0", "30.00", "0", "30", "GBP"),
+        ("T-2", "30.00", "0.00", "30.00", "0", "30", "GBP"),
     ]
 
 

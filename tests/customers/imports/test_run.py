@@ -1,5 +1,6 @@
 """What an import does to customers, and that its check says so before."""
 
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -392,6 +393,12 @@ def test_a_key_that_an_earlier_chunk_frees_is_free(
     )
     assert brought.run() == {"rows": 2, "created": 1, "updated": 1}
     assert Customer.objects.get(email="old@example.com").first_name == "Ann"
+
+
+def test_a_worker_s_other_jobs_have_the_interpreter_as_before(bring: Bring) -> None:
+    before = sys.getswitchinterval()
+    assert bring(csv_of(("E-mail",), ("bob@example.com",))).run() == {"rows": 1, "created": 1}
+    assert sys.getswitchinterval() == before
 
 
 def test_companies(bring: Bring) -> None:
