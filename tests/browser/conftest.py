@@ -48,6 +48,12 @@ def page(browser: Any, live_server: Any) -> Iterator[Page]:
     assert wrong == []
 
 
+def fits_its_window(page: Page) -> bool:
+    """Whether nothing of the page is wider than its window. Waits for a page that is still coming."""
+    page.wait_for_load_state()
+    return bool(page.locator("html").evaluate("html => html.scrollWidth <= window.innerWidth"))
+
+
 def sign_in(page: Page, shop: Shop, role: str) -> None:
     user = person(shop, role)
     user.is_staff = True

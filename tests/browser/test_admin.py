@@ -9,7 +9,7 @@ from cloudpos.jobs.running import run_jobs
 from cloudpos.tenancy.models import Membership
 from loyalty.dry_runs import jobs
 from tests.admin.conftest import Regulars
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import fits_its_window, sign_in
 from tests.fixtures import Shop
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -89,7 +89,7 @@ def test_a_phone_shows_the_customer_page_without_scrolling_sideways(
         reverse("admin:customers_customer_merge", args=[regulars.alice.pk]) + f"?source={regulars.bob.pk}",
     ):
         page.goto(url)
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), url
+        assert fits_its_window(page), url
 
 
 def test_a_manager_tries_a_promotion_before_it_begins(
@@ -105,7 +105,7 @@ def test_a_manager_tries_a_promotion_before_it_begins(
     for url in (reverse("admin:loyalty_promotion_add"), reverse("promotion_calendar")):
         page.set_viewport_size({"width": 390, "height": 844})
         page.goto(url)
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), url
+        assert fits_its_window(page), url
 
 
 def test_a_large_dry_run_is_watched_and_stopped_beside_its_form(
@@ -129,7 +129,7 @@ def test_a_large_dry_run_is_watched_and_stopped_beside_its_form(
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(reverse("jobs_page"))
         expect(page.get_by_role("rowheader", name="Dry run").first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
+        assert fits_its_window(page), width
 
 
 def test_the_ladder_and_the_rewards_fit_their_window(page: Page, busy_shop: Shop, regulars: Regulars) -> None:
@@ -138,7 +138,7 @@ def test_the_ladder_and_the_rewards_fit_their_window(page: Page, busy_shop: Shop
         page.set_viewport_size({"width": width, "height": 900})
         for url in (reverse("admin:loyalty_program_changelist"), reverse("admin:loyalty_reward_add")):
             page.goto(url)
-            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (url, width)
+            assert fits_its_window(page), (url, width)
         page.goto(reverse("admin:loyalty_program_changelist"))
         ladder = page.locator("#tiers-data")
         assert ladder.evaluate(

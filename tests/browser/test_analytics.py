@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from cloudpos.admin.analytics import urls
 from tests.admin.analytics.test_reach import PAGES
 from tests.admin.conftest import Regulars
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import fits_its_window, sign_in
 from tests.fixtures import Shop
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -57,4 +57,4 @@ def test_every_page_on_a_phone_and_in_the_dark(page: Page, busy_shop: Shop, regu
     for url in [reverse("admin:index"), *PAGES]:
         page.goto(url)
         expect(page.get_by_text("One moment")).to_have_count(0)
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), url
+        assert fits_its_window(page), url

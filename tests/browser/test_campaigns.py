@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from customers.models import Preferences
 from marketing.campaigns import sending
 from marketing.models import Campaign, CampaignMessage, Segment, SegmentMember
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import fits_its_window, sign_in
 from tests.fixtures import Shop
 from tests.marketing.campaigns.conftest import person
 from tests.marketing.sink import mail_sink
@@ -104,4 +104,4 @@ def test_a_campaign_is_written_sent_read_and_measured(
     ):
         page.goto(url)
         expect(page.get_by_text("One moment")).to_have_count(0)
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), url
+        assert fits_its_window(page), url

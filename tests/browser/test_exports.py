@@ -20,6 +20,7 @@ def test_from_the_list_to_the_file(
     monkeypatch.setattr(job_services, "enqueue", lambda name: True)
     sign_in(page, busy_shop, "manager")
     page.get_by_role("link", name="Exports").click()
+    expect(page.get_by_text("Nothing was exported yet")).to_be_visible()
     shot(page, "exports-empty")
     page.goto(f"{reverse('admin:customers_customer_changelist')}?q=ali")
     shot(page, "exports-list-button")

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from cloudpos.jobs.running import run_jobs
 from customers.models import Customer
 from tests.admin.conftest import Regulars
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import fits_its_window, sign_in
 from tests.customers.imports.conftest import csv_of
 from tests.fixtures import Shop
 
@@ -32,7 +32,7 @@ def shot(page: Page, name: str) -> None:
             page.set_viewport_size({"width": width, "height": 900})
             page.screenshot(path=f"{folder}/{name}-{width}.png", full_page=True)
     page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+    assert fits_its_window(page), name
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
@@ -46,6 +46,7 @@ def test_from_the_file_to_the_customers_and_back(
     file.write_bytes(FILE)
     sign_in(page, busy_shop, "manager")
     page.get_by_role("link", name="Imports").click()
+    expect(page.get_by_role("button", name="Upload")).to_be_visible()
     shot(page, "imports-empty")
     page.get_by_label("File").set_input_files(file)
     expect(page.get_by_text("Kunden.csv")).to_be_visible()

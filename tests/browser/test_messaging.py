@@ -5,7 +5,7 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from marketing.channels.settings import messaging_settings_of
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import fits_its_window, sign_in
 from tests.fixtures import Shop
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -27,4 +27,4 @@ def test_messaging_is_set_and_fits_a_phone(page: Page, busy_shop: Shop) -> None:
     assert messaging_settings_of(busy_shop.merchant.pk).sender_name == "The corner"
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(reverse("messaging_page"))
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert fits_its_window(page)

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from cloudpos.jobs.running import run_jobs
 from marketing.models import Segment
 from tests.admin.conftest import Regulars
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import fits_its_window, sign_in
 from tests.fixtures import Shop
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -56,7 +56,7 @@ def test_a_group_is_built_tried_and_saved(page: Page, busy_shop: Shop, regulars:
     ):
         page.goto(reverse(name, args=arguments))
         expect(page.get_by_text("One moment")).to_have_count(0)
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+        assert fits_its_window(page), name
     expect(page.get_by_role("heading", name="1 customer")).to_be_visible()
     # What was saved is what is shown again.
     page.goto(reverse("group_page", args=[segment.pk]))
