@@ -163,20 +163,25 @@ class _Fill:
         each = "SELECT * FROM plan WHERE number BETWEEN %(first)s AND %(last)s"
         span = {"first": first, "last": last}
         amount = "round(r.cents / 100.0, 2)"
+        back_too = f"r.number %% {RETURNED_ONE_IN} = 0"
+        amount_back = f"CASE WHEN r.number %% {RETURNED_ONE_IN * 3} = 0 THEN {amount} ELSE round(r.cents / 300.0, 2) END"
+        # The triggers that would add up what came back are off.
         self.copy("purchases", each, {
             "id": identity("purchase", "r.number"), "customer_id": identity("customer", "r.customer"), "store_id": stores,
             "transaction_id": "'P' || r.number", "amount": amount, "occurred_at": "r.at", "recorded_at": "r.at",
+            "returned": f"CASE WHEN {back_too} THEN {amount_back} ELSE 0 END",
         }, **span)  # fmt: skip
         self.copy("purchase_items", f"SELECT * FROM ({each}) sold, generate_series(1, 1 + cents %% 3) line", {
             "id": identity("item", "r.number * 4 + r.line"), "purchase_id": identity("purchase", "r.number"),
             "line": "r.line", "sku": f"'SKU' || {PRODUCT}", "name": f"'Product ' || {PRODUCT}",
             "category": f"'Category ' || {PRODUCT} %% 12", "unit_price": f"{amount} / (1 + r.cents %% 3)",
+            "returned": f"CASE WHEN {back_too} AND r.line = 1 THEN t.quantity ELSE 0 END",
         }, **span)  # fmt: skip
         back = f"SELECT * FROM ({each}) sold WHERE number %% {RETURNED_ONE_IN} = 0"
         self.copy("purchase_returns", back, {
             "id": identity("return", "r.number"), "customer_id": identity("customer", "r.customer"), "store_id": stores,
             "purchase_id": identity("purchase", "r.number"), "transaction_id": "'R' || r.number",
-            "amount": f"CASE WHEN r.number %% {RETURNED_ONE_IN * 3} = 0 THEN {amount} ELSE round(r.cents / 300.0, 2) END",
+            "amount": amount_back,
             "occurred_at": "least(r.at + interval '3 days', now())", "recorded_at": "least(r.at + interval '3 days', now())",
         }, **span)  # fmt: skip
         self.copy("purchase_return_items", back, {

@@ -236,7 +236,7 @@ DAMAGE = {
         " WHERE type = 'reversed' AND points < 0",
         {1, 4, 8, 11, 12, 15},
     ),
-    "returned beyond the sale": ("UPDATE purchase_returns SET amount = 101", {8, 12, 18}),
+    "returned beyond the sale": ("UPDATE purchase_returns SET amount = 101", {8, 12, 18, 23}),
     "a gap": ("UPDATE loyalty_transactions SET version = version + 1 WHERE version = 7", {11}),
     "an entry that begins elsewhere": (
         "UPDATE loyalty_transactions SET balance_before = balance_before + 1, balance_after = balance_after + 1"
