@@ -25,7 +25,15 @@ from customers.events import add_events_from, emit, event
 from marketing.models import Segment
 from marketing.segment_membership import ENTERED, EXITED, clock_of, refresh_some
 from marketing.segments.compiling import Compiler
-from marketing.segments.language import Node
+from marketing.segments.language import (
+    ConsentIs,
+    FieldIs,
+    InBucket,
+    MetadataIs,
+    Node,
+    Purchases,
+    conditions,
+)
 from marketing.segments.parsing import RuleRefused, parse_rule
 
 logger = logging.getLogger(__name__)
@@ -38,8 +46,11 @@ BUILDING = {
     "plan_cache_mode": "force_custom_plan",
     "join_collapse_limit": "8",
 }
-# So many rules have their answers side by side for all customers.
-RULES_PER_SURVEY = 25
+# So many rules have their answers side by side for all customers, a bit each; with so many conditions that need a table of
+# their own in memory.
+RULES_PER_SURVEY, TABLES_PER_SURVEY = 60, 30
+# What is in the customer's row, or in a table that all of them share.
+_WITHOUT_TABLE = (FieldIs, MetadataIs, ConsentIs, InBucket, Purchases)
 # More than so many in the wrong place are not asked about again: the rule is built.
 MISPLACED_MAX = 20_000
 CUSTOMERS_PER_REFRESH = 2_000
@@ -162,14 +173,12 @@ def _rebuilt(merchant_id: uuid.UUID, built: Built, at: datetime) -> Any:
 
 # --- Many rules ---------------------------------------------------------------------------------------------
 
-_MISPLACED = """
-SELECT a.id FROM segment_answers a WHERE a.{column} AND NOT EXISTS (
-    SELECT FROM customer_segment_members m WHERE m.merchant_id = %s AND m.segment_id = %s AND m.customer_id = a.id
-)
-UNION ALL
-SELECT m.customer_id FROM customer_segment_members m WHERE m.merchant_id = %s AND m.segment_id = %s
-    AND NOT EXISTS (SELECT FROM segment_answers a WHERE a.id = m.customer_id AND a.{column})
-LIMIT %s
+# Who is hidden is in no rule's answer.
+_HIDDEN = """
+INSERT INTO segment_misplaced SELECT m.customer_id, bit_or(s.bit)
+FROM customer_segment_members m JOIN unnest(%s::uuid[], %s::int8[]) AS s (id, bit) ON s.id = m.segment_id
+JOIN customers c ON c.merchant_id = m.merchant_id AND c.id = m.customer_id AND c.deleted_at IS NOT NULL
+WHERE m.merchant_id = %s GROUP BY 1
 """
 
 
@@ -179,10 +188,7 @@ def build_segments(
     """`build_segment` for several, none of which speaks of another one of them; each as soon as it is done."""
     done = set()
     rules = _kept_rules(merchant, segment_ids)
-    for start in range(0, len(rules), RULES_PER_SURVEY):
-        some = dict(list(rules.items())[start : start + RULES_PER_SURVEY])
-        if len(some) == 1:
-            continue
+    for some in _together(rules):
         try:
             started = time.perf_counter()
             misplaced = _survey(merchant, some, at)
@@ -214,21 +220,41 @@ def _kept_rules(merchant: Merchant, segment_ids: Sequence[uuid.UUID]) -> dict[uu
     return found
 
 
+def _together(rules: Mapping[uuid.UUID, Node]) -> Iterator[dict[uuid.UUID, Node]]:
+    """Parts of the rules that are surveyed in one statement each. One rule alone is as well built."""
+    some: dict[uuid.UUID, Node] = {}
+    tables = 0
+    for segment_id, rule in rules.items():
+        more = sum(not isinstance(each, _WITHOUT_TABLE) for _, each in conditions(rule))
+        if len(some) == RULES_PER_SURVEY or (some and tables + more > TABLES_PER_SURVEY):
+            if len(some) > 1:
+                yield some
+            some, tables = {}, 0
+        some[segment_id] = rule
+        tables += more
+    if len(some) > 1:
+        yield some
+
+
 def _survey(
     merchant: Merchant, rules: Mapping[uuid.UUID, Node], at: datetime
 ) -> dict[uuid.UUID, list[uuid.UUID]]:
     """By rule the customers who seem to be in the wrong place; one more than MISPLACED_MAX where they are too many."""
-    answers = Compiler(merchant.pk, clock_of(merchant, at=at)).answers(list(rules.values()))
-    columns = [f"r{number}" for number in range(len(rules))]
+    bits = {segment_id: 1 << number for number, segment_id in enumerate(rules)}
+    misplaced = Compiler(merchant.pk, clock_of(merchant, at=at)).misplaced(rules)
     found = {}
     with long_statements(**BUILDING), connection.cursor() as cursor:
-        listed = ", ".join(f"{column} boolean" for column in columns)
-        cursor.execute(f"CREATE TEMP TABLE segment_answers (id uuid, {listed}) ON COMMIT DROP")
-        cursor.execute(f"INSERT INTO segment_answers {answers.text}", answers.params)
-        cursor.execute("ANALYZE segment_answers")
-        for segment_id, column in zip(rules, columns, strict=True):
-            here = [merchant.pk, segment_id]
-            cursor.execute(_MISPLACED.format(column=column), [*here, *here, MISPLACED_MAX + 1])
+        # Not INSERT ... SELECT, for which PostgreSQL uses one process alone.
+        cursor.execute(
+            f"CREATE TEMP TABLE segment_misplaced (id, bits) ON COMMIT DROP AS {misplaced.text}",
+            misplaced.params,
+        )
+        cursor.execute(_HIDDEN, [list(bits), list(bits.values()), merchant.pk])
+        for segment_id, bit in bits.items():
+            cursor.execute(
+                "SELECT id FROM segment_misplaced WHERE bits & %s::int8 <> 0 LIMIT %s",
+                [bit, MISPLACED_MAX + 1],
+            )
             found[segment_id] = [customer_id for (customer_id,) in cursor.fetchall()]
     return found
 

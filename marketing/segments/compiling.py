@@ -9,7 +9,7 @@ fulfils lets PostgreSQL make an inner join of it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -68,6 +68,29 @@ class Compiler:
         """SELECT of the id of every visible customer, and for each of the rules whether it holds."""
         columns = [self.holds(rule).wrapped("(", ") IS TRUE") for rule in rules]
         return joined(", ", [Sql("SELECT c.id"), *columns]) + self._source()
+
+    def misplaced(self, rules: Mapping[uuid.UUID, Node]) -> Sql:
+        """SELECT of the id of every visible customer who is in a segment without its rule holding, or the other way round.
+
+        Beside it a whole number with a bit of each of these segments, the first one's the lowest.
+        """
+        bits = {segment_id: 1 << number for number, segment_id in enumerate(rules)}
+        members = Sql(
+            "SELECT m.customer_id, bit_or(s.bit) AS bits FROM customer_segment_members m"
+            " JOIN unnest(%s::uuid[], %s::int8[]) AS s (id, bit) ON s.id = m.segment_id"
+            " WHERE m.merchant_id = %s GROUP BY m.customer_id",
+            (list(bits), list(bits.values()), self.merchant_id),
+        )
+        held = [
+            self.holds(rule).wrapped("CASE WHEN ", f" THEN {bits[segment_id]}::int8 ELSE 0 END")
+            for segment_id, rule in rules.items()
+        ]
+        differences = joined(" | ", held).wrapped("(", f") # coalesce({self._join(members)}.bits, 0)")
+        # Written once: PostgreSQL would put it in the place of each mention.
+        answers = differences.wrapped("SELECT c.id, ", " AS bits") + self._source()
+        return answers.wrapped(
+            "WITH answers AS MATERIALIZED (", ") SELECT id, bits FROM answers WHERE bits <> 0"
+        )
 
     def values(self, found: Sequence[Condition]) -> Sql:
         """SELECT of the id of every visible customer, and for each condition its value and whether it is met."""

@@ -336,7 +336,12 @@ def test_many_rules_in_one_pass_put_everybody_right(
     SegmentMember.objects.filter(segment_id__in=[segments["anns"]["id"], segments["gifts"]["id"]]).delete()
     wrong = SegmentMember(merchant=shop.merchant, segment_id=segments["buyers"]["id"], customer=people["Ann"])
     wrong.save()
+    # Hidden, and left behind.
+    gone = register(shop, "Gone")
+    delete_customer(access=shop.access, customer_id=gone.pk)
+    SegmentMember(merchant=shop.merchant, segment_id=segments["others"]["id"], customer=gone).save()
     Segment.objects.filter(name="buyers").update(size=2)
+    Segment.objects.filter(name="others").update(size=3)
     Segment.objects.filter(name__in=["anns", "gifts"]).update(size=0)
     Event.objects.filter(type__startswith="segment.").delete()
 
@@ -347,7 +352,8 @@ def test_many_rules_in_one_pass_put_everybody_right(
     assert sizes == {name: len(names) for name, names in right.items()}
     assert told(segments["buyers"]) == [("segment.exited", "Ann")]
     assert told(segments["gifts"]) == [("segment.entered", "Bob")]
-    assert told(segments["others"]) == []
+    assert told(segments["others"]) == [("segment.exited", "Gone")]
+    assert not SegmentMember.objects.filter(customer=gone).exists()
 
 
 def _item(category: str) -> dict[str, Any]:
