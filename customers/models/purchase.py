@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.timezone import now
 
 from cloudpos.tenancy.constraints import tenant_references, unique_in_merchant
@@ -67,6 +67,12 @@ class Purchase(TenantPart):
                 fields=["merchant", "occurred_at"],
                 include=["id", "store", "customer", "amount", "returned"],
                 name="purchases_window_idx",
+            ),
+            # Of nothing, or wholly returned: who has none of these bought something at their first and at their last visit.
+            models.Index(
+                fields=["merchant", "customer"],
+                name="purchases_void_idx",
+                condition=Q(returned__gte=F("amount")),
             ),
         ]
 

@@ -31,21 +31,27 @@ def text(sql: str, op: str, value: Any) -> Sql:
     return Sql(f"right({folded}, length({asked})) = {asked}", (value, value))
 
 
-def number(sql: str, op: str, value: Any, kind: Kind) -> Sql:
+def number(sql: str | Sql, op: str, value: Any, kind: Kind) -> Sql:
+    compared = sql if isinstance(sql, Sql) else Sql(sql)
     cast = {Kind.SHARE: "float8", Kind.CENTS: "numeric", Kind.MONEY: "numeric"}.get(kind, "bigint")
 
     def plain(number: Any) -> Any:
         return number * 100 if kind is Kind.CENTS else number
 
     if op == "between":
-        return Sql(f"{sql} BETWEEN %s::{cast} AND %s::{cast}", (plain(value[0]), plain(value[1])))
-    return Sql(f"{sql} {_COMPARISONS[op]} %s::{cast}", (plain(value),))
+        return compared + Sql(f" BETWEEN %s::{cast} AND %s::{cast}", (plain(value[0]), plain(value[1])))
+    return compared + Sql(f" {_COMPARISONS[op]} %s::{cast}", (plain(value),))
 
 
 def least(op: str, value: Any) -> Any:
     """The least number above 0 that can fulfil a comparison; None where there is none above 0, or 0 does as well."""
     low = value[0] if op == "between" else value if op in ("eq", "gt", "gte") else 0
     return low if low > 0 else None
+
+
+def is_about_any(op: str, value: Any) -> bool:
+    """Whether all whole numbers above 0 are alike to a comparison, so that 1 stands for each of them."""
+    return (op, value) in {("eq", 0), ("ne", 0), ("gt", 0), ("gte", 1), ("lt", 1), ("lte", 0)}
 
 
 def is_fulfilled(op: str, number: Decimal, value: Any) -> bool:

@@ -144,13 +144,12 @@ class Compiler:
             zone = self.clock.zone_of(condition.store_ids)
             return self._measured(measured, PURCHASE_MEASURES[condition.measure], condition, zone)
         if isinstance(condition, Events):
-            measured = f"{self._join(self._sources.events(condition))}.v"
+            measured = Sql(f"{self._join(self._sources.events(condition))}.v")
             kind = "whole" if condition.measure == "count" else "day"
             return self._measured(measured, kind, condition, self.clock.zone)
         if isinstance(condition, ExpiringPoints):
-            return self._measured(
-                f"{self._join(self._sources.expiring(condition))}.v", "whole", condition, None
-            )
+            points = Sql(f"{self._join(self._sources.expiring(condition))}.v")
+            return self._measured(points, "whole", condition, None)
         if isinstance(condition, InSegments):
             inside = "NOT NULL" if condition.op == "any_of" else "NULL"
             return Sql(f"{self._join(self._sources.segments(condition))}.customer_id IS {inside}")
@@ -176,7 +175,7 @@ class Compiler:
         if isinstance(condition, InBucket):
             return self._bucket(condition).wrapped("to_jsonb(")
         if isinstance(condition, Purchases):
-            value = self._sources.passes.value(condition)
+            value = self._sources.passes.value(condition).text
             counted = condition.measure not in ("first", "last")
         elif isinstance(condition, Events):
             value, counted = f"{self._join(self._sources.events(condition))}.v", condition.measure == "count"
@@ -235,28 +234,29 @@ class Compiler:
             return self._days(sql, op, value, self.clock.zone, instants=kind is Kind.INSTANT)
         return comparing.number(sql, op, value, kind)
 
-    def _days(self, sql: str, op: str, value: Any, zone: Any, *, instants: bool = True) -> Sql:
+    def _days(self, sql: str | Sql, op: str, value: Any, zone: Any, *, instants: bool = True) -> Sql:
         first, following = self.clock.range(op, value, zone)
         bound = partial(start_of, zone=zone) if instants else (lambda day: day)
         cast = "timestamptz" if instants else "date"
+        compared = sql if isinstance(sql, Sql) else Sql(sql)
         parts = [
-            Sql(f"{sql} {comparison} %s::{cast}", (bound(day),))
+            compared + Sql(f" {comparison} %s::{cast}", (bound(day),))
             for comparison, day in ((">=", first), ("<", following))
             if day is not None
         ]
         return joined(" AND ", parts)
 
-    def _measured(self, sql: str, kind: str, condition: Any, zone: Any) -> Sql:
+    def _measured(self, measured: Sql, kind: str, condition: Any, zone: Any) -> Sql:
         op, value = condition.op, condition.value
         if kind == "day":
-            held = self._days(sql, _DENIED.get(op, op), value, zone)
+            held = self._days(measured, _DENIED.get(op, op), value, zone)
             return held.wrapped("(", ") IS NOT TRUE") if op in _DENIED else held
         # Who has nothing has no row: only where nothing is enough must it be made a zero.
         if op == "ne" or comparing.is_fulfilled(op, Decimal(0), value):
-            sql = f"coalesce({sql}, 0)"
+            measured = measured.wrapped("coalesce(", ", 0)")
         if op == "ne":
-            return comparing.number(sql, "eq", value, Kind(kind)).wrapped("(", ") IS NOT TRUE")
-        return comparing.number(sql, op, value, Kind(kind))
+            return comparing.number(measured, "eq", value, Kind(kind)).wrapped("(", ") IS NOT TRUE")
+        return comparing.number(measured, op, value, Kind(kind))
 
     def _consent(self, condition: ConsentIs) -> Sql:
         self._plain_join(_PREFERENCES)

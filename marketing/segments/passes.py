@@ -1,13 +1,15 @@
 """What customers bought, one row for each of those to whom it can matter: passes over purchases, and over their items.
 
 All measures over purchases share a pass, and all that look at goods another one. Where much is asked for, who has less than that
-altogether is not read: it is in their row.
+altogether is not read: it is in their row. So are the first and the last visit, which are purchases that count unless they came
+back as a whole: whether somebody bought at all, since a day or before one, is read of those alone who brought all of one back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date, datetime, timedelta
 
 from marketing.segments import comparing
 from marketing.segments.days import Clock, start_of
@@ -43,25 +45,95 @@ class Passes:
     def __init__(self, clock: Clock, of: Callable[[str], Sql], *, is_whole: bool) -> None:
         self._clock, self._of, self._is_whole = clock, of, is_whole
         self._measures: dict[bool, list[Purchases]] = {False: [], True: []}
+        self._doubted: list[Purchases] = []
         self._asked_of: dict[bool, list[Purchases]] = {False: [], True: []}
 
-    def value(self, condition: Purchases) -> str:
-        """The column of a condition's measure."""
+    def value(self, condition: Purchases) -> Sql:
+        """The column of a condition's measure, or the like: it compares the same."""
+        if self._is_whole and (known := self._known(condition)) is not None:
+            return known
         measured = replace(condition, op="", value=None)
         needs_items = bool(condition.categories or condition.skus or condition.measure == "quantity")
         shared = self._measures[needs_items]
         if measured not in shared:
             shared.append(measured)
         self._asked_of[needs_items].append(condition)
-        return f"{_NAMES[needs_items]}.v{shared.index(measured)}"
+        return Sql(f"{_NAMES[needs_items]}.v{shared.index(measured)}")
 
     def joins(self) -> list[Sql]:
         """Those to the passes that are needed."""
-        return [
-            self._pass(needs_items).wrapped("LEFT JOIN (", f") {alias} ON {alias}.customer_id = c.id")
+        needed = {
+            alias: self._pass(needs_items)
             for needs_items, alias in _NAMES.items()
             if self._measures[needs_items]
+        }
+        if self._doubted:
+            needed["doubts"] = self._doubts()
+        return [
+            source.wrapped("LEFT JOIN (", f") {alias} ON {alias}.customer_id = c.id")
+            for alias, source in needed.items()
         ]
+
+    # --- What a customer's row tells ---------------------------------------------------------------------------
+
+    def _known(self, condition: Purchases) -> Sql | None:
+        """A measure by the standing columns; None where they do not tell. They are exact of all purchases (invariant 18)."""
+        if any((condition.store_ids, condition.channels, condition.categories, condition.skus)):
+            return None
+        if condition.amount_at_least is not None or condition.measure == "quantity":
+            return None
+        zone = self._clock.zone
+        first, following = self._clock.window(condition.window, zone)
+        if (first, following) == (None, None):
+            if condition.measure == "sum":
+                # What came back as a whole adds nothing.
+                return Sql("c.total_spent")
+            column = {"count": "visit_count", "first": "first_visit_at", "last": "last_visit_at"}
+            return self._unless_doubted(condition, Sql(f"c.{column[condition.measure]}"))
+        if condition.measure != "count" or not comparing.is_about_any(condition.op, condition.value):
+            return None
+        if first is None:
+            return self._unless_doubted(condition, self._is_reached("c.first_visit_at <", following))
+        if following is None or following > self._clock.today(zone):
+            return self._unless_doubted(condition, self._is_reached("c.last_visit_at >=", first))
+        return None
+
+    def _is_reached(self, comparison: str, day: date | None) -> Sql:
+        """1 or 0; NULL of who never came."""
+        assert day is not None
+        return Sql(f"({comparison} %s::timestamptz)::int", (start_of(day, self._clock.zone),))
+
+    def _unless_doubted(self, condition: Purchases, known: Sql) -> Sql:
+        measured = replace(condition, op="", value=None)
+        if measured not in self._doubted:
+            self._doubted.append(measured)
+        column = f"doubts.v{self._doubted.index(measured)}"
+        return known.wrapped("CASE WHEN doubts.customer_id IS NULL THEN ", f" ELSE {column} END")
+
+    def _doubts(self) -> Sql:
+        """The same measures, read, of those whose row may not tell: part of their visits is undone, or yet to come."""
+        columns = [Sql("SELECT p.customer_id")]
+        for number, condition in enumerate(self._doubted):
+            counts = self._asked(condition) + f" AND p.amount > 0 AND {_IS_KEPT.format('p', 'amount')}"
+            measure = _MEASURES[False][condition.measure]
+            columns.append(counts.wrapped(f"{measure} FILTER (WHERE ", f") AS v{number}"))
+        tomorrow = start_of(self._clock.today(self._clock.zone) + timedelta(days=1), self._clock.zone)
+        undone = Sql("SELECT v.customer_id FROM purchases v WHERE v.returned >= v.amount AND ") + self._of(
+            "v"
+        )
+        ahead = Sql("SELECT k.id FROM customers k WHERE k.deleted_at IS NULL AND ") + self._of("k")
+        ahead += Sql(
+            " AND COALESCE(k.last_visit_at, '-infinity'::timestamptz) >= %s::timestamptz", (tomorrow,)
+        )
+        doubted = joined(" UNION ", [undone, ahead])
+        return (
+            joined(", ", columns)
+            + doubted.wrapped(" FROM purchases p JOIN (", ") d ON d.customer_id = p.customer_id WHERE ")
+            + self._of("p")
+            + " GROUP BY p.customer_id"
+        )
+
+    # --- Passes ------------------------------------------------------------------------------------------------
 
     def _pass(self, needs_items: bool) -> Sql:
         """A purchase counts unless all of it came back; with goods looked at, those of them that were kept."""
@@ -79,15 +151,39 @@ class Passes:
         source += Sql(" WHERE ") + self._of("p") + f" AND p.amount > 0 AND {_IS_KEPT.format('p', 'amount')}"
         if needs_items:
             source += f" AND {_IS_KEPT.format('i', 'quantity')}"
-        return source + joined(" OR ", asked).wrapped(" AND (") + " GROUP BY p.customer_id"
+        source += joined(" OR ", asked).wrapped(" AND (") + self._span(shared)
+        return source + " GROUP BY p.customer_id"
 
-    def _asked(self, condition: Purchases) -> Sql:
+    def _span(self, conditions: list[Purchases]) -> Sql:
+        """From the earliest window to the latest: PostgreSQL makes no range of an index of alternatives."""
+        if len(conditions) == 1:
+            return Sql("")
+        windows = [self._instants(condition) for condition in conditions]
+        firsts, followings = zip(*windows, strict=True)
+        return self._within(
+            None if None in firsts else min(firsts), None if None in followings else max(followings)
+        )
+
+    def _instants(self, condition: Purchases) -> tuple[datetime | None, datetime | None]:
         zone = self._clock.zone_of(condition.store_ids)
         first, following = self._clock.window(condition.window, zone)
-        parts = [Sql("true")]
-        for comparison, day in ((">=", first), ("<", following)):
-            if day is not None:
-                parts.append(Sql(f"p.occurred_at {comparison} %s::timestamptz", (start_of(day, zone),)))
+        return (
+            None if first is None else start_of(first, zone),
+            None if following is None else start_of(following, zone),
+        )
+
+    def _within(self, first: datetime | None, following: datetime | None) -> Sql:
+        return joined(
+            "",
+            [
+                Sql(f" AND p.occurred_at {comparison} %s::timestamptz", (instant,))
+                for comparison, instant in ((">=", first), ("<", following))
+                if instant is not None
+            ],
+        )
+
+    def _asked(self, condition: Purchases) -> Sql:
+        parts = [Sql("true") + self._within(*self._instants(condition))]
         if condition.store_ids:
             parts.append(Sql("p.store_id = ANY(%s::uuid[])", (list(condition.store_ids),)))
         for column, listed in (

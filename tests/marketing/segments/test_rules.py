@@ -1,10 +1,11 @@
 """Rules in SQL against the same rules worked out slowly in Python, for trees nobody would write."""
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -24,7 +25,7 @@ from tests.hostile import TEXTS
 from tests.marketing.segments.naive import Naive
 from tests.marketing.segments.population import Population
 from tests.marketing.segments.trees import Trees
-from tests.tills import register, sell
+from tests.tills import bring_back, register, sell
 
 pytestmark = pytest.mark.django_db
 
@@ -175,8 +176,58 @@ def test_what_somebody_has_altogether_is_enough_when_all_of_it_is_asked_for(
     tea = {"sku": "TEA", "quantity": Decimal(1), "unit_price": Decimal(90)}
     for number in range(5):
         sell(shop.access, ann, f"T-{number}", "1", items=[tea])
+    assert _whom(shop, {**condition, "window": {"last": {"days": 7}}}, now()) == (
+        {ann.pk} if holds else set()
+    )
+
+
+def _whom(shop: Shop, condition: dict[str, Any], at: datetime) -> set[UUID]:
     rule = parse_rule({"purchases": condition})
-    matching = Compiler(shop.merchant.pk, Clock(now(), shop.merchant.tz)).matching(rule)
+    matching = Compiler(shop.merchant.pk, Clock(at, shop.merchant.tz)).matching(rule)
     with connection.cursor() as cursor:
         cursor.execute(matching.text, matching.params)
-        assert cursor.fetchall() == ([(ann.pk,)] if holds else [])
+        return {id_ for (id_,) in cursor.fetchall()}
+
+
+@pytest.mark.parametrize(
+    ("condition", "whom"),
+    [
+        ({"measure": "count", "op": "eq", "value": 0, "window": {"last": {"days": 30}}}, "Bob Cy Dee Fay"),
+        ({"measure": "count", "op": "gte", "value": 1, "window": {"last": {"days": 30}}}, "Ann Eve"),
+        (
+            {"measure": "count", "op": "gt", "value": 0, "window": {"from": {"ago": {"days": 30}}}},
+            "Ann Dee Eve",
+        ),
+        (
+            {"measure": "count", "op": "gte", "value": 1, "window": {"to": {"ago": {"days": 31}}}},
+            "Bob Dee Eve",
+        ),
+        ({"measure": "count", "op": "ne", "value": 0, "window": {"to": {"ago": {"days": 50}}}}, ""),
+        ({"measure": "count", "op": "gte", "value": 2}, "Dee Eve"),
+        ({"measure": "count", "op": "lt", "value": 1}, "Cy Fay"),
+        ({"measure": "first", "op": "in_last", "value": {"days": 30}}, "Ann"),
+        ({"measure": "last", "op": "before", "value": {"ago": {"days": 30}}}, "Bob"),
+        ({"measure": "sum", "op": "gte", "value": "20"}, "Dee Eve"),
+    ],
+)
+def test_visits_tell_who_bought_but_of_those_who_brought_all_of_it_back(
+    shop: Shop, condition: dict[str, Any], whom: str
+) -> None:
+    """Of whom the row of the customer does not tell it, the purchases are read."""
+    at = now() - timedelta(days=10)
+    long_ago, lately, ahead = at - timedelta(days=40), at - timedelta(days=3), at + timedelta(days=3)
+    people = {name: register(shop, name) for name in ("Ann", "Bob", "Cy", "Dee", "Eve", "Fay")}
+    for name, amount, when in (
+        ("Ann", "10", lately),
+        ("Bob", "10", long_ago),
+        ("Bob", "10", lately),
+        ("Cy", "0", long_ago),
+        ("Cy", "0", lately),
+        ("Dee", "10", long_ago),
+        ("Dee", "10", ahead),
+        ("Eve", "10", long_ago),
+        ("Eve", "10", lately),
+    ):
+        sell(shop.access, people[name], f"{name} {when:%d}", amount, when)
+    bring_back(shop.access, f"Bob {lately:%d}", "back")
+    assert _whom(shop, condition, at) == {people[name].pk for name in whom.split()}
