@@ -120,13 +120,6 @@ def _named(sql: str, parameters: dict[str, Any], *names: str) -> list[dict[str, 
 
 _MINE = "purchase.merchant_id = %(merchant)s AND purchase.customer_id = %(customer)s"
 
-_RETURNED = """
-LEFT JOIN (
-    SELECT purchase_id, sum(amount) AS amount FROM purchase_returns
-    WHERE merchant_id = %(merchant)s AND customer_id = %(customer)s GROUP BY purchase_id
-) returned ON returned.purchase_id = purchase.id
-"""
-
 _LOCAL_TIME = "purchase.occurred_at AT TIME ZONE coalesce(nullif(store.timezone, ''), merchant.timezone)"
 _AT_STORES = """
 JOIN stores store ON store.merchant_id = purchase.merchant_id AND store.id = purchase.store_id
@@ -135,15 +128,14 @@ JOIN merchants merchant ON merchant.id = purchase.merchant_id
 
 _TOTALS = f"""
 SELECT count(*), coalesce(sum(purchase.amount), 0)::numeric(14, 2), coalesce(sum(purchase.discount), 0)::numeric(14, 2),
-       coalesce(sum(returned.amount), 0)::numeric(14, 2), count(returned.amount)
-FROM purchases purchase {_RETURNED}
-WHERE {_MINE}
+       coalesce(sum(purchase.returned), 0)::numeric(14, 2), count(*) FILTER (WHERE purchase.returned > 0)
+FROM purchases purchase WHERE {_MINE}
 """
 
 _DAYS = f"""
-SELECT least(({_LOCAL_TIME})::date, %(today)s), sum(purchase.amount - coalesce(returned.amount, 0))
-FROM purchases purchase {_AT_STORES} {_RETURNED}
-WHERE {_MINE} AND purchase.amount > coalesce(returned.amount, 0)
+SELECT least(({_LOCAL_TIME})::date, %(today)s), sum(purchase.amount - purchase.returned)
+FROM purchases purchase {_AT_STORES}
+WHERE {_MINE} AND purchase.amount > purchase.returned
 GROUP BY 1 ORDER BY 1
 """
 

@@ -34,13 +34,10 @@ LEFT JOIN (
         FROM purchases purchase
         JOIN {sales.ZONE} ON zone.id = purchase.store_id
         LEFT JOIN (
-            SELECT purchase_id, sum(amount) AS amount FROM purchase_returns WHERE merchant_id = %(merchant)s GROUP BY 1
-        ) returned ON returned.purchase_id = purchase.id
-        LEFT JOIN (
             SELECT purchase_id, (sum(quantity) * 1000)::int8 AS milli_units FROM purchase_items
             WHERE merchant_id = %(merchant)s GROUP BY 1
         ) item ON item.purchase_id = purchase.id
-        WHERE purchase.merchant_id = %(merchant)s AND purchase.amount > coalesce(returned.amount, 0)
+        WHERE purchase.merchant_id = %(merchant)s AND purchase.amount > purchase.returned
             AND (%(after)s::uuid IS NULL OR purchase.customer_id > %(after)s)
     ) sale GROUP BY 1
 ) sold ON sold.customer_id = buyer.id

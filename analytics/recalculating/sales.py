@@ -103,10 +103,10 @@ def count_buyers(merchant_id: uuid.UUID) -> int:
     return Customer.objects.for_merchant(merchant_id).visible().filter(visit_count__gt=0).count()
 
 
-# A sale by what is asked of it, in terms of `purchase`, `zone` and `returned`.
+# A sale by what is asked of it, in terms of `purchase` and `zone`.
 SALE = [("day", "i4"), ("cents", "i8"), ("milli_units", "i8")]
 DAY = "least((purchase.occurred_at AT TIME ZONE zone.name)::date, %(as_of)s) - date '1970-01-01' AS day"
-CENTS = "((purchase.amount - coalesce(returned.amount, 0)) * 100)::int8 AS cents"
+CENTS = "((purchase.amount - purchase.returned) * 100)::int8 AS cents"
 ZONE = """(
     SELECT store.id, coalesce(nullif(store.timezone, ''), merchant.timezone) AS name
     FROM stores store JOIN merchants merchant ON merchant.id = store.merchant_id
@@ -123,13 +123,8 @@ CROSS JOIN LATERAL (
                      WHERE item.merchant_id = %(merchant)s AND item.purchase_id = purchase.id), 0)::int8 AS milli_units
     FROM purchases purchase
     JOIN {ZONE} ON zone.id = purchase.store_id
-    LEFT JOIN (
-        SELECT purchase_id, sum(amount) AS amount FROM purchase_returns
-        WHERE merchant_id = %(merchant)s AND customer_id = buyer.id
-        GROUP BY purchase_id
-    ) returned ON returned.purchase_id = purchase.id
     WHERE purchase.merchant_id = %(merchant)s AND purchase.customer_id = buyer.id
-      AND purchase.amount > coalesce(returned.amount, 0)
+      AND purchase.amount > purchase.returned
 ) AS sale
 """  # noqa: S608 - words of ours
 

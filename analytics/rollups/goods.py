@@ -109,25 +109,14 @@ def add_packed(sums: dict[int, Sold], packed: Iterable[bytes]) -> None:
 
 # Of a purchase that was taken back altogether everything came back, whether its returns name lines or not.
 _GOODS = f"""
-{SALES}, undone AS MATERIALIZED (
-    SELECT sale.id FROM sale
-    JOIN purchase_returns returned ON returned.merchant_id = %(merchant)s AND returned.purchase_id = sale.id
-    GROUP BY sale.id, sale.amount HAVING sum(returned.amount) >= sale.amount
-), back AS MATERIALIZED (
-    SELECT returned.purchase_id, item.line, sum(item.quantity) AS quantity
-    FROM sale
-    JOIN purchase_returns returned ON returned.merchant_id = %(merchant)s AND returned.purchase_id = sale.id
-    JOIN purchase_return_items item ON item.merchant_id = %(merchant)s AND item.purchase_return_id = returned.id
-    GROUP BY 1, 2
-), line AS MATERIALIZED (
+{SALES}, line AS MATERIALIZED (
     SELECT sale.day, sale.store_id, sale.id, item.sku, item.name, item.category,
         CASE WHEN item.sku = '' THEN item.name ELSE '' END AS label, (item.quantity * 1000)::bigint AS quantity,
         round(item.quantity * item.unit_price * 10000)::bigint AS money,
-        CASE WHEN sale.id IN (SELECT id FROM undone) THEN item.quantity * 1000
-            ELSE coalesce(back.quantity, 0) * 1000 END::bigint AS returned
+        (CASE WHEN sale.returned > 0 AND sale.returned >= sale.amount THEN item.quantity ELSE item.returned END * 1000)::bigint
+            AS returned
     FROM sale
     JOIN purchase_items item ON item.merchant_id = %(merchant)s AND item.purchase_id = sale.id
-    LEFT JOIN back ON back.purchase_id = sale.id AND back.line = item.line
 )
 SELECT day, store_id, false, sku, label, max(name), max(category), count(DISTINCT id)::int,
     sum(quantity)::bigint, sum(money)::bigint, sum(returned)::bigint

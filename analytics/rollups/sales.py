@@ -21,9 +21,9 @@ WITH store AS MATERIALIZED (
     SELECT * FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[], %(firsts)s::date[], %(lasts)s::date[])
         AS asked (begins, ends, first, last)
 ), sale AS MATERIALIZED (
-    SELECT id, day, store_id, customer_id, amount, discount FROM (
-        SELECT purchase.id, purchase.store_id, purchase.customer_id, purchase.amount, purchase.discount,
-            asked.first, asked.last, (purchase.occurred_at AT TIME ZONE store.zone)::date AS day
+    SELECT id, day, store_id, customer_id, amount, returned, discount FROM (
+        SELECT purchase.id, purchase.store_id, purchase.customer_id, purchase.amount, purchase.returned,
+            purchase.discount, asked.first, asked.last, (purchase.occurred_at AT TIME ZONE store.zone)::date AS day
         FROM asked
         JOIN purchases purchase ON purchase.merchant_id = %(merchant)s
             AND purchase.occurred_at >= asked.begins AND purchase.occurred_at < asked.ends

@@ -110,22 +110,13 @@ _SHEETS = f"""
             AND returned.occurred_at >= asked.begins AND returned.occurred_at < asked.ends
         JOIN store ON store.id = returned.store_id
     ) near WHERE day BETWEEN first AND last
-), undone AS MATERIALIZED (
-    SELECT sold.id FROM (
-        SELECT id, amount FROM sale
-        UNION
-        SELECT purchase.id, purchase.amount FROM back
-        JOIN purchases purchase ON purchase.merchant_id = %(merchant)s AND purchase.id = back.purchase_id
-    ) sold
-    JOIN purchase_returns returned ON returned.merchant_id = %(merchant)s AND returned.purchase_id = sold.id
-    GROUP BY sold.id, sold.amount HAVING sum(returned.amount) >= sold.amount
 ), person AS MATERIALIZED (
     SELECT day, store_id, customer_id, sum(n)::int AS n, sum(cents)::bigint AS cents FROM (
-        SELECT day, store_id, customer_id, 1 AS n, amount * 100 AS cents FROM sale
-        WHERE id NOT IN (SELECT id FROM undone)
+        SELECT day, store_id, customer_id, 1 AS n, amount * 100 AS cents FROM sale WHERE returned = 0 OR returned < amount
         UNION ALL
-        SELECT day, store_id, customer_id, 0, amount * -100 FROM back
-        WHERE purchase_id NOT IN (SELECT id FROM undone)
+        SELECT back.day, back.store_id, back.customer_id, 0, back.amount * -100 FROM back
+        JOIN purchases purchase ON purchase.merchant_id = %(merchant)s AND purchase.id = back.purchase_id
+            AND purchase.returned < purchase.amount
     ) each GROUP BY day, store_id, customer_id
 ), known AS MATERIALIZED (
     SELECT customer_id, number FROM analytics_members

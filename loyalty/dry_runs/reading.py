@@ -131,7 +131,8 @@ def _read_standing(
                 [merchant_id, list(ids)],
             )
         else:
-            # What is since the period began is subtracted from what is on record, so nothing of before has to be read.
+            # What is since the period began is subtracted from what is on record, so nothing of before has to be read. A return
+            # counts by its own time, which `purchases.returned` does not know.
             cursor.execute(
                 """
                 SELECT c.id, c.segment, c.date_of_birth, c.visit_count - p.visits,

@@ -291,19 +291,15 @@ WITH RECURSIVE step AS (
     SELECT DISTINCT ON (source) source, target FROM step ORDER BY source, depth DESC
 ), sold AS MATERIALIZED (
     SELECT message.id, message.run_id, message.variant, purchase.customer_id, purchase.id AS purchase_id,
-        purchase.amount - coalesce(returned.amount, 0) AS net
+        purchase.amount - purchase.returned AS net
     FROM campaign_messages message
     LEFT JOIN moved ON moved.source = message.customer_id
     JOIN purchases purchase ON purchase.merchant_id = %(merchant)s
         AND purchase.customer_id = coalesce(moved.target, message.customer_id)
         AND purchase.occurred_at > message.due_at AND purchase.occurred_at <= message.due_at + %(within)s
         AND purchase.occurred_at > %(first)s AND purchase.occurred_at <= %(last)s
-    LEFT JOIN LATERAL (
-        SELECT sum(amount) AS amount FROM purchase_returns
-        WHERE merchant_id = %(merchant)s AND purchase_id = purchase.id
-    ) returned ON true
     WHERE message.merchant_id = %(merchant)s AND message.campaign_id = %(campaign)s
-        AND purchase.amount > coalesce(returned.amount, 0)
+        AND purchase.amount > purchase.returned
 )
 SELECT run_id, variant, count(DISTINCT id), count(*), sum(net), 0 FROM sold GROUP BY run_id, variant
 UNION ALL
