@@ -1,8 +1,9 @@
 """The points ledger of a period: every entry, with who, how many points, the balance around it, and what caused it."""
 
 from cloudpos.api.parameters import Choices, Identifier
-from cloudpos.api.query import DayFrom, DayTo, NoParameters
+from cloudpos.api.query import DayFrom, DayTo
 from cloudpos.exports.columns import Column, Holds
+from cloudpos.exports.searching import SearchedByCustomer
 from cloudpos.exports.shared_columns import CUSTOMER_COLUMNS, STORE_COLUMNS
 from cloudpos.exports.sources import Chosen, Source, by_name, written
 from cloudpos.tenancy.access import Access
@@ -21,7 +22,9 @@ _CAUSE = """CASE
     ELSE 'person' END"""
 
 
-class LedgerExportFilters(NoParameters):
+class LedgerExportFilters(SearchedByCustomer):
+    customer_field = "enrollment__customer_id"
+
     occurred_from = DayFrom("occurred_at")
     occurred_to = DayTo("occurred_at")
     type = Choices(LedgerEntry.Type.values)

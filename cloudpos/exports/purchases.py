@@ -1,15 +1,18 @@
 """Purchases of a period, a row for each, or for each of their items."""
 
 from cloudpos.api.parameters import Amount, Identifier, Text
-from cloudpos.api.query import DayFrom, DayTo, NoParameters
+from cloudpos.api.query import DayFrom, DayTo
 from cloudpos.exports.columns import Column, Holds
+from cloudpos.exports.searching import SearchedByCustomer
 from cloudpos.exports.shared_columns import CUSTOMER_COLUMNS, STORE_COLUMNS
 from cloudpos.exports.sources import Chosen, Source, by_name, written
 from cloudpos.tenancy.access import Access
 from customers.models import Purchase
 
 
-class PurchaseExportFilters(NoParameters):
+class PurchaseExportFilters(SearchedByCustomer):
+    by_number = True
+
     occurred_from = DayFrom("occurred_at")
     occurred_to = DayTo("occurred_at")
     store_id = Identifier("store_id", description="Where it happened.")

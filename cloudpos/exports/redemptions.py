@@ -1,15 +1,16 @@
 """Redemptions of a period: what members had for their points, and what it was worth."""
 
 from cloudpos.api.parameters import Choices, Identifier
-from cloudpos.api.query import DayFrom, DayTo, NoParameters
+from cloudpos.api.query import DayFrom, DayTo
 from cloudpos.exports.columns import Column, Holds
+from cloudpos.exports.searching import SearchedByCustomer
 from cloudpos.exports.shared_columns import CUSTOMER_COLUMNS, STORE_COLUMNS
 from cloudpos.exports.sources import Chosen, Source, by_name, written
 from cloudpos.tenancy.access import Access
 from loyalty.models import Redemption
 
 
-class RedemptionExportFilters(NoParameters):
+class RedemptionExportFilters(SearchedByCustomer):
     occurred_from = DayFrom("redeemed_at")
     occurred_to = DayTo("redeemed_at")
     state = Choices(Redemption.State.values)

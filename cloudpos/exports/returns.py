@@ -1,15 +1,18 @@
 """Returns of a period, each with the purchase that it belongs to."""
 
 from cloudpos.api.parameters import Amount, Identifier
-from cloudpos.api.query import DayFrom, DayTo, NoParameters
+from cloudpos.api.query import DayFrom, DayTo
 from cloudpos.exports.columns import Column, Holds
+from cloudpos.exports.searching import SearchedByCustomer
 from cloudpos.exports.shared_columns import CUSTOMER_COLUMNS, STORE_COLUMNS
 from cloudpos.exports.sources import Chosen, Source, by_name, written
 from cloudpos.tenancy.access import Access
 from customers.models import PurchaseReturn
 
 
-class ReturnExportFilters(NoParameters):
+class ReturnExportFilters(SearchedByCustomer):
+    by_number = True
+
     occurred_from = DayFrom("occurred_at")
     occurred_to = DayTo("occurred_at")
     store_id = Identifier("store_id", description="Where it came back.")

@@ -87,6 +87,24 @@ def test_lists_lead_to_their_exports(manager: Client, model: str, kind: str) -> 
     assert "New export" in manager.get(f"{reverse('new_export_page')}?kind={kind}&o=-1&e=1").content.decode()
 
 
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ("loyalty_ledgerentry", "ledger"),
+        ("customers_purchase", "purchases"),
+        ("customers_purchasereturn", "returns"),
+        ("loyalty_redemption", "redemptions"),
+    ],
+)
+def test_what_was_searched_for_in_a_list(manager: Client, model: str, kind: str) -> None:
+    text = manager.get(reverse(f"admin:{model}_changelist"), {"q": "ann"}).content.decode()
+    assert f"{reverse('new_export_page')}?kind={kind}&amp;q=ann" in text
+    form = manager.get(reverse("new_export_page"), {"kind": kind, "q": "ann"}).content.decode()
+    assert "Search: ann" in form
+    manager.post(reverse("new_export_page"), {"kind": kind, "q": "ann"})
+    assert Export.objects.get().filters == {"query": "ann"}
+
+
 def test_the_filters_of_the_list_of_redemptions(shop: Shop, manager: Client) -> None:
     asked = {"state__exact": "cancelled", "store": str(shop.store.pk)}
     url = f"{reverse('admin:loyalty_redemption_changelist')}?{urlencode(asked)}"

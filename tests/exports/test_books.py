@@ -167,3 +167,49 @@ def test_the_books_of_nobody_else(shop: Shop, foreign_shop: Shop, books: None, e
         assert len(export(kind).rows()) == rows
         asked = {"customerId": str(bob.pk)}
         assert export(kind, filters=asked).rows() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "alices", "bobs"),
+    [
+        ("purchases", ["20.00", "30.00"], ["20.00"]),
+        ("purchase_items", ["2", "15"], []),
+        ("returns", ["5.00"], ["20.00"]),
+        ("ledger", ["20", "30", "-5", "7"], ["20", "-20"]),
+    ],
+)
+def test_what_a_search_finds(
+    shop: Shop, foreign_shop: Shop, books: None, export: Export, kind: str, alices: list[str], bobs: list[str]
+) -> None:
+    bob = register(shop, "Bob")
+    sell(shop.access, bob, "T-9", "20.00", MIDNIGHT)
+    bring_back(shop.access, "T-9", "R-9", None, MIDNIGHT.replace(minute=9))
+    sell(foreign_shop.access, register(foreign_shop, "Alice"), "T-1", "99.00", MIDNIGHT)
+    column = {"ledger": "points", "purchase_items": "unitPrice"}.get(kind, "amount")
+
+    def found(query: str) -> list[str]:
+        _, *rows = export(kind, columns=[column], filters={"query": query}).table()
+        return [row[0] for row in rows]
+
+    assert found("ali") == alices
+    assert found(bob.customer_number) == bobs
+    assert found("nobody") == found("?") == []
+
+
+def test_a_search_finds_numbers_of_tills(shop: Shop, books: None, export: Export) -> None:
+    for kind, query, amounts in (
+        ("purchases", "T-2", ["30.00"]),
+        ("returns", "R-1", ["5.00"]),
+        ("returns", "R-", []),
+    ):
+        _, *rows = export(kind, columns=["amount"], filters={"query": query}).table()
+        assert [row[0] for row in rows] == amounts
+
+
+def test_a_search_of_redemptions(shop: Shop, alice: Customer, books: None, export: Export) -> None:
+    values = {"name": "Five off", "kind": "fixed", "value": Decimal(5), "points": 10}
+    reward = create_reward(merchant_id=shop.merchant.pk, values=values)
+    path = f"/customers/{alice.pk}/loyalty/rewards/{reward.pk}/redeem"
+    assert shop.manager.post(path, {"transactionId": "X-1"}).status_code == 201
+    assert [row["Transaction"] for row in export("redemptions", filters={"query": "alice"}).rows()] == ["X-1"]
+    assert export("redemptions", filters={"query": "bob"}).rows() == []

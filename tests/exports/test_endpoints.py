@@ -118,7 +118,7 @@ def test_an_excel_file_as_it_is_accepted(export: Export) -> None:
         ({"kind": "customers", "filters": {"query": None}}, "filters.query", "invalid"),
         ({"kind": "customers", "filters": ["query"]}, "filters", "not_a_dict"),
         ({"kind": "ledger", "filters": {"occurredFrom": "yesterday"}}, "filters.occurredFrom", "invalid"),
-        ({"kind": "ledger", "filters": {"query": "ann"}}, "filters.query", "unknown_parameter"),
+        ({"kind": "ledger", "filters": {"tier": "gold"}}, "filters.tier", "unknown_parameter"),
         ({"kind": "purchases", "filters": {"storeId": "x"}}, "filters.storeId", "invalid"),
     ],
     ids=str,
