@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.cache import cache
@@ -19,6 +20,17 @@ pytest_plugins = ["tests.fixtures", "tests.worlds"]
 
 # By default Python looks for garbage again and again among all of Django and of the tests: 7 % of their processor time.
 gc.set_threshold(50_000, 20, 20)
+
+# How long an example takes is the machine's affair. Fixtures of a function stay as they are from one example to the next.
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
+)
+hypothesis.settings.load_profile("suite")
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

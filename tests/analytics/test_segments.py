@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.models import AnalyticsSettings
@@ -93,7 +93,7 @@ def any_facts(draw: st.DrawFn) -> Facts:
 
 
 @pytest.mark.django_db
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(known=st.none() | any_facts(), own=rules, vip_cents=st.none() | st.integers(0, 100_000))
 def test_sql_decides_as_python_does(known: Facts | None, own: Rules, vip_cents: int | None) -> None:
     parameters = rule_parameters(own, vip_cents=vip_cents)

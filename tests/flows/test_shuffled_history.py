@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudpos.checkout.bulk import load_history
@@ -182,7 +182,7 @@ def two_stores(shop: Shop) -> Iterator[list[Access]]:
     assert findings(shop) == []
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(history=histories, seed=st.integers(0, 2**32))
 def test_any_order_ends_in_the_same_books(
     shop: Shop, two_stores: list[Access], history: list[Sale], seed: int
@@ -214,7 +214,7 @@ def test_any_order_ends_in_the_same_books(
     assert alice.books() == bob.books()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(history=histories, seed=st.integers(0, 2**32))
 def test_a_bulk_load_after_any_part_of_the_history_ends_in_the_same_books(
     shop: Shop, two_stores: list[Access], history: list[Sale], seed: int
@@ -312,7 +312,7 @@ def by_hand_in_a_window(history: Sequence[Sale], months: int) -> dict[str, Any]:
     return {"points": points, "tier": factor(day(9))[0]}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(history=histories, seed=st.integers(0, 2**32))
 def test_any_order_ends_in_the_same_books_also_where_purchases_leave_a_window(
     shop: Shop, rolling_stores: list[Access], history: list[Sale], seed: int

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudpos.checkout.sales import take_purchase
@@ -186,7 +186,7 @@ def test_without_a_program(shop: Shop) -> None:
     assert (refused.status_code, refused.json()["code"]) == (404, "program_not_found")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(
     values=promotions.filter(lambda values: not values["first_purchase"]),
     sales=st.lists(st.tuples(st.integers(1, 90_00), st.booleans()), min_size=1, max_size=4),

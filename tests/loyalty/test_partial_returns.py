@@ -17,7 +17,6 @@ CENTS = st.integers(1, 500_00)
 
 
 @given(gross=st.integers(0, 10**9), sold=CENTS, cuts=st.lists(st.integers(0, 500_00), max_size=12))
-@settings(deadline=None)
 def test_parts_take_what_the_whole_takes(gross: int, sold: int, cuts: list[int]) -> None:
     places = [0, *sorted(min(cut, sold) for cut in cuts), sold]
     taken = [

@@ -32,7 +32,7 @@ days = st.sampled_from(
 clocks = st.integers(0, 47).map(lambda half: time(half // 2, 30 * (half % 2)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     zone=zones.map(ZoneInfo),
     begin=st.builds(

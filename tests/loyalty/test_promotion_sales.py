@@ -13,7 +13,7 @@ from django.db import connection, connections
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudpos.checkout.bulk import load_history
@@ -351,7 +351,7 @@ promotions = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(
     chosen=st.lists(promotions, max_size=3),
     sales=st.lists(
@@ -381,7 +381,7 @@ def test_a_quote_is_what_the_purchase_then_gives(
     assert findings(shop) == []
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10)
 @given(
     sales=st.lists(st.tuples(st.integers(1, 90_00), st.integers(0, 50)), min_size=2, max_size=5),
     backs=st.lists(st.tuples(st.integers(0, 4), st.integers(1, 40_00)), max_size=3),

@@ -185,7 +185,7 @@ def courses(draw: st.DrawFn) -> tuple[Course, list[tuple[datetime, int]]]:
 ladders = st.sampled_from([(BRONZE, SILVER, GOLD), (SILVER, GOLD), (GOLD,), ()])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rule=qualifications(), tiers=ladders, history=courses(), data=st.data())
 def test_the_tier_is_that_of_the_model(
     rule: Qualification,
@@ -207,7 +207,7 @@ def test_the_tier_is_that_of_the_model(
         assert model.ladder.tier(course, at) == model.tier(at), at
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rule=qualifications(), history=courses(), data=st.data())
 def test_until_is_the_first_change(
     rule: Qualification, history: tuple[Course, list[tuple[datetime, int]]], data: st.DataObject

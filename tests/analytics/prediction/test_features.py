@@ -38,7 +38,7 @@ def by_hand(rows: Rows, *, as_of: int) -> dict[int, dict[str, float]]:
     return columns
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     rows=st.lists(
         st.tuples(

@@ -109,7 +109,7 @@ def test_never_fails(table: PurchaseTable, horizon_days: int) -> None:
     check(table, horizon_days=horizon_days)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     customers=st.integers(1, 260),
     purchases_each=st.floats(1.0, 60.0),
@@ -132,7 +132,7 @@ def test_never_fails_for_any_merchant(
     check(table, as_of=TODAY - ago, horizon_days=horizon_days)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), n=st.integers(0, 5))
 def test_columns_that_contradict_one_another_are_scored(data: st.DataObject, n: int) -> None:
     """What a database delivers while purchases are written may not fit together."""
