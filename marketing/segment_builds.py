@@ -1,6 +1,7 @@
 """Asking rules about every customer: of one rule at once, or of many in one pass.
 
-A rule that is new or was changed is built in one statement, under its lock. Of those that have been built many are looked at
+A rule that is new or was changed is built under its lock. What it says of everybody is kept in a table for the moment, made by
+CREATE TABLE AS: for INSERT ... SELECT, PostgreSQL uses one process alone. Of those that have been built many are looked at
 together without any lock: that only finds who may be in the wrong place, and these are then asked about one rule at a time as
 after an event.
 """
@@ -91,7 +92,7 @@ _BUILT = "SELECT (SELECT count(*) FROM matching), (SELECT count(*) FROM came), (
 
 
 def build_segment(*, merchant: Merchant, segment_id: uuid.UUID, at: datetime) -> Built | None:
-    """Ask the rule about every customer, in one statement. None when there is no such rule (any more).
+    """Ask the rule about every customer. None when there is no such rule (any more).
 
     Of a rule that is new or was changed one event tells the outcome: that its members come and go is the author's doing, not
     theirs. A rule that cannot be worked out keeps its members, and says why.
@@ -121,14 +122,18 @@ def _build(merchant: Merchant, segment_id: uuid.UUID, at: datetime) -> Built | N
         is_new = segment.is_building
         matching = Compiler(merchant.pk, clock_of(merchant, at=at)).matching(parse_rule(segment.rule))
         here = [merchant.pk, segment_id]
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE TEMP TABLE matching (id) AS {matching.text}", matching.params)
+            cursor.execute("ANALYZE matching")
         statement = Statement()
-        statement.add("matching", matching.text, matching.params)
         statement.add("gone", _GONE, [*here, at])
         statement.add("came", _CAME, [*here, at])
         if not is_new:
             _add_events(statement, merchant.pk, at)
         size, came, gone = statement.execute(_BUILT)
         built = Built(segment_id, size, came, gone, round((time.perf_counter() - started) * 1000))
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE matching")
         if is_new:
             emit(_rebuilt(merchant.pk, built, at))
         Segment.objects.for_merchant(merchant).filter(pk=segment_id).update(
@@ -244,7 +249,6 @@ def _survey(
     misplaced = Compiler(merchant.pk, clock_of(merchant, at=at)).misplaced(rules)
     found = {}
     with long_statements(**BUILDING), connection.cursor() as cursor:
-        # Not INSERT ... SELECT, for which PostgreSQL uses one process alone.
         cursor.execute(
             f"CREATE TEMP TABLE segment_misplaced (id, bits) ON COMMIT DROP AS {misplaced.text}",
             misplaced.params,
@@ -256,6 +260,7 @@ def _survey(
                 [bit, MISPLACED_MAX + 1],
             )
             found[segment_id] = [customer_id for (customer_id,) in cursor.fetchall()]
+        cursor.execute("DROP TABLE segment_misplaced")
     return found
 
 
