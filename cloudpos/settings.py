@@ -390,6 +390,11 @@ if WEBHOOK_LOG_DAYS < 1:
 JOBS_AT_ONCE = whole_number("JOBS_AT_ONCE", 1)
 if JOBS_AT_ONCE < 1:
     raise ImproperlyConfigured("JOBS_AT_ONCE must be 1 or more")
+
+# Connections on which one import writes at once: as many processors of the database has it for itself.
+IMPORT_WRITERS = whole_number("IMPORT_WRITERS", 2)
+if not 1 <= IMPORT_WRITERS <= 8:
+    raise ImproperlyConfigured("IMPORT_WRITERS must be 1 to 8")
 CELERY_BROKER_URL = REDIS_URL or None
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True

@@ -201,9 +201,13 @@ def is_customer_number(text: str) -> bool:
     )
 
 
-def new_customer_number() -> str:
-    """A random number with a check digit. Random, so that no counter row is fought over and none can be guessed."""
-    digits = str(secrets.randbelow(9 * 10 ** (NUMBER_DIGITS - 2)) + 10 ** (NUMBER_DIGITS - 2))
+def new_customer_number(*, share: int = 0, shares: int = 1) -> str:
+    """A random number with a check digit. Random, so that no counter row is fought over and none can be guessed.
+
+    Of those who draw at once with the same `shares` and each their own `share` (from 0), no two draw the same.
+    """
+    first = 10 ** (NUMBER_DIGITS - 2)
+    digits = str(secrets.randbelow(9 * first // shares) * shares + share + first)
     return digits + luhn_digit(digits)
 
 

@@ -1,7 +1,7 @@
 """What is to be done about each row of a chunk. The check and the import both ask this; only the import then does it."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -71,11 +71,13 @@ class Decision:
         return sorted(said or {"externalId"})
 
 
-def decide(rows: Sequence[ReadRow], known: Known, context: Context, *, indexed: bool) -> list[Decision]:
+def decide(
+    rows: Sequence[ReadRow], known: Known, context: Context, *, draw: Callable[[], str] | None
+) -> list[Decision]:
     """One decision for each row, without a statement: what the database knows of them was looked up before.
 
-    A row with a problem is not imported at all: half a customer helps nobody. Without `indexed` nobody who is created may be
-    saved: for the check.
+    A row with a problem is not imported at all: half a customer helps nobody. `draw` gives the numbers of new customers; without
+    it nobody who is created may be saved: for the check.
     """
     decisions = [Decision(row) for row in rows]
     for decision in decisions:
@@ -84,7 +86,7 @@ def decide(rows: Sequence[ReadRow], known: Known, context: Context, *, indexed: 
             continue
         hit = known.hits.get(row.number)
         if hit is None:
-            _decide_new(decision, context, known.refused, indexed=indexed)
+            _decide_new(decision, context, known.refused, draw)
         else:
             _decide_known(decision, known.customers[hit.id], known, context)
         if row.problems:
@@ -93,7 +95,10 @@ def decide(rows: Sequence[ReadRow], known: Known, context: Context, *, indexed: 
 
 
 def _decide_new(
-    decision: Decision, context: Context, refused: Mapping[str, set[str]], *, indexed: bool
+    decision: Decision,
+    context: Context,
+    refused: Mapping[str, set[str]],
+    draw: Callable[[], str] | None,
 ) -> None:
     row, settings = decision.row, context.settings
     if settings.mode == "update":
@@ -116,7 +121,8 @@ def _decide_new(
             access=context.access,
             today=context.today,
             stores=context.stores,
-            indexed=indexed,
+            indexed=draw is not None,
+            number=draw() if draw is not None else "",
             at=context.at,
         )
     except InvalidCustomer as invalid:

@@ -6,51 +6,39 @@ commit together, so that a process may die at any moment.
 
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.timezone import now
 
-from cloudpos.api.errors import Conflict
 from cloudpos.garbage import rare_collections
 from cloudpos.jobs.running import Work, chunk_transaction
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.models import Merchant, Store
 from cloudpos.tenancy.roles import Role
 from customers.events import emit, event
-from customers.imports.ahead import Chunk, read_ahead, with_following
+from customers.imports.ahead import Chunk, read_ahead
 from customers.imports.deciding import Outcome, decide
 from customers.imports.knowing import ChangedMeanwhile, Context, look_up
 from customers.imports.matching import Seen
 from customers.imports.rows import RowReader
 from customers.imports.settings import settings_of
 from customers.imports.tables import TableRow, layout_of, read_rows
-from customers.imports.writing import counts_of, keep_rows, write
+from customers.imports.writers import CHUNK_MS_MAX, CHUNK_TRIES_MAX, ImportBusy, Importing, writers_of
+from customers.imports.writing import counts_of, keep_rows
 from customers.models import Import, ImportRow
-from customers.services.bulk import tell_planner
 
 CHECK = "customers.check_import"
 RUN = "customers.run_import"
 CHUNK_ROWS = 1_000
-CHUNK_MS_MAX = 60_000
-CHUNK_TRIES_MAX = 10
 SWITCH_SECONDS = 0.0002
-# When the planner is told of the new customers, and when again.
-TELL_AFTER_ROWS = 1_000
-TELL_AGAIN_AT_TIMES = 10
 
 State, Phase = Import.State, ImportRow.Phase
-T = TypeVar("T")
-
-
-class ImportBusy(Conflict):
-    code = "import_interrupted"
-    message = "Customers were changed by others again and again meanwhile. Go on with the import in a while."
 
 
 def check(work: Work) -> dict[str, Any]:
@@ -71,9 +59,7 @@ def check(work: Work) -> dict[str, Any]:
         closing(read_ahead(_chunks(source, context), context.reader, thread)) as chunks,
     ):
         for chunk in chunks:
-            _until_unchanged(
-                [chunk], seen, partial(_check_chunk, work, source, context, seen, chunk, done_with)
-            )
+            _check_chunk(work, source, context, seen, chunk, done_with)
     found = {"rows": work.done, **work.counts}
     with transaction.atomic():
         _update(source, state=State.CHECKED, check_counts=found)
@@ -85,12 +71,23 @@ def _check_chunk(
     work: Work, source: Import, context: Context, seen: Seen, chunk: Chunk, done_with: int
 ) -> None:
     rows = chunk.rows
+    before = seen.mark()
+    for _ in range(CHUNK_TRIES_MAX):
+        try:
+            with chunk_transaction(ms_max=CHUNK_MS_MAX):
+                known = look_up(rows, context, seen, locked=False)
+            break
+        except ChangedMeanwhile:
+            # Somebody was merged or deleted between two statements.
+            seen.forget_since(before)
+            chunk.begin_again()
+    else:
+        raise ImportBusy()
+    if rows[-1].number <= done_with:
+        # Looked at again for what it says of later rows: its own problems are kept already.
+        return
+    decisions = decide(rows, known, context, draw=None)
     with chunk_transaction(ms_max=CHUNK_MS_MAX):
-        known = look_up(rows, context, seen, locked=False)
-        if rows[-1].number <= done_with:
-            # Looked at again for what it says of later rows: its own problems are kept already.
-            return
-        decisions = decide(rows, known, context, indexed=False)
         keep_rows([each for each in decisions if each.outcome == Outcome.FAILED], source, Phase.CHECK)
         work.checkpoint(rows[-1].number, done=len(rows), **counts_of(decisions))
 
@@ -103,17 +100,20 @@ def run(work: Work) -> dict[str, Any]:
     work.expect(max(0, int(source.check_counts.get("rows", 0)) - int(source.run_counts.get("rows", 0))))
     context = context_of(source)
     seen = Seen()
-    counts = dict(source.run_counts)
-    with rare_collections(), _thread("run-import") as thread:
+    with (
+        rare_collections(),
+        _thread("run-import") as thread,
+        writers_of(settings.IMPORT_WRITERS) as writers,
+        closing(
+            read_ahead(_chunks(source, context, after=source.position), context.reader, thread)
+        ) as chunks,
+    ):
         _recall(source, context, seen)
-        tables = _chunks(source, context, after=source.position)
-        tell_at = TELL_AFTER_ROWS
-        with closing(read_ahead(tables, context.reader, thread)) as chunks:
-            for chunk, following in with_following(chunks):
-                counts = _import_chunk(work, source, context, seen, chunk, following, thread, counts)
-                if counts["rows"] >= tell_at:
-                    tell_at = counts["rows"] * TELL_AGAIN_AT_TIMES
-                    tell_planner()
+        importing = Importing(work, source, context, seen, thread=thread, writers=writers)
+        for chunk in chunks:
+            importing.take(chunk)
+        importing.finish()
+    counts = importing.counts
     at = now()
     with transaction.atomic():
         _update(source, state=State.DONE, finished_at=at)
@@ -129,47 +129,6 @@ def run(work: Work) -> dict[str, Any]:
         )
         work.checkpoint(work.cursor or source.position, done=0)
     return counts
-
-
-def _import_chunk(
-    work: Work,
-    source: Import,
-    context: Context,
-    seen: Seen,
-    chunk: Chunk,
-    following: Chunk | None,
-    thread: Executor,
-    counts: dict[str, int],
-) -> dict[str, int]:
-    """One chunk in one transaction, with a look at the following one. Returns the counts with its own."""
-
-    def once() -> dict[str, int]:
-        with chunk_transaction(ms_max=CHUNK_MS_MAX):
-            writing = chunk.settle(source, context, seen)
-            if following is not None:
-                following.look_ahead(source, context, seen, thread)
-            write(writing, context)
-            total = dict(counts)
-            for name, number in {"rows": len(chunk.rows), **writing.counts}.items():
-                total[name] = total.get(name, 0) + number
-            _update(source, position=chunk.rows[-1].number, run_counts=total)
-            work.checkpoint(chunk.rows[-1].number, done=len(chunk.rows), **writing.counts)
-        return total
-
-    return _until_unchanged([chunk, following] if following is not None else [chunk], seen, once)
-
-
-def _until_unchanged(chunks: list[Chunk], seen: Seen, once: Callable[[], T]) -> T:
-    """Again, as if for the first time, when somebody else changed one of a chunk's customers meanwhile."""
-    before = seen.mark() if chunks[0].mark is None else chunks[0].mark
-    for _ in range(CHUNK_TRIES_MAX):
-        try:
-            return once()
-        except ChangedMeanwhile:
-            seen.forget_since(before)
-            for chunk in chunks:
-                chunk.begin_again()
-    raise ImportBusy()
 
 
 @contextmanager
@@ -222,15 +181,15 @@ def _chunks(
 def context_of(source: Import) -> Context:
     """What is the same for all rows of an import."""
     merchant = Merchant.objects.get(pk=source.merchant_id)
-    settings = settings_of(source.settings)
+    chosen = settings_of(source.settings)
     access = access_of(source, merchant)
     stores = list(Store.objects.for_merchant(merchant).values_list("pk", "code", "name"))
     named = {name.casefold(): pk for pk, _, name in stores} | {code.casefold(): pk for pk, code, _ in stores}
     at = now()
     return Context(
         access=access,
-        settings=settings,
-        reader=RowReader(settings, [column["header"] for column in source.layout["columns"]], stores=named),
+        settings=chosen,
+        reader=RowReader(chosen, [column["header"] for column in source.layout["columns"]], stores=named),
         stores=frozenset(pk for pk, _, _ in stores),
         today=at.astimezone(access.tz).date(),
         at=at,

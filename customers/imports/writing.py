@@ -1,6 +1,6 @@
 """Doing what was decided for a chunk of rows: its lines are made without the database, and written in a handful of statements."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,13 +72,14 @@ def writing_of(decisions: Sequence[Decision], source: Import, context: Context) 
     )
 
 
-def write(writing: Writing, context: Context) -> None:
-    """Create and change customers, and keep what became of each row, inside the caller's transaction.
+def write(writing: Writing, context: Context, draw: Callable[[], str]) -> None:
+    """Create and change customers, and keep what became of each row, inside the caller's transaction. `draw` gives numbers anew.
 
     Raises ChangedMeanwhile: then begin the chunk again.
     """
     try:
-        if len(insert_ready(writing.created, search_key=context.access.search_key)) < len(writing.created):
+        made = insert_ready(writing.created, search_key=context.access.search_key, draw=draw)
+        if len(made) < len(writing.created):
             raise ChangedMeanwhile
         update_lines(Customer, writing.customers.lines, writing.customers.columns)
         copy_in(ExternalId, [writing.external_ids])

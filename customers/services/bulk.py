@@ -150,10 +150,12 @@ def ready(made: Draft, *, number_given: bool = False) -> Ready:
     )
 
 
-def insert_ready(rows: Sequence[Ready], *, search_key: str) -> set[uuid.UUID]:
+def insert_ready(
+    rows: Sequence[Ready], *, search_key: str, draw: Callable[[], str] | None = None
+) -> set[uuid.UUID]:
     """Insert customers with their parts, without events, inside the caller's transaction: the ids of those that are in.
 
-    Left out is whose e-mail or phone somebody has by now.
+    Left out is whose e-mail or phone somebody has by now. Whose number somebody has gets another one, by `draw` if given.
     """
     pending = list(rows)
     inserted: set[uuid.UUID] = set()
@@ -162,7 +164,7 @@ def insert_ready(rows: Sequence[Ready], *, search_key: str) -> set[uuid.UUID]:
             break
         inserted |= _insert_new(pending)
         refused = [each for each in pending if each.customer.pk not in inserted and not each.number_given]
-        pending = _redrawn(refused, search_key=search_key)
+        pending = _redrawn(refused, search_key=search_key, draw=draw or new_customer_number)
     kept = [each for each in rows if each.customer.pk in inserted]
     copy_in(Address, [each.addresses for each in kept])
     copy_in(Consent, [each.consents for each in kept])
@@ -230,7 +232,7 @@ def _allow_time() -> None:
         cursor.execute(f"SET LOCAL statement_timeout = {CHUNK_MS_MAX}")
 
 
-def _redrawn(refused: Sequence[Ready], *, search_key: str) -> list[Ready]:
+def _redrawn(refused: Sequence[Ready], *, search_key: str, draw: Callable[[], str]) -> list[Ready]:
     """Those that failed only because their random number is somebody else's, with another number."""
     if not refused:
         return []
@@ -243,7 +245,7 @@ def _redrawn(refused: Sequence[Ready], *, search_key: str) -> list[Ready]:
     for each in refused:
         customer = each.customer
         if holders.get(customer.customer_number, customer.pk) != customer.pk:
-            customer.customer_number = new_customer_number()
+            customer.customer_number = draw()
             index_customer(customer, search_key=search_key)
             each.line = copy_lines(Customer, [customer])
             redrawn.append(each)

@@ -177,17 +177,19 @@ def prepare(
     ip: str | None = None,
     stores: Collection[uuid.UUID] | None = None,
     indexed: bool = True,
+    number: str = "",
     at: datetime | None = None,
 ) -> Draft:
     """An unsaved customer with its parts, made `at` a time or now. Raises InvalidCustomer with everything that is wrong with it.
 
-    Without `indexed` it has no number and could not be found, and so may not be saved: for who only asks what is wrong.
+    Without `indexed` it has no number and could not be found, and so may not be saved: for who only asks what is wrong. `number`:
+    its customer number, where the caller has drawn it.
     """
     at = at or now()
     customer = draft(
         Customer,
         merchant_id=access.merchant_id,
-        customer_number=new_customer_number() if indexed else "",
+        customer_number=(number or new_customer_number()) if indexed else "",
         home_store_id=access.store_id,
         created_at=at,
         updated_at=at,

@@ -150,6 +150,10 @@ def test_customer_numbers() -> None:
     numbers = {new_customer_number() for _ in range(500)}
     assert len(numbers) == 500
     assert all(is_customer_number(number) for number in numbers)
+    for share in range(7):
+        drawn = {new_customer_number(share=share, shares=7) for _ in range(50)}
+        assert len(drawn) == 50 and all(is_customer_number(number) for number in drawn)
+        assert {(int(number[:-1]) - 10**8) % 7 for number in drawn} == {share}
 
 
 @given(st.integers(0, 8), st.integers(1, 9))

@@ -8,7 +8,7 @@ from django.utils.timezone import now
 
 from cloudpos.jobs.models import Job
 from cloudpos.jobs.running import run_here
-from customers.imports import services
+from customers.imports import services, writers
 from customers.imports.serializers import ImportInput, ImportSettingsInput
 from customers.imports.services import forget_old_imports
 from customers.models import Customer, Import, ImportPart, ImportRow
@@ -107,9 +107,7 @@ def test_stopped_on_its_way_it_goes_on_or_back(
     class Stop(Exception):
         pass
 
-    from customers.imports import running
-
-    real, done = running.write, []
+    real, done = writers.write, []
 
     def write(*arguments: object) -> None:
         if len(done) == 2:
@@ -117,9 +115,9 @@ def test_stopped_on_its_way_it_goes_on_or_back(
         done.append(1)
         real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(running, "write", write)
+    monkeypatch.setattr(writers, "write", write)
     assert run_here(uuid.UUID(job["id"])).state == "failed"
-    monkeypatch.setattr(running, "write", real)
+    monkeypatch.setattr(writers, "write", real)
     assert (Customer.objects.count(), brought.read()["state"]) == (4, "running")
     assert brought.read()["runCounts"] == {"rows": 4, "created": 4}
 

@@ -20,11 +20,11 @@ ROWS, KNOWN, KILLS = 45, 15, 3
 PREPARE = """
 import numpy
 from cloudpos.lifecycle import undoing_imports
-from customers.imports import ahead, running as imports
+from customers.imports import ahead, running as imports, writers
 
 imports.CHUNK_ROWS = undoing_imports.CHUNK_ROWS = 3
-write = imports.write
-imports.write = lambda *arguments: (write(*arguments), time.sleep(0.01))[0]
+write = writers.write
+writers.write = lambda *arguments: (write(*arguments), time.sleep(0.01))[0]
 decide = ahead.decide
 imports.decide = ahead.decide = lambda *arguments, **named: (time.sleep(0.03), decide(*arguments, **named))[1]
 """
