@@ -336,7 +336,7 @@ _EMAIL_SERVICES: dict[str, tuple[str, str, str]] = {
     "mailgun": ("MAILGUN_API_KEY", "MAILGUN_WEBHOOK_SIGNING_KEY", "MAILGUN_SENDER_DOMAIN"),
     "postmark": ("POSTMARK_SERVER_TOKEN", "", ""),
     "resend": ("RESEND_API_KEY", "RESEND_SIGNING_SECRET", ""),
-    "sendgrid": ("SENDGRID_API_KEY", "", ""),
+    "sendgrid": ("SENDGRID_API_KEY", "SENDGRID_TRACKING_WEBHOOK_VERIFICATION_KEY", ""),
     "sparkpost": ("SPARKPOST_API_KEY", "", ""),
 }
 EMAIL_PROVIDER = choice("EMAIL_PROVIDER", ("", *_EMAIL_SERVICES), "")

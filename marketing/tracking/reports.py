@@ -105,22 +105,37 @@ def hear_email_service(sender: Any, event: Any, esp_name: str, **_: Any) -> None
     ids = _ids(event.metadata or {})
     if kind is None or ids is None:
         return
-    reason = event.reject_reason or ""
+    is_bounce = kind == "bounced"
+    reason = event.reject_reason or ("bounced" if is_bounce else "")
     take_report(
         Report(
             *ids,
             kind=kind,
             at=_moment(event.timestamp),
             address=event.recipient or "",
-            is_permanent=kind == "bounced" and reason in _PERMANENT and not _may_work_again(event.esp_event),
+            is_permanent=is_bounce and _never_works(esp_name, event),
             reason=reason if kind in ("bounced", "failed") else "",
         )
     )
 
 
-def _may_work_again(said: Any) -> bool:
-    """Postmark reports a full mailbox like one that does not exist, but for `Inactive`."""
-    return isinstance(said, dict) and said.get("RecordType") == "Bounce" and said.get("Inactive") is not True
+def _never_works(service: str, event: Any) -> bool:
+    """Of a bounce: whether there is no such address. anymail calls a full mailbox the same; services have their own words."""
+    said, by_anymail = event.esp_event, event.reject_reason in _PERMANENT
+    match service:
+        case "Brevo":
+            return by_anymail and said["event"] != "soft_bounce"
+        case "Postmark":
+            return by_anymail and (said["RecordType"] != "Bounce" or said.get("Inactive") is True)
+        case "Resend":
+            return bool(said["data"].get("bounce", {}).get("type") == "Permanent")
+        case "SendGrid":
+            # Of a bounce anymail gives no reason; one that is only blocked says so by its type.
+            return by_anymail or (said["event"], said.get("type")) == ("bounce", "bounce")
+        case "SparkPost":
+            (bounce,) = said["msys"].values()
+            return bounce.get("bounce_class") in ("10", "30")
+    return by_anymail
 
 
 def _ids(metadata: dict[str, Any]) -> tuple[uuid.UUID, uuid.UUID] | None:

@@ -1,21 +1,21 @@
 """Routes of what readers and providers call, outside of the API."""
 
-from importlib import import_module
 from typing import Any
 
 from django.conf import settings
 from django.urls import path
+from django.utils.module_loading import import_string
 
 from marketing.tracking import callbacks, views
 
 # By provider the view that reads its reports.
 _EMAIL_REPORTS = {
-    "brevo": "BrevoTrackingWebhookView",
-    "mailgun": "MailgunTrackingWebhookView",
-    "postmark": "PostmarkTrackingWebhookView",
-    "resend": "ResendTrackingWebhookView",
-    "sendgrid": "SendGridTrackingWebhookView",
-    "sparkpost": "SparkPostTrackingWebhookView",
+    "brevo": "anymail.webhooks.brevo.BrevoTrackingWebhookView",
+    "mailgun": "anymail.webhooks.mailgun.MailgunTrackingWebhookView",
+    "postmark": "anymail.webhooks.postmark.PostmarkTrackingWebhookView",
+    "resend": "marketing.tracking.resend.ResendReports",
+    "sendgrid": "anymail.webhooks.sendgrid.SendGridTrackingWebhookView",
+    "sparkpost": "anymail.webhooks.sparkpost.SparkPostTrackingWebhookView",
 }
 
 
@@ -24,7 +24,7 @@ def email_reports() -> list[Any]:
     provider = settings.EMAIL_PROVIDER
     if not provider or not settings.EMAIL_EVENTS_SECRET:
         return []
-    view = getattr(import_module(f"anymail.webhooks.{provider}"), _EMAIL_REPORTS[provider])
+    view = import_string(_EMAIL_REPORTS[provider])
     return [path(f"provider-events/email/{provider}", view.as_view())]
 
 

@@ -140,7 +140,7 @@ SECRET = ("postmark", "a-long-password")
 def anymail(settings: Any) -> None:
     settings.EMAIL_PROVIDER, settings.EMAIL_EVENTS_SECRET = "postmark", ":".join(SECRET)
     settings.ANYMAIL = {"WEBHOOK_SECRET": settings.EMAIL_EVENTS_SECRET}
-    settings.ROOT_URLCONF = "tests.marketing.tracking.with_postmark"
+    settings.ROOT_URLCONF = "tests.marketing.tracking.with_email_reports"
 
 
 def bounce(message: CampaignMessage, **more: Any) -> dict[str, Any]:
@@ -178,15 +178,6 @@ def test_a_services_bounce_reaches_the_message(client: Client, message: Campaign
         == 200
     )
     assert state(message) == "bounced"
-
-
-@pytest.mark.usefixtures("anymail")
-def test_a_full_mailbox_is_not_suppressed(client: Client, message: CampaignMessage) -> None:
-    assert (
-        tell(client, bounce(message, Type="SoftBounce", TypeCode=4096, Inactive=False, Name="Soft bounce"))
-        == 200
-    )
-    assert not Suppression.objects.exists()
 
 
 @pytest.mark.usefixtures("anymail")

@@ -1,4 +1,4 @@
-"""The service's routes as they are with Postmark configured."""
+"""The service's routes as they are with an e-mail service configured."""
 
 from typing import Any
 
