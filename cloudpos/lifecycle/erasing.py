@@ -16,8 +16,9 @@ from cloudpos.api.context import current_request_id
 from cloudpos.api.encoding import encode
 from cloudpos.api.transactions import use_case
 from cloudpos.exports.services import forget_files_with
+from cloudpos.lifecycle.declaring import OnErase, Table
 from cloudpos.lifecycle.family import family_of, top_of
-from cloudpos.lifecycle.tables import BY_MODEL, OnErase, Table
+from cloudpos.lifecycle.tables import BY_MODEL
 from cloudpos.tenancy.access import Access
 from cloudpos.tenancy.drafting import draft
 from customers.event_types import OUR_NOUNS

@@ -8,8 +8,9 @@ from django.db import transaction
 from cloudpos.api.context import current_request_id
 from cloudpos.api.errors import Conflict
 from cloudpos.api.naming import camel
+from cloudpos.lifecycle.declaring import Table
 from cloudpos.lifecycle.family import family_of, top_of
-from cloudpos.lifecycle.tables import TABLES, Table
+from cloudpos.lifecycle.tables import TABLES
 from cloudpos.tenancy.access import Access
 from customers.events import emit, event
 from customers.services import CustomerNotFound

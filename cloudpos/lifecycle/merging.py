@@ -13,8 +13,9 @@ from django.utils.timezone import now
 from cloudpos.api.context import current_request_id
 from cloudpos.api.errors import BadRequest, Conflict
 from cloudpos.api.transactions import use_case
+from cloudpos.lifecycle.declaring import Table
 from cloudpos.lifecycle.fields import Choice, combine
-from cloudpos.lifecycle.tables import MOVING, Table
+from cloudpos.lifecycle.tables import MOVING
 from cloudpos.tenancy.access import Access
 from customers.events import emit, event
 from customers.models import Address, Consent, ConsentState, Customer, Merge, Preferences

@@ -4,13 +4,10 @@ A table with a reference to a customer, however indirect, that is not declared h
 tests/lifecycle/test_tables.py.
 """
 
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
-from django.db.models import Model
-
 from analytics.models import CustomerFigures, CustomerSnapshot
+from cloudpos.lifecycle.declaring import OnErase, OnMerge, Table
 from cloudpos.models import EventTask
 from customers.models import (
     Address,
@@ -51,56 +48,6 @@ from marketing.models import (
 BOOKKEEPING = "Bookkeeping duty: what was sold, taken back and credited, without personal data."
 ACCOUNTABILITY = "Duty to prove what was consented to and when (GDPR article 7): without the IP address."
 PROTOCOL = "The record of the change itself: ids and times."
-
-
-class OnMerge(StrEnum):
-    """What becomes of the source's rows."""
-
-    MOVES = "moves"
-    """They become the target's; the merge keeps their ids for its undo."""
-    FOLLOWS = "follows"
-    """They hang on a row that moves."""
-    STAYS = "stays"
-    """They stay with the source, which the export and the timeline of the target include."""
-
-
-class OnErase(StrEnum):
-    DELETED = "deleted"
-    EMPTIED = "emptied"
-    """The columns in `emptied` lose their content; the row stays."""
-    KEPT = "kept"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """`path` leads from the model to the customer's id; `key` names the rows in the export, in order of `order`.
-
-    `hidden` columns are not exported: they repeat others in a form of ours (search lexemes, hashes).
-    """
-
-    model: type[Model]
-    path: str
-    key: str
-    on_merge: OnMerge
-    on_erase: OnErase
-    why: str
-    emptied: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ("pk",)
-    hidden: frozenset[str] = frozenset()
-
-    @property
-    def label(self) -> str:
-        return self.model._meta.label
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The attribute names of what is exported."""
-        return tuple(
-            column.attname
-            for column in self.model._meta.concrete_fields
-            if column.name != "merchant" and column.attname not in self.hidden
-        )
-
 
 _PROFILE_EMPTIED: dict[str, Any] = {
     "first_name": "",

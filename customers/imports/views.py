@@ -1,6 +1,7 @@
 """Imports of customers over HTTP: a file in parts, what its columns are, a check of every row, the import, and its undo."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
@@ -126,44 +127,44 @@ class ImportSettingsView(ApiView):
         return envelope.success(describe_import(source))
 
 
-class ImportCheckView(ApiView):
+class _StepView(ApiView):
+    """A step of an import that is a job of its own."""
+
+    roles = {"post": Role.MANAGER}
+    outputs = {"post": Output(JOB, status=202)}
+    step: Callable[..., Job]
+    under_way: str
+
+    def post(self, request: Any, **named: uuid.UUID) -> HttpResponse:
+        # import_id, or upload_id of one that has not run yet.
+        (import_id,) = named.values()
+        job = self.step(access=request.access, import_id=import_id)
+        return envelope.accepted(JOB.instance(job), f"/api/v1/jobs/{job.pk}", self.under_way)
+
+
+class ImportCheckView(_StepView):
     """Nothing is written to customers. The rows with a problem are listed under `/rows`, what the others would do is in
     `checkCounts`."""
 
-    roles = {"post": Role.MANAGER}
-    outputs = {"post": Output(JOB, status=202)}
     summaries = {"post": "Check every row"}
-
-    def post(self, request: Any, upload_id: uuid.UUID) -> HttpResponse:
-        return _accepted(
-            services.start_check(access=request.access, import_id=upload_id), "It is being checked"
-        )
+    step = staticmethod(services.start_check)
+    under_way = "It is being checked"
 
 
-class ImportRunView(ApiView):
+class ImportRunView(_StepView):
     """Rows with a problem are left out, and can be had as a file afterwards. One that was stopped goes on where it was."""
 
-    roles = {"post": Role.MANAGER}
-    outputs = {"post": Output(JOB, status=202)}
     summaries = {"post": "Import what was checked"}
-
-    def post(self, request: Any, import_id: uuid.UUID) -> HttpResponse:
-        return _accepted(
-            services.start_run(access=request.access, import_id=import_id), "It is being imported"
-        )
+    step = staticmethod(services.start_run)
+    under_way = "It is being imported"
 
 
-class ImportUndoView(ApiView):
+class ImportUndoView(_StepView):
     """Who came by it is erased, what it changed returns. Whoever was touched since stays: `/rows?undo=kept,partly` lists them."""
 
-    roles = {"post": Role.MANAGER}
-    outputs = {"post": Output(JOB, status=202)}
     summaries = {"post": "Take a whole import back"}
-
-    def post(self, request: Any, import_id: uuid.UUID) -> HttpResponse:
-        return _accepted(
-            services.start_undo(access=request.access, import_id=import_id), "It is being undone"
-        )
+    step = staticmethod(services.start_undo)
+    under_way = "It is being undone"
 
 
 class ImportRowsView(ApiView):
@@ -194,7 +195,3 @@ class ImportFailedView(ApiView):
         response = StreamingHttpResponse(text, content_type="text/csv; charset=utf-8")
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         return response
-
-
-def _accepted(job: Job, message: str) -> HttpResponse:
-    return envelope.accepted(JOB.instance(job), f"/api/v1/jobs/{job.pk}", message)

@@ -1,6 +1,7 @@
 """Campaigns: written, tried out, started and stopped."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpResponse
@@ -149,45 +150,35 @@ class _StepView(ApiView):
 
     roles = {"post": Role.MANAGER}
     outputs = {"post": CAMPAIGN}
+    step: Callable[..., Campaign]
     done: str
 
-    def step(self, access: Any, campaign_id: uuid.UUID) -> Campaign:
-        raise NotImplementedError
-
     def post(self, request: Any, campaign_id: uuid.UUID) -> HttpResponse:
-        return _shown(self.step(request.access, campaign_id), self.done)
+        return _shown(self.step(access=request.access, campaign_id=campaign_id), self.done)
 
 
 class CampaignScheduleView(_StepView):
     summaries = {"post": "Send a draft at its time, which may be now"}
+    step = staticmethod(services.schedule_campaign)
     done = "Campaign scheduled"
-
-    def step(self, access: Any, campaign_id: uuid.UUID) -> Campaign:
-        return services.schedule_campaign(access=access, campaign_id=campaign_id)
 
 
 class CampaignPauseView(_StepView):
     summaries = {"post": "Begin no message any more until it is resumed"}
+    step = staticmethod(services.pause_campaign)
     done = "Campaign paused"
-
-    def step(self, access: Any, campaign_id: uuid.UUID) -> Campaign:
-        return services.pause_campaign(access=access, campaign_id=campaign_id)
 
 
 class CampaignResumeView(_StepView):
     summaries = {"post": "Go on where it was paused"}
+    step = staticmethod(services.resume_campaign)
     done = "Campaign resumed"
-
-    def step(self, access: Any, campaign_id: uuid.UUID) -> Campaign:
-        return services.resume_campaign(access=access, campaign_id=campaign_id)
 
 
 class CampaignCancelView(_StepView):
     summaries = {"post": "Stop for good"}
+    step = staticmethod(services.cancel_campaign)
     done = "Campaign cancelled"
-
-    def step(self, access: Any, campaign_id: uuid.UUID) -> Campaign:
-        return services.cancel_campaign(access=access, campaign_id=campaign_id)
 
 
 class CampaignResendView(ApiView):

@@ -5,7 +5,8 @@ from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import ForeignKey, Model
 
-from cloudpos.lifecycle.tables import BY_MODEL, TABLES, OnErase, OnMerge, Table
+from cloudpos.lifecycle.declaring import OnErase, OnMerge, Table
+from cloudpos.lifecycle.tables import BY_MODEL, TABLES
 from customers.models import Customer
 
 
