@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         AddIndexConcurrently(
             "purchase",
             models.Index(
-                fields=["merchant", "customer"],
+                fields=["merchant", "customer", "occurred_at"],
                 name="purchases_void_idx",
                 condition=models.Q(returned__gte=models.F("amount")),
             ),

@@ -70,7 +70,7 @@ class Purchase(TenantPart):
             ),
             # Of nothing, or wholly returned: who has none of these bought something at their first and at their last visit.
             models.Index(
-                fields=["merchant", "customer"],
+                fields=["merchant", "customer", "occurred_at"],
                 name="purchases_void_idx",
                 condition=Q(returned__gte=F("amount")),
             ),

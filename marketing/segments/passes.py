@@ -37,6 +37,7 @@ _MEASURES = {
 MANY_VISITS = 5
 # PostgreSQL knows how many are 0, but takes a comparison of two columns for rarely true.
 _IS_KEPT = "({0}.returned = 0 OR {0}.{1} > {0}.returned)"
+_COUNTS = f"p.amount > 0 AND {_IS_KEPT.format('p', 'amount')}"
 
 
 class Passes:
@@ -46,6 +47,7 @@ class Passes:
         self._clock, self._of, self._is_whole = clock, of, is_whole
         self._measures: dict[bool, list[Purchases]] = {False: [], True: []}
         self._doubted: list[Purchases] = []
+        self._counts_voids = False
         self._asked_of: dict[bool, list[Purchases]] = {False: [], True: []}
 
     def value(self, condition: Purchases) -> Sql:
@@ -69,6 +71,8 @@ class Passes:
         }
         if self._doubted:
             needed["doubts"] = self._doubts()
+        if self._counts_voids:
+            needed["voids"] = self._voids()
         return [
             source.wrapped("LEFT JOIN (", f") {alias} ON {alias}.customer_id = c.id")
             for alias, source in needed.items()
@@ -88,8 +92,10 @@ class Passes:
             if condition.measure == "sum":
                 # What came back as a whole adds nothing.
                 return Sql("c.total_spent")
-            column = {"count": "visit_count", "first": "first_visit_at", "last": "last_visit_at"}
-            return self._unless_doubted(condition, Sql(f"c.{column[condition.measure]}"))
+            if condition.measure == "count":
+                self._counts_voids = True
+                return Sql("(c.visit_count - coalesce(voids.v0, 0))")
+            return self._unless_doubted(condition, Sql(f"c.{condition.measure}_visit_at"))
         if condition.measure != "count" or not comparing.is_about_any(condition.op, condition.value):
             return None
         if first is None:
@@ -110,17 +116,26 @@ class Passes:
         column = f"doubts.v{self._doubted.index(measured)}"
         return known.wrapped("CASE WHEN doubts.customer_id IS NULL THEN ", f" ELSE {column} END")
 
+    def _voids(self) -> Sql:
+        """How many of a customer's visits were of nothing, or came back as a whole."""
+        return (
+            Sql("SELECT v.customer_id, count(*) AS v0 FROM purchases v WHERE v.returned >= v.amount AND ")
+            + self._of("v")
+            + " GROUP BY v.customer_id"
+        )
+
     def _doubts(self) -> Sql:
-        """The same measures, read, of those whose row may not tell: part of their visits is undone, or yet to come."""
+        """The same measures, read, of those whose row may not tell: their first or last visit is undone, or is yet to come."""
         columns = [Sql("SELECT p.customer_id")]
         for number, condition in enumerate(self._doubted):
-            counts = self._asked(condition) + f" AND p.amount > 0 AND {_IS_KEPT.format('p', 'amount')}"
+            counts = self._asked(condition) + f" AND {_COUNTS}"
             measure = _MEASURES[False][condition.measure]
             columns.append(counts.wrapped(f"{measure} FILTER (WHERE ", f") AS v{number}"))
         tomorrow = start_of(self._clock.today(self._clock.zone) + timedelta(days=1), self._clock.zone)
-        undone = Sql("SELECT v.customer_id FROM purchases v WHERE v.returned >= v.amount AND ") + self._of(
-            "v"
-        )
+        undone = Sql(
+            "SELECT v.customer_id FROM purchases v JOIN customers k ON k.merchant_id = v.merchant_id AND k.id = v.customer_id"
+            " AND v.occurred_at IN (k.first_visit_at, k.last_visit_at) WHERE v.returned >= v.amount AND "
+        ) + self._of("v")
         ahead = Sql("SELECT k.id FROM customers k WHERE k.deleted_at IS NULL AND ") + self._of("k")
         ahead += Sql(
             " AND COALESCE(k.last_visit_at, '-infinity'::timestamptz) >= %s::timestamptz", (tomorrow,)
@@ -148,7 +163,7 @@ class Passes:
         source = joined(", ", columns) + " FROM purchases p" + self._possible(needs_items)
         if needs_items:
             source += " JOIN purchase_items i ON i.merchant_id = p.merchant_id AND i.purchase_id = p.id"
-        source += Sql(" WHERE ") + self._of("p") + f" AND p.amount > 0 AND {_IS_KEPT.format('p', 'amount')}"
+        source += Sql(" WHERE ") + self._of("p") + f" AND {_COUNTS}"
         if needs_items:
             source += f" AND {_IS_KEPT.format('i', 'quantity')}"
         source += joined(" OR ", asked).wrapped(" AND (") + self._span(shared)
