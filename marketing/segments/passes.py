@@ -118,11 +118,8 @@ class Passes:
 
     def _voids(self) -> Sql:
         """How many of a customer's visits were of nothing, or came back as a whole."""
-        return (
-            Sql("SELECT v.customer_id, count(*) AS v0 FROM purchases v WHERE v.returned >= v.amount AND ")
-            + self._of("v")
-            + " GROUP BY v.customer_id"
-        )
+        voids = Sql("SELECT v.customer_id, count(*) AS v0 FROM purchases v WHERE v.returned >= v.amount AND ")
+        return voids + self._of("v") + " GROUP BY v.customer_id"
 
     def _doubts(self) -> Sql:
         """The same measures, read, of those whose row may not tell: their first or last visit is undone, or is yet to come."""
