@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.timezone import now
 
+from analytics.articles import articles_sold, categories_sold
 from cloudpos.admin.analytics.pages import Shown, analytics_page
 from cloudpos.api.errors import ApiError, FieldError
 from cloudpos.api.parsing import parse_json
@@ -149,6 +150,8 @@ def _catalogue(merchant: Merchant, segment: Segment | None) -> dict[str, Any]:
         ],
         "words": OP_WORDS,
         "metadata": metadata_in_use(merchant.pk),
+        "categories": categories_sold(merchant.pk),
+        "articles": articles_sold(merchant.pk),
         "metadataOps": METADATA_OPS,
         "stores": [
             [str(id_), name]

@@ -17,6 +17,8 @@
 
   /* `changed` is called when a value has changed, `redraw` when what can be typed has. */
   function inputs(changed, redraw, currency) {
+    var lists = 0;
+
     function choose(label, options, value, then) {
       var select = el("select", { "class": "cp-input cp-gap", "aria-label": label, onchange: function () { then(select.value); } },
         options.map(function (option) { return el("option", { value: option[0], text: option[1] }); }));
@@ -37,11 +39,23 @@
         Object.assign({ type: "number", "class": "cp-input cp-input--number", step: "any" }, more || {}));
     }
 
-    /* Words apart by commas. */
-    function words(label, value, then, hint) {
-      return type(label, (value || []).join(", "), function (text) {
+    /* Words apart by commas. `known` are offered for the last of them: texts, or pairs of text and what it is called. */
+    function words(label, value, then, hint, known) {
+      var offered = el("datalist", { id: "offered-" + (lists += 1) });
+      function offer(text) {
+        var before = text.slice(0, text.lastIndexOf(",") + 1);
+        offered.replaceChildren.apply(offered, known.map(function (each) {
+          var pair = Array.isArray(each) ? each : [each, each];
+          return el("option", { value: before + (before ? " " : "") + pair[0], label: pair[1] });
+        }));
+      }
+      var input = type(label, (value || []).join(", "), function (text) {
         then(text.split(",").map(function (each) { return each.trim(); }).filter(Boolean));
-      }, { placeholder: hint || "one, two, three" });
+        if (known) offer(text);
+      }, { placeholder: hint || "one, two, three", list: known ? offered.id : null });
+      if (!known) return input;
+      offer(input.value);
+      return el("span", { "class": "cp-pair" }, [input, offered]);
     }
 
     function ticks(options, value, then) {

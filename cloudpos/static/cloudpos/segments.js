@@ -139,9 +139,9 @@
       }, true);
     }
 
-    function listOf(said, key, label, hint) {
+    function listOf(said, key, label, hint, known) {
       return optional(said, key, label, [], function () {
-        return words(label, said[key], function (value) { said[key] = value; }, hint);
+        return words(label, said[key], function (value) { said[key] = value; }, hint, known);
       });
     }
 
@@ -195,8 +195,8 @@
         var kind = PURCHASES[said.measure][1];
         return [operator(said, kind === "day" ? DAY_OPS : NUMBER_OPS, kind)].concat(compared(said, kind), [
           window_(said),
-          listOf(said, "categories", "in the category", "Gifts, Tea"),
-          listOf(said, "skus", "of the article", "SKU1, SKU2"),
+          listOf(said, "categories", "in the category", "Gifts, Tea", catalogue.categories),
+          listOf(said, "skus", "of the article", "SKU1, SKU2", catalogue.articles),
           catalogue.stores.length > 1 || "storeIds" in said ? optional(said, "storeIds", "at the store", [], function () {
             return ticks(catalogue.stores, said.storeIds, function (value) { said.storeIds = value; });
           }) : null,
