@@ -9,7 +9,7 @@ import ipaddress
 import re
 import socket
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -173,42 +173,32 @@ def _vetted(addresses: list[str]) -> list[str]:
 Key = tuple[str, int]
 _lock = threading.Lock()
 _under_way: dict[Key, Future[list[str]]] = {}
+# getaddrinfo knows no time limit: a name server that never answers holds one thread for each name. Idle ones are used again.
+_resolvers = ThreadPoolExecutor(LOOKUPS_MAX, thread_name_prefix="resolve")
 
 
 def _look_up(host: str, port: int) -> Future[list[str]]:
-    """Every address of a host, [] when there is none.
-
-    Each look-up is new, except that those of the same moment share one. getaddrinfo knows no time limit: it runs on a thread
-    of its own that can be left behind, and a name server that never answers holds one thread for each name.
-    """
-    found: Future[list[str]] = Future()
+    """Every address of a host, [] when there is none. Each look-up is new, except that those of the same moment share one."""
     if _is_literal(host):
+        found: Future[list[str]] = Future()
         found.set_result([host])
         return found
     key = (host, port)
     with _lock:
-        shared = _under_way.get(key)
-        if shared is not None:
-            return shared
-        if len(_under_way) >= LOOKUPS_MAX:
-            found.set_result([])
-            return found
-        _under_way[key] = found
-    threading.Thread(target=_resolve, args=(key, found), name="resolve", daemon=True).start()
-    return found
+        if key not in _under_way:
+            _under_way[key] = _resolvers.submit(_resolve, key)
+        return _under_way[key]
 
 
-def _resolve(key: Key, found: Future[list[str]]) -> None:
-    addresses: list[str] = []
+def _resolve(key: Key) -> list[str]:
     try:
         answers = socket.getaddrinfo(*key, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in answers))[:ADDRESSES_MAX]
     except (OSError, UnicodeError):
-        pass
+        return []
     finally:
         with _lock:
-            _under_way.pop(key, None)
-        found.set_result(addresses)
+            del _under_way[key]
+    return list(dict.fromkeys(str(entry[4][0]) for entry in answers))[:ADDRESSES_MAX]
 
 
 def _is_literal(host: str) -> bool:

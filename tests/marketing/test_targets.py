@@ -167,6 +167,31 @@ def test_name_servers_that_do_not_answer_are_not_waited_for(monkeypatch: pytest.
     release.set()
 
 
+@public_only
+def test_names_without_an_answer_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, asked = threading.Event(), []
+
+    def answer(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append(host)
+        if host.startswith("dead"):
+            release.wait(10)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", port))]
+
+    async def ask() -> list[str]:
+        dead = [vet(read_url(f"https://dead{number % 50}.example.com/")) for number in range(100)]
+        waiting = [asyncio.ensure_future(each) for each in dead]
+        await asyncio.sleep(0)
+        found = await asyncio.wait_for(vet(read_url("https://hooks.example.com/")), 2)
+        release.set()
+        await asyncio.gather(*waiting)
+        return found
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    assert asyncio.run(ask()) == ["93.184.215.14"]
+    # Whoever asks at the same moment shares an answer.
+    assert len(asked) == len(set(asked)) == 51
+
+
 @override_settings(WEBHOOKS_ALLOW_PRIVATE=True)
 def test_a_development_machine_may_send_to_itself() -> None:
     check_url("http://127.0.0.1:9000/hook")
