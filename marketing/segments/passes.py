@@ -162,7 +162,7 @@ class Passes:
             source += " JOIN purchase_items i ON i.merchant_id = p.merchant_id AND i.purchase_id = p.id"
         source += Sql(" WHERE ") + self._of("p") + f" AND {_COUNTS}"
         if needs_items:
-            source += f" AND {_IS_KEPT.format('i', 'quantity')}"
+            source = source + f" AND {_IS_KEPT.format('i', 'quantity')}" + _any_goods(shared)
         source += joined(" OR ", asked).wrapped(" AND (") + self._span(shared)
         return source + " GROUP BY p.customer_id"
 
@@ -235,3 +235,21 @@ class Passes:
             # Goods at their own price: a discount on the whole purchase is not in it.
             return None
         return Sql("k.total_spent >= %s::numeric", (least,))
+
+
+def _any_goods(conditions: list[Purchases]) -> Sql:
+    """Lines that some of several conditions can look at, told by the line alone, before its purchase is looked for."""
+    if len(conditions) == 1:
+        return Sql("")
+    categories: set[str] = set()
+    skus: set[str] = set()
+    for condition in conditions:
+        if condition.categories:
+            categories.update(condition.categories)
+        elif condition.skus:
+            skus.update(condition.skus)
+        else:
+            return Sql("")
+    return Sql(
+        " AND (i.category = ANY(%s::text[]) OR i.sku = ANY(%s::text[]))", (sorted(categories), sorted(skus))
+    )
