@@ -75,7 +75,9 @@ def lexemes(
         for word in words(text or ""):
             found[word] = None
     listed = [f"{search_key}:{WORD}{word}" for word in list(found)[:WORDS_MAX]]
-    digits = "".join(c for c in phone or "" if c.isdigit())
+    digits = (phone or "").removeprefix("+")
+    if not digits.isdigit():
+        digits = "".join(c for c in digits if c.isdigit())
     for start in range(max(0, len(digits) - PHONE_DIGITS_MIN + 1)):
         listed.append(f"{search_key}:{DIGITS}{digits[start:]}")
     listed.extend(f"{search_key}:{TAG}{tag}" for tag in tags)

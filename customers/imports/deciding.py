@@ -123,6 +123,7 @@ def _decide_new(
             stores=context.stores,
             indexed=draw is not None,
             number=draw() if draw is not None else "",
+            email_key=row.email_key,
             at=context.at,
         )
     except InvalidCustomer as invalid:
@@ -156,7 +157,7 @@ def _decide_new(
 
 def _decide_known(decision: Decision, customer: Customer, known: Known, context: Context) -> None:
     row, settings = decision.row, context.settings
-    said = known.said.get(customer.pk, {})
+    said = known.said.get(customer.id, {})
     decision.customer = customer
     if settings.mode == "create":
         decision.outcome = Outcome.SKIPPED
@@ -176,7 +177,12 @@ def _decide_known(decision: Decision, customer: Customer, known: Known, context:
         data["metadata"] = {**customer.metadata, **said_anew}
     old = {column: getattr(customer, column) for column in COLUMNS_BEFORE}
     changed, errors = apply_profile(
-        customer, data, access=context.access, today=context.today, stores=context.stores
+        customer,
+        data,
+        access=context.access,
+        today=context.today,
+        stores=context.stores,
+        email_key=row.email_key,
     )
     if errors:
         _say(context, row, errors)
@@ -187,7 +193,7 @@ def _decide_known(decision: Decision, customer: Customer, known: Known, context:
     decision.before = {column: _plain(old[column]) for column in changed}
     decision.after = {column: _plain(getattr(customer, column)) for column in changed}
     if row.address:
-        _decide_address(decision, customer, known.addresses.get(customer.pk), context)
+        _decide_address(decision, customer, known.addresses.get(customer.id), context)
         if row.problems:
             return
     for channel, granted in row.consents.items():
@@ -226,7 +232,7 @@ def _decide_address(
     if decision.address_is_new or changed:
         decision.address, decision.address_changed = address, changed
         decision.after["address"] = {
-            "id": str(address.pk),
+            "id": str(address.id),
             **{name: _plain(getattr(address, name)) for name in (changed or row.address)},
         }
     else:

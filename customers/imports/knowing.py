@@ -7,10 +7,14 @@ from datetime import date, datetime
 from typing import Any
 
 from cloudpos.tenancy.access import Access
+from cloudpos.tenancy.drafting import stored
 from customers.imports.matching import Found, Hit, Seen, find_customers, withdrawn_by_hidden
 from customers.imports.rows import ReadRow, RowReader
 from customers.imports.settings import KEYS, Settings
 from customers.models import Address, Customer, Preferences
+
+# Whoever changes is indexed anew, whatever they were found by.
+_COLUMNS = [field.attname for field in Customer._meta.concrete_fields if field.attname != "search"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +142,12 @@ def _read(known: Known, ids: set[uuid.UUID], context: Context, locked: bool) -> 
     """The customers, their default addresses and what they have said, the last two where the file has a column for it."""
     if not ids:
         return
-    rows = _customers(ids, context, locked=locked).defer("search")
-    known.customers = {customer.pk: customer for customer in rows}
+    rows = _customers(ids, context, locked=locked).values(*_COLUMNS)
+    known.customers = {row["id"]: stored(Customer, row) for row in rows}
     if len(known.customers) < len(ids):
         # Merged or deleted since it was looked for.
         raise ChangedMeanwhile
-    known.versions = {customer.pk: customer.version for customer in known.customers.values()}
+    known.versions = {id: customer.version for id, customer in known.customers.items()}
     merchant_id = context.access.merchant_id
     targets = [target or "" for target in context.settings.targets]
     if any(target.startswith("address.") for target in targets):

@@ -144,7 +144,7 @@ class RowReader:
             except Unreadable as wrong:
                 self._say(found, target, str(wrong), wrong.code, text)
         if self._tags:
-            found.values["tags"] = [*found.values.get("tags", ()), *self._tags]
+            found.values["tags"] = normal_tags([*found.values.get("tags", ()), *self._tags])
         # Many files name the country of people whose address they do not have.
         if found.address and not found.address.keys() - {"country", "state"}:
             found.address = {}

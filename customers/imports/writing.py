@@ -1,11 +1,13 @@
 """Doing what was decided for a chunk of rows: its lines are made without the database, and written in a handful of statements."""
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError
 
+from cloudpos.ids import new_id
 from cloudpos.tenancy.drafting import draft
 from customers.events import event
 from customers.imports.deciding import Decision, Outcome
@@ -23,7 +25,7 @@ from customers.models import (
 )
 from customers.services.bulk import Ready, insert_ready, ready
 from customers.services.consents import build_consent
-from customers.services.copying import copy_in, copy_lines, update_lines
+from customers.services.copying import copy_in, copy_lines, line_like, update_lines
 from customers.services.profile import index_customer
 from customers.services.withdrawals import append_withdrawals
 
@@ -171,7 +173,7 @@ def _external_id_lines(decisions: Sequence[Decision], context: Context) -> str:
                 draft(
                     ExternalId,
                     merchant_id=customer.merchant_id,
-                    customer_id=customer.pk,
+                    customer_id=customer.id,
                     external_id=each.external_id,
                     created_at=context.at,
                 )
@@ -192,7 +194,7 @@ def _row_lines(decisions: Sequence[Decision], source: Import, phase: str) -> str
                 phase=str(phase),
                 number=each.row.number,
                 outcome=str(each.outcome),
-                customer_id=customer.pk if customer is not None and not failed else None,
+                customer_id=customer.id if customer is not None and not failed else None,
                 before=each.before if each.outcome == Outcome.UPDATED else {},
                 after=each.after if each.outcome == Outcome.UPDATED else {},
                 version=customer.version if customer is not None and not failed else None,
@@ -205,34 +207,40 @@ def _row_lines(decisions: Sequence[Decision], source: Import, phase: str) -> str
 def _event_lines(created: Sequence[Decision], updated: Sequence[Decision], context: Context) -> str:
     """The customers' log says what happened. Nobody is woken for each of a million: `import.finished` wakes them once."""
     named = {"importId": str(context.import_id)}
-    events: list[Event] = []
+    # Most say the same of one customer or another.
+    likes: dict[tuple[str, ...], str] = {}
+    lines: list[str] = []
 
-    def add(customer: Customer, type: str, data: dict[str, Any]) -> None:
-        made = event(
-            merchant_id=customer.merchant_id,
-            customer_id=customer.pk,
-            store_id=context.access.store_id,
-            actor_id=context.access.user_id,
-            type=type,
-            data=data,
-            occurred_at=context.at,
-        )
-        made.dispatched_at = context.at
-        events.append(made)
+    def add(customer_id: uuid.UUID, type: str, said: tuple[str, ...], data: dict[str, Any]) -> None:
+        like = likes.get((type, *said))
+        if like is None:
+            made = event(
+                merchant_id=context.access.merchant_id,
+                customer_id=customer_id,
+                store_id=context.access.store_id,
+                actor_id=context.access.user_id,
+                type=type,
+                data={**data, **named},
+                occurred_at=context.at,
+            )
+            made.dispatched_at = context.at
+            like = likes[type, *said] = line_like(Event, made, ("id", "customer_id"))
+        lines.append(like % {"id": new_id().int, "customer_id": customer_id.int})
 
-    def add_consent(customer: Customer, channel: str, state: str) -> None:
+    def add_consent(customer_id: uuid.UUID, channel: str, state: str) -> None:
         data = {"channel": channel, "purpose": Purpose.MARKETING.value, "state": state}
-        add(customer, "consent.changed", {**data, **named})
+        add(customer_id, "consent.changed", (channel, state), data)
 
     for each in created:
         assert each.draft is not None
         customer = each.draft.customer
-        add(customer, "customer.created", {"type": customer.type, **named})
+        add(customer.id, "customer.created", (customer.type,), {"type": customer.type})
         for statement in each.draft.consents:
-            add_consent(customer, statement.channel, statement.state)
+            add_consent(customer.id, statement.channel, statement.state)
     for each in updated:
         assert each.customer is not None
-        add(each.customer, "customer.updated", {"fields": each.fields, **named})
+        fields = each.fields
+        add(each.customer.id, "customer.updated", tuple(fields), {"fields": fields})
         for channel in each.withdrawn:
-            add_consent(each.customer, channel, ConsentState.WITHDRAWN.value)
-    return copy_lines(Event, events)
+            add_consent(each.customer.id, channel, ConsentState.WITHDRAWN.value)
+    return "".join(lines)

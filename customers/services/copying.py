@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -21,18 +21,43 @@ _NULL = "\\N"
 
 def column_names(model: type[models.Model]) -> str:
     """The columns that `copy_in` writes, quoted, in its order."""
-    return ", ".join(connection.ops.quote_name(str(field.column)) for field in model._meta.concrete_fields)
+    texts, others = _columns(model)
+    names = {field.attname: str(field.column) for field in model._meta.concrete_fields}
+    return ", ".join(
+        connection.ops.quote_name(names[name]) for name in (*texts, *(name for name, _ in others))
+    )
 
 
 def copy_lines(model: type[models.Model], instances: Iterable[Any]) -> str:
     """Instances as lines of COPY's text format, as they are."""
-    columns = _columns(model)
+    texts, others = _columns(model)
     lines = []
     for instance in instances:
         values = instance.__dict__
-        line = "\t".join([_NULL if values[name] is None else text(values[name]) for name, text in columns])
-        lines.append(line + "\n")
-    return "".join(lines)
+        written = [values[name] for name in texts]
+        # Nearly all text has nothing to escape, and to see that of all at once takes a tenth of the time.
+        together = "".join(written)
+        if "\\" in together or not together.isprintable():
+            written = [text.translate(_ESCAPES) for text in written]
+        for name, text in others:
+            value = values[name]
+            written.append(_NULL if value is None else text(value))
+        lines.append("\t".join(written))
+    lines.append("")
+    return "\n".join(lines)
+
+
+def line_like(model: type[models.Model], instance: Any, ids: Collection[str]) -> str:
+    """A line that differs from the instance's in some ids (attribute names): `line % {"id": new_id().int, ...}` makes it."""
+    texts, others = _columns(model)
+    values = instance.__dict__
+    written = [_escaped(values[name]).replace("%", "%%") for name in texts]
+    for name, text in others:
+        if name in ids:
+            written.append(f"%({name})032x")
+        else:
+            written.append(_NULL if values[name] is None else text(values[name]).replace("%", "%%"))
+    return "\t".join(written) + "\n"
 
 
 def copy_in(model: type[models.Model], lines: Iterable[str], *, table: str | None = None) -> None:
@@ -76,8 +101,18 @@ def update_lines(model: type[models.Model], lines: str, columns: Sequence[str]) 
 
 
 @cache
-def _columns(model: type[models.Model]) -> tuple[tuple[str, Callable[[Any], str]], ...]:
-    return tuple((field.attname, _writer(field)) for field in model._meta.concrete_fields)
+def _columns(
+    model: type[models.Model],
+) -> tuple[tuple[str, ...], tuple[tuple[str, Callable[[Any], str]], ...]]:
+    """The columns of text that is never null, then each of the others with what writes its value."""
+    fields = model._meta.concrete_fields
+    texts = [
+        field.attname
+        for field in fields
+        if isinstance(field, models.CharField | models.TextField) and not field.null
+    ]
+    others = [(field.attname, _writer(field)) for field in fields if field.attname not in texts]
+    return tuple(texts), tuple(others)
 
 
 def _writer(field: "models.Field[Any, Any]") -> Callable[[Any], str]:
@@ -91,8 +126,25 @@ def _writer(field: "models.Field[Any, Any]") -> Callable[[Any], str]:
         return _array
     if isinstance(field, models.CharField | models.TextField | models.GenericIPAddressField):
         return _escaped
-    # Numbers, times and ids hold nothing to escape.
+    if isinstance(field, models.DateTimeField):
+        return _times()
+    # Numbers and days hold nothing to escape.
     return str
+
+
+def _times() -> Callable[[Any], str]:
+    """Many rows have the very same time."""
+    last: tuple[Any, str] = (None, "")
+
+    def text(value: Any) -> str:
+        nonlocal last
+        known, written = last
+        if value is not known:
+            written = str(value)
+            last = (value, written)
+        return written
+
+    return text
 
 
 def _array(values: Sequence[str]) -> str:

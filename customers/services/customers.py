@@ -178,12 +178,13 @@ def prepare(
     stores: Collection[uuid.UUID] | None = None,
     indexed: bool = True,
     number: str = "",
+    email_key: str | None = None,
     at: datetime | None = None,
 ) -> Draft:
     """An unsaved customer with its parts, made `at` a time or now. Raises InvalidCustomer with everything that is wrong with it.
 
     Without `indexed` it has no number and could not be found, and so may not be saved: for who only asks what is wrong. `number`:
-    its customer number, where the caller has drawn it.
+    its customer number, where the caller has drawn it. `email_key` as in `apply_profile`.
     """
     at = at or now()
     customer = draft(
@@ -194,7 +195,7 @@ def prepare(
         created_at=at,
         updated_at=at,
     )
-    _, errors = apply_profile(customer, data, access=access, today=today, stores=stores)
+    _, errors = apply_profile(customer, data, access=access, today=today, stores=stores, email_key=email_key)
     rows, path = _address_rows(data)
     built = []
     for index, row in enumerate(rows):

@@ -75,26 +75,31 @@ def apply_profile(
     access: Access,
     today: date,
     stores: Collection[uuid.UUID] | None = None,
+    email_key: str | None = None,
 ) -> tuple[set[str], list[FieldError]]:
     """Put the writable part of `data` on the instance, normalised: (columns that changed, what is wrong).
 
     `data` has Python names; `phone_country` hints at where a phone number without + was written. `stores` are the
-    merchant's, when the caller knows them already.
+    merchant's, when the caller knows them already. `email_key` is said where e-mail, phone and tags are normalised already.
     """
     errors: list[FieldError] = []
-    values = {name: data[name] for name in WRITABLE if name in data}
+    values = {name: data[name] for name in WRITABLE & data.keys()}
     # What is absent may be said as null.
     for name, value in values.items():
-        default = PROFILE_DEFAULTS.get(name)
-        if value is None and default is not None:
-            values[name] = type(default)()
-    if "email" in values:
+        if value is None:
+            default = PROFILE_DEFAULTS.get(name)
+            if default is not None:
+                values[name] = type(default)()
+    if email_key is not None:
+        if "email" in values:
+            values["email_key"] = email_key if values["email"] else ""
+    elif "email" in values:
         try:
             values["email"], values["email_key"] = normal_email(values["email"])
         except NotAnEmail as exc:
             errors.append(FieldError("email", str(exc), "invalid_email"))
             del values["email"]
-    if "phone" in values:
+    if "phone" in values and email_key is None:
         try:
             country = data.get("phone_country") or access.country
             values["phone"] = normal_phone(values["phone"], country=country)
@@ -102,7 +107,8 @@ def apply_profile(
             errors.append(FieldError("phone", str(exc), "invalid_phone"))
             del values["phone"]
     if "tags" in values:
-        values["tags"] = normal_tags(values["tags"])
+        if email_key is None:
+            values["tags"] = normal_tags(values["tags"])
         if len(values["tags"]) > TAGS_MAX:
             errors.append(FieldError("tags", f"A customer has at most {TAGS_MAX} tags.", "max_length"))
     birth = values.get("date_of_birth")
