@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from marketing.segments import comparing
 from marketing.segments.days import Clock, start_of
 from marketing.segments.language import Purchases
-from marketing.segments.sql import Sql, joined
+from marketing.segments.sql import Sql, joined, one_of
 
 # Over purchases, and over their items (True).
 _NAMES = {False: "sales", True: "goods"}
@@ -196,15 +196,14 @@ class Passes:
 
     def _asked(self, condition: Purchases) -> Sql:
         parts = [Sql("true") + self._within(*self._instants(condition))]
-        if condition.store_ids:
-            parts.append(Sql("p.store_id = ANY(%s::uuid[])", (list(condition.store_ids),)))
-        for column, listed in (
-            ("p.channel", condition.channels),
-            ("i.category", condition.categories),
-            ("i.sku", condition.skus),
+        for column, cast, listed in (
+            ("p.store_id", "uuid", condition.store_ids),
+            ("p.channel", "text", condition.channels),
+            ("i.category", "text", condition.categories),
+            ("i.sku", "text", condition.skus),
         ):
             if listed:
-                parts.append(Sql(f"{column} = ANY(%s::text[])", (list(listed),)))
+                parts.append(one_of(column, cast, listed))
         if condition.amount_at_least is not None:
             parts.append(Sql("p.amount >= %s::numeric", (condition.amount_at_least,)))
         return joined(" AND ", parts)
@@ -250,6 +249,9 @@ def _any_goods(conditions: list[Purchases]) -> Sql:
             skus.update(condition.skus)
         else:
             return Sql("")
-    return Sql(
-        " AND (i.category = ANY(%s::text[]) OR i.sku = ANY(%s::text[]))", (sorted(categories), sorted(skus))
-    )
+    found = [
+        one_of(column, "text", sorted(listed))
+        for column, listed in (("i.category", categories), ("i.sku", skus))
+        if listed
+    ]
+    return joined(" OR ", found).wrapped(" AND (")
