@@ -6,7 +6,7 @@ Pure functions, no database.
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,6 +17,7 @@ from customers.search import fold
 
 EMAIL_CHARS_MAX = 254
 NUMBER_DIGITS = 10
+NUMBERS_AT_ONCE = 256
 SORT_NAME_CHARS_MAX = 200
 
 # Everyday addresses: what the library would say of them is known, and takes 0.5 us instead of 40 us.
@@ -201,14 +202,24 @@ def is_customer_number(text: str) -> bool:
     )
 
 
-def new_customer_number(*, share: int = 0, shares: int = 1) -> str:
-    """A random number with a check digit. Random, so that no counter row is fought over and none can be guessed.
+def new_customer_number() -> str:
+    """A random number with a check digit. Random, so that no counter row is fought over and none can be guessed."""
+    return next(customer_numbers(at_once=1))
 
-    Of those who draw at once with the same `shares` and each their own `share` (from 0), no two draw the same.
+
+def customer_numbers(*, share: int = 0, shares: int = 1, at_once: int = NUMBERS_AT_ONCE) -> Iterator[str]:
+    """New customer numbers without end. Of those who draw with the same `shares` and each their own `share` (from 0), no two
+    draw the same.
+
+    Random bytes are asked for `at_once` for so many: each time a thread asks, another one takes the interpreter.
     """
     first = 10 ** (NUMBER_DIGITS - 2)
-    digits = str(secrets.randbelow(9 * first // shares) * shares + share + first)
-    return digits + luhn_digit(digits)
+    while True:
+        drawn = secrets.token_bytes(8 * at_once)
+        for at in range(0, len(drawn), 8):
+            number = int.from_bytes(drawn[at : at + 8], "big") % (9 * first // shares)
+            digits = str(number * shares + share + first)
+            yield digits + luhn_digit(digits)
 
 
 def normal_tags(tags: Iterable[str]) -> list[str]:

@@ -132,10 +132,15 @@ def _snake(key: str) -> str:
 
 def _customers(ids: set[uuid.UUID], context: Context, *, locked: bool) -> Any:
     """In order of id, so that two who lock the same wait for each other."""
-    rows = (
-        Customer.objects.for_merchant(context.access.merchant_id).visible().filter(pk__in=ids).order_by("pk")
+    rows = _among(Customer.objects.for_merchant(context.access.merchant_id).visible(), "id", ids).order_by(
+        "pk"
     )
     return rows.select_for_update(no_key=True) if locked else rows
+
+
+def _among(rows: Any, column: str, ids: set[uuid.UUID]) -> Any:
+    """`filter(column__in=ids)` with the ids as one parameter: a thousand take longer to be written down than to be found."""
+    return rows.extra(where=[f"{column} = ANY(%s)"], params=[list(ids)])  # noqa: S610 - a column of ours
 
 
 def _read(known: Known, ids: set[uuid.UUID], context: Context, locked: bool) -> None:
@@ -151,10 +156,12 @@ def _read(known: Known, ids: set[uuid.UUID], context: Context, locked: bool) -> 
     merchant_id = context.access.merchant_id
     targets = [target or "" for target in context.settings.targets]
     if any(target.startswith("address.") for target in targets):
-        defaults = Address.objects.for_merchant(merchant_id).filter(customer_id__in=ids, is_default=True)
-        known.addresses = {address.customer_id: address for address in defaults}
+        defaults = _among(Address.objects.for_merchant(merchant_id), "customer_id", ids).filter(
+            is_default=True
+        )
+        known.addresses = {row["customer_id"]: stored(Address, row) for row in defaults.values()}
     if any(target.startswith("consent.") for target in targets):
-        preferences = Preferences.objects.for_merchant(merchant_id).filter(customer_id__in=ids)
+        preferences = _among(Preferences.objects.for_merchant(merchant_id), "customer_id", ids)
         known.said = dict(preferences.values_list("customer_id", "consents"))
 
 

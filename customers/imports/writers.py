@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from django.db import OperationalError, connection, connections
@@ -20,7 +19,7 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from cloudpos.api.errors import Conflict
 from cloudpos.jobs.running import LEASE_SECONDS, Work, chunk_transaction
-from customers.identity import new_customer_number
+from customers.identity import customer_numbers
 from customers.imports.ahead import Chunk
 from customers.imports.knowing import ChangedMeanwhile, Context
 from customers.imports.matching import Seen
@@ -159,7 +158,7 @@ class Importing:
             chunk.look_ahead(self._source, self._context, self._seen, self._thread, self._draw(chunk))
 
     def _draw(self, chunk: Chunk) -> Callable[[], str]:
-        return partial(new_customer_number, share=chunk.writer, shares=len(self._writers))
+        return customer_numbers(share=chunk.writer, shares=len(self._writers)).__next__
 
     def _account(self, chunk: Chunk, writing: Writing) -> dict[str, int]:
         """How far the import is with this chunk, at the end of its transaction: the counts then."""
