@@ -17,6 +17,7 @@ from typing import Any
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
+from psycopg.errors import IdleInTransactionSessionTimeout
 from psycopg.types.json import Jsonb
 
 from cloudpos.api.encoding import encode
@@ -241,6 +242,13 @@ def claim_job(*, job_id: uuid.UUID | None = None) -> Work | None:
     return Work(Job.objects.get(pk=row[0])) if row is not None else None
 
 
+def _is_away(error: Exception) -> bool:
+    """Whether the database is, or has ended the session of a process that did not get to its next statement for too long."""
+    return isinstance(error, OperationalError | InterfaceError) or isinstance(
+        error.__cause__, IdleInTransactionSessionTimeout
+    )
+
+
 def run(work: Work) -> None:
     """Run a claimed job to its end, whatever that is. Only a database that is away leaves it to be taken over."""
     job = Job.objects.for_merchant(work.merchant_id).get(pk=work.job_id)
@@ -267,10 +275,11 @@ def run(work: Work) -> None:
     except SoftTimeLimitExceeded:
         logger.exception("job_took_too_long", extra=where)
         work.finish(Job.State.FAILED, error_code=TOO_LONG[0], error=TOO_LONG[1])
-    except (OperationalError, InterfaceError):
-        # Tried again when the lease is over, so not in a hurry.
-        logger.exception("job_interrupted", extra=where)
     except Exception as error:
+        if _is_away(error):
+            # Tried again when the lease is over, so not in a hurry.
+            logger.exception("job_interrupted", extra=where)
+            return
         logger.exception("job_failed", extra=where)
         # The class alone: messages may quote values of a customer's row.
         work.finish(Job.State.FAILED, error_code="unexpected", error=f"{UNEXPECTED} ({type(error).__name__})")

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError
+from django.db import InternalError, OperationalError
 from django.utils.timezone import now
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 from cloudpos.api.errors import BadRequest
 from cloudpos.jobs import running, services
@@ -185,9 +186,19 @@ def test_one_that_comes_further_each_time_is_not(shop: Shop, probe: Probe) -> No
     assert state_of(job) == "done"
 
 
-def test_a_database_that_goes_leaves_it_to_be_taken_over(shop: Shop, probe: Probe) -> None:
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (OperationalError("the server is away"), None),
+        # A process that stood still for too long, its transaction open.
+        (InternalError("the session was ended"), IdleInTransactionSessionTimeout()),
+    ],
+)
+def test_a_database_that_goes_leaves_it_to_be_taken_over(
+    shop: Shop, probe: Probe, error: Exception, cause: Exception | None
+) -> None:
     def work(work: Work) -> None:
-        raise OperationalError("the server is away")
+        raise error from cause
 
     probe.work = work
     job = start(shop)
