@@ -105,19 +105,16 @@ BARE: dict[str, str] = {
             SELECT p.customer_id FROM purchases p
             JOIN purchase_items i ON i.merchant_id = p.merchant_id AND i.purchase_id = p.id AND i.category = 'Category 3'
             JOIN customers c ON c.merchant_id = p.merchant_id AND c.id = p.customer_id AND c.deleted_at IS NULL
-            LEFT JOIN (SELECT purchase_id, sum(amount) AS amount FROM purchase_returns WHERE merchant_id = %(m)s
-                GROUP BY 1) b ON b.purchase_id = p.id
-            WHERE p.merchant_id = %(m)s AND p.occurred_at >= now() - interval '90 days' AND p.amount > coalesce(b.amount, 0)
+            WHERE p.merchant_id = %(m)s AND p.occurred_at >= now() - interval '90 days' AND p.amount > p.returned
+                AND i.quantity > i.returned
             GROUP BY p.customer_id HAVING count(DISTINCT p.id) >= 3
         ) found""",
     "500 or more in 12 months": """
         SELECT count(*) FROM (
             SELECT p.customer_id FROM purchases p
             JOIN customers c ON c.merchant_id = p.merchant_id AND c.id = p.customer_id AND c.deleted_at IS NULL
-            LEFT JOIN (SELECT purchase_id, sum(amount) AS amount FROM purchase_returns WHERE merchant_id = %(m)s
-                GROUP BY 1) b ON b.purchase_id = p.id
-            WHERE p.merchant_id = %(m)s AND p.occurred_at >= now() - interval '12 months' AND p.amount > coalesce(b.amount, 0)
-            GROUP BY p.customer_id HAVING sum(p.amount - coalesce(b.amount, 0)) >= 500
+            WHERE p.merchant_id = %(m)s AND p.occurred_at >= now() - interval '12 months' AND p.amount > p.returned
+            GROUP BY p.customer_id HAVING sum(p.amount - p.returned) >= 500
         ) found""",
 }
 
