@@ -27,6 +27,7 @@ from marketing.segment_services import SegmentNotFound
 from marketing.segments.compiling import Compiler
 from marketing.segments.language import Node, conditions
 from marketing.segments.parsing import parse_rule
+from marketing.segments.sql import Sql
 from marketing.segments.wording import in_words
 
 PREVIEW_SECONDS_MAX = 20
@@ -98,6 +99,10 @@ class Preview:
 
 
 # The sample is always the same, so that it stays still while somebody writes.
+_COUNT = "SELECT count(*) FROM ({matching}) matching"
+_NEWEST = "SELECT id FROM ({matching}) matching ORDER BY id DESC LIMIT %s"
+# Of so many the newest are soon found, one customer after the other.
+COMMON_SHARE = 0.01
 _PREVIEW = """
 WITH matching AS MATERIALIZED ({matching})
 SELECT (SELECT count(*) FROM matching),
@@ -121,17 +126,23 @@ def preview_rule(
     merchant = Merchant.objects.get(pk=merchant_id)
     _, everybody = count_customers(merchant_id=merchant_id, among={})
     started = time.perf_counter()
-    matching = Compiler(merchant_id, clock_of(merchant, at=at)).matching(rule)
-    sql, params = _PREVIEW.format(matching=matching.text), [*matching.params, sample]
-    if segment_id is not None:
-        sql, params = sql + _DIFFERENCE, [*params, *[merchant_id, segment_id] * 2]
+    compiler = Compiler(merchant_id, clock_of(merchant, at=at))
+    matching = compiler.matching(rule)
     try:
         with (
             long_statements(**{**BUILDING, "statement_timeout": f"{PREVIEW_SECONDS_MAX}s"}),
             connection.cursor() as cursor,
         ):
-            cursor.execute(sql, params)
-            count, ids, *difference = cursor.fetchone()
+            found = None
+            if compiler.is_plain and segment_id is None:
+                found = _common(cursor, matching, sample, least=everybody * COMMON_SHARE)
+            if found is None:
+                sql, params = _PREVIEW.format(matching=matching.text), [*matching.params, sample]
+                if segment_id is not None:
+                    sql, params = sql + _DIFFERENCE, [*params, *[merchant_id, segment_id] * 2]
+                cursor.execute(sql, params)
+                found = cursor.fetchone()
+            count, ids, *difference = found
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
             raise RuleTooSlow() from None
@@ -146,6 +157,16 @@ def preview_rule(
         leaving=difference[1] if difference else None,
         ms=ms,
     )
+
+
+def _common(cursor: Any, matching: Sql, sample: int, *, least: float) -> tuple[int, list[uuid.UUID]] | None:
+    """Count and sample of a rule over the customers' own rows, without keeping who matches; None where they are too few."""
+    cursor.execute(_COUNT.format(matching=matching.text), matching.params)
+    (count,) = cursor.fetchone()
+    if count <= least:
+        return None
+    cursor.execute(_NEWEST.format(matching=matching.text), [*matching.params, sample])
+    return count, [id_ for (id_,) in cursor.fetchall()]
 
 
 @dataclass(frozen=True, slots=True)

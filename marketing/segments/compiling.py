@@ -99,6 +99,11 @@ class Compiler:
             columns += [self._value(condition), self.holds(condition).wrapped("(", ") IS TRUE")]
         return joined(", ", [Sql("SELECT c.id"), *columns]) + self._source()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether what was compiled so far reads the customers' own rows alone."""
+        return not self._joins and not self._sources.passes.joins()
+
     def holds(self, node: Node) -> Sql:
         """A condition over the source. NULL, where it is that, counts as false."""
         if not isinstance(node, Group):

@@ -223,7 +223,9 @@ def test_a_segment_that_others_speak_of_stays(shop: Shop) -> None:
     assert shop.manager.get(f"/segments/{one['id']}").status_code == 404
 
 
-def test_a_preview_saves_nothing_and_says_what_would_change(shop: Shop, people: People) -> None:
+def test_a_preview_saves_nothing_and_says_what_would_change(
+    shop: Shop, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
     segment = made(shop, ANN)
     body = {
         "rule": {"field": {"name": "firstName", "op": "in", "value": ["ann", "BOB"]}},
@@ -242,16 +244,18 @@ def test_a_preview_saves_nothing_and_says_what_would_change(shop: Shop, people: 
         "ms": found["ms"],
     }
     assert members(segment) == ["Ann", "Annika"]
-    alone = shop.manager.post("/segments/preview", {"rule": ANN, "sampleSize": 1}).json()["data"]
-    assert (alone["count"], len(alone["sample"]), alone["difference"]) == (2, 1, None)
+    # The same whether few match or many.
+    for share in (0.01, 1.0):
+        monkeypatch.setattr(segment_reading, "COMMON_SHARE", share)
+        alone = shop.manager.post("/segments/preview", {"rule": ANN, "sampleSize": 1}).json()["data"]
+        assert (alone["count"], alone["sample"][0]["name"], alone["difference"]) == (2, "Annika", None)
+        assert len(alone["sample"]) == 1
 
 
 def test_a_preview_that_takes_too_long_says_so(
     shop: Shop, people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        segment_reading, "_PREVIEW", "WITH matching AS ({matching}) SELECT pg_sleep(1), %s::int"
-    )
+    monkeypatch.setattr(segment_reading, "_COUNT", "SELECT pg_sleep(1) FROM ({matching}) matching")
     monkeypatch.setitem(segment_reading.BUILDING, "statement_timeout", "10ms")
     monkeypatch.setattr(segment_reading, "PREVIEW_SECONDS_MAX", 0.01)
     answer = shop.manager.post("/segments/preview", {"rule": ANN})
