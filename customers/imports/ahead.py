@@ -77,7 +77,10 @@ class Chunk:
 def _decided(
     rows: Sequence[ReadRow], known: Known, source: Import, context: Context, draw: Callable[[], str]
 ) -> Writing:
-    return writing_of(decide(rows, known, context, draw=draw), source, context)
+    writing = writing_of(decide(rows, known, context, draw=draw), source, context)
+    # Their versions alone are asked for again, and several chunks are on their way at once.
+    known.customers, known.addresses, known.said = {}, {}, {}
+    return writing
 
 
 def read_ahead(tables: Iterator[list[TableRow]], reader: RowReader, thread: Executor) -> Generator[Chunk]:
