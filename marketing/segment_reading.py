@@ -27,7 +27,6 @@ from marketing.segment_services import SegmentNotFound
 from marketing.segments.compiling import Compiler
 from marketing.segments.language import Node, conditions
 from marketing.segments.parsing import parse_rule
-from marketing.segments.sql import Sql
 from marketing.segments.wording import in_words
 
 PREVIEW_SECONDS_MAX = 20
@@ -99,10 +98,14 @@ class Preview:
 
 
 # The sample is always the same, so that it stays still while somebody writes.
-_COUNT = "SELECT count(*) FROM ({matching}) matching"
-_NEWEST = "SELECT id FROM ({matching}) matching ORDER BY id DESC LIMIT %s"
-# Of so many the newest are soon found, one customer after the other.
-COMMON_SHARE = 0.01
+# Counted without a row of each being kept, where enough of them are among the newest customers.
+NEWEST_AMONG = 20_000
+_COMMON = """
+SELECT (SELECT count(*) FROM ({matching}) matching), ARRAY(
+    SELECT id FROM ({matching}) matching WHERE id >= (SELECT id FROM (
+        SELECT id FROM customers WHERE merchant_id = %s AND deleted_at IS NULL ORDER BY id DESC LIMIT %s
+    ) newest ORDER BY id LIMIT 1) ORDER BY id DESC LIMIT %s)
+"""
 _PREVIEW = """
 WITH matching AS MATERIALIZED ({matching})
 SELECT (SELECT count(*) FROM matching),
@@ -133,10 +136,18 @@ def preview_rule(
             long_statements(**{**BUILDING, "statement_timeout": f"{PREVIEW_SECONDS_MAX}s"}),
             connection.cursor() as cursor,
         ):
-            found = None
+            found: tuple[Any, ...] = (None, [])
             if compiler.is_plain and segment_id is None:
-                found = _common(cursor, matching, sample, least=everybody * COMMON_SHARE)
-            if found is None:
+                among: list[Any] = [merchant_id, NEWEST_AMONG, sample]
+                cursor.execute(
+                    _COMMON.format(matching=matching.text), [*matching.params, *matching.params, *among]
+                )
+                found = cursor.fetchone()
+            if found[0] is None or len(found[1]) < min(found[0], sample):
+                left = PREVIEW_SECONDS_MAX - (time.perf_counter() - started)
+                cursor.execute(
+                    "SELECT set_config('statement_timeout', %s, true)", [f"{max(1, round(left * 1000))}ms"]
+                )
                 sql, params = _PREVIEW.format(matching=matching.text), [*matching.params, sample]
                 if segment_id is not None:
                     sql, params = sql + _DIFFERENCE, [*params, *[merchant_id, segment_id] * 2]
@@ -157,16 +168,6 @@ def preview_rule(
         leaving=difference[1] if difference else None,
         ms=ms,
     )
-
-
-def _common(cursor: Any, matching: Sql, sample: int, *, least: float) -> tuple[int, list[uuid.UUID]] | None:
-    """Count and sample of a rule over the customers' own rows, without keeping who matches; None where they are too few."""
-    cursor.execute(_COUNT.format(matching=matching.text), matching.params)
-    (count,) = cursor.fetchone()
-    if count <= least:
-        return None
-    cursor.execute(_NEWEST.format(matching=matching.text), [*matching.params, sample])
-    return count, [id_ for (id_,) in cursor.fetchall()]
 
 
 @dataclass(frozen=True, slots=True)

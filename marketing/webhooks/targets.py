@@ -6,12 +6,14 @@ connects to the very address that was checked.
 
 import asyncio
 import ipaddress
+import os
 import re
 import socket
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
+from queue import SimpleQueue
 
 import httpx
 from django.conf import settings
@@ -173,32 +175,49 @@ def _vetted(addresses: list[str]) -> list[str]:
 Key = tuple[str, int]
 _lock = threading.Lock()
 _under_way: dict[Key, Future[list[str]]] = {}
-# getaddrinfo knows no time limit: a name server that never answers holds one thread for each name. Idle ones are used again.
-_resolvers = ThreadPoolExecutor(LOOKUPS_MAX, thread_name_prefix="resolve")
+_asked: SimpleQueue[tuple[Key, Future[list[str]]]] = SimpleQueue()
+_resolvers: list[threading.Thread] = []
+# Threads are not forked along.
+os.register_at_fork(after_in_child=_resolvers.clear)
 
 
 def _look_up(host: str, port: int) -> Future[list[str]]:
-    """Every address of a host, [] when there is none. Each look-up is new, except that those of the same moment share one."""
+    """Every address of a host, [] when there is none. Each look-up is new, except that those of the same moment share one.
+
+    getaddrinfo knows no time limit: a name server that never answers holds one thread for each name. Threads are used again,
+    and end with the process, whatever they wait for.
+    """
+    found: Future[list[str]] = Future()
     if _is_literal(host):
-        found: Future[list[str]] = Future()
         found.set_result([host])
         return found
     key = (host, port)
     with _lock:
-        if key not in _under_way:
-            _under_way[key] = _resolvers.submit(_resolve, key)
-        return _under_way[key]
+        shared = _under_way.get(key)
+        if shared is not None:
+            return shared
+        if len(_under_way) >= LOOKUPS_MAX:
+            found.set_result([])
+            return found
+        _under_way[key] = found
+        if len(_under_way) > len(_resolvers):
+            _resolvers.append(threading.Thread(target=_resolve, name="resolve", daemon=True))
+            _resolvers[-1].start()
+    _asked.put((key, found))
+    return found
 
 
-def _resolve(key: Key) -> list[str]:
-    try:
-        answers = socket.getaddrinfo(*key, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return []
-    finally:
+def _resolve() -> None:
+    while True:
+        key, found = _asked.get()
+        try:
+            answers = socket.getaddrinfo(*key, type=socket.SOCK_STREAM)
+            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in answers))[:ADDRESSES_MAX]
+        except (OSError, ValueError):
+            addresses = []
         with _lock:
             del _under_way[key]
-    return list(dict.fromkeys(str(entry[4][0]) for entry in answers))[:ADDRESSES_MAX]
+        found.set_result(addresses)
 
 
 def _is_literal(host: str) -> bool:

@@ -4,7 +4,9 @@ What counts is what the operating system was asked to connect to, whatever our o
 """
 
 import asyncio
+import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import product
@@ -232,6 +234,29 @@ def test_a_name_is_asked_once_for_each_send(
     assert asked == [((PUBLIC, 443), "hooks.example.com")]
     assert names["hooks.example.com"] == [["127.0.0.1"]]
     assert connections == []
+
+
+def test_a_name_server_that_never_answers_holds_no_process_up() -> None:
+    code = """
+import django, socket, time
+django.setup()
+from marketing.webhooks import targets
+targets.RESOLVE_SECONDS_MAX = 0.1
+socket.getaddrinfo = lambda *asked, **more: time.sleep(600)
+try:
+    targets.check_url("https://hooks.example.com/")
+except targets.HostNotFound:
+    print("not found")
+"""
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "WEBHOOKS_ALLOW_PRIVATE": "false",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, timeout=120, check=True
+    )
+    assert ended.stdout == b"not found\n"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

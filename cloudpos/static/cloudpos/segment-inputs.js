@@ -42,11 +42,14 @@
     /* Words apart by commas. `known` are offered for the last of them: texts, or pairs of text and what it is called. */
     function words(label, value, then, hint, known) {
       var offered = el("datalist", { id: "offered-" + (lists += 1) });
+      // What would be read as two words, or without its blanks, is another one.
+      var offerable = (known || []).map(function (each) { return Array.isArray(each) ? each : [each, each]; })
+        .filter(function (pair) { return pair[0].indexOf(",") < 0 && pair[0].trim() === pair[0]; });
       function offer(text) {
-        var before = text.slice(0, text.lastIndexOf(",") + 1);
-        offered.replaceChildren.apply(offered, known.map(function (each) {
-          var pair = Array.isArray(each) ? each : [each, each];
-          return el("option", { value: before + (before ? " " : "") + pair[0], label: pair[1] });
+        // As it was typed, blanks and all: a browser compares the whole input.
+        var before = text.match(/^(?:.*,)?\s*/)[0];
+        offered.replaceChildren.apply(offered, offerable.map(function (pair) {
+          return el("option", { value: before + pair[0], label: pair[1] });
         }));
       }
       var input = type(label, (value || []).join(", "), function (text) {

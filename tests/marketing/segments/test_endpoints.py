@@ -244,9 +244,9 @@ def test_a_preview_saves_nothing_and_says_what_would_change(
         "ms": found["ms"],
     }
     assert members(segment) == ["Ann", "Annika"]
-    # The same whether few match or many.
-    for share in (0.01, 1.0):
-        monkeypatch.setattr(segment_reading, "COMMON_SHARE", share)
+    # The same whether those who match are among the newest or not.
+    for among in (3, 1, 0):
+        monkeypatch.setattr(segment_reading, "NEWEST_AMONG", among)
         alone = shop.manager.post("/segments/preview", {"rule": ANN, "sampleSize": 1}).json()["data"]
         assert (alone["count"], alone["sample"][0]["name"], alone["difference"]) == (2, "Annika", None)
         assert len(alone["sample"]) == 1
@@ -255,7 +255,11 @@ def test_a_preview_saves_nothing_and_says_what_would_change(
 def test_a_preview_that_takes_too_long_says_so(
     shop: Shop, people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segment_reading, "_COUNT", "SELECT pg_sleep(1) FROM ({matching}) matching")
+    monkeypatch.setattr(
+        segment_reading,
+        "_COMMON",
+        "SELECT pg_sleep(1) FROM ({matching}) a, ({matching}) b WHERE %s IS NOT NULL AND %s > 0 AND %s > 0",
+    )
     monkeypatch.setitem(segment_reading.BUILDING, "statement_timeout", "10ms")
     monkeypatch.setattr(segment_reading, "PREVIEW_SECONDS_MAX", 0.01)
     answer = shop.manager.post("/segments/preview", {"rule": ANN})
