@@ -250,7 +250,7 @@ def _survey(
     found = {}
     with long_statements(**BUILDING), connection.cursor() as cursor:
         cursor.execute(
-            f"CREATE TEMP TABLE segment_misplaced (id, bits) ON COMMIT DROP AS {misplaced.text}",
+            f"CREATE TEMP TABLE segment_misplaced (id, bits) AS {misplaced.text}",
             misplaced.params,
         )
         cursor.execute(_HIDDEN, [list(bits), list(bits.values()), merchant.pk])

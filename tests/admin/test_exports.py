@@ -72,7 +72,7 @@ def test_a_period_of_the_ledger(manager: Client) -> None:
     assert "Stopped" in manager.get(reverse("exports_page")).content.decode()
 
 
-@pytest.mark.parametrize(
+each_list = pytest.mark.parametrize(
     ("model", "kind"),
     [
         ("loyalty_ledgerentry", "ledger"),
@@ -81,21 +81,16 @@ def test_a_period_of_the_ledger(manager: Client) -> None:
         ("loyalty_redemption", "redemptions"),
     ],
 )
+
+
+@each_list
 def test_lists_lead_to_their_exports(manager: Client, model: str, kind: str) -> None:
     text = manager.get(reverse(f"admin:{model}_changelist")).content.decode()
     assert f"{reverse('new_export_page')}?kind={kind}" in text
     assert "New export" in manager.get(f"{reverse('new_export_page')}?kind={kind}&o=-1&e=1").content.decode()
 
 
-@pytest.mark.parametrize(
-    ("model", "kind"),
-    [
-        ("loyalty_ledgerentry", "ledger"),
-        ("customers_purchase", "purchases"),
-        ("customers_purchasereturn", "returns"),
-        ("loyalty_redemption", "redemptions"),
-    ],
-)
+@each_list
 def test_what_was_searched_for_in_a_list(manager: Client, model: str, kind: str) -> None:
     text = manager.get(reverse(f"admin:{model}_changelist"), {"q": "ann"}).content.decode()
     assert f"{reverse('new_export_page')}?kind={kind}&amp;q=ann" in text
